@@ -1,0 +1,45 @@
+# Everything runs in .venv, which the first target makes: only Python 3.11+ and make are needed.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test properties check bench picture figures clean
+
+demo: .venv/run.stamp
+	$(BIN)/esnsim cost builtin:resnet20 --bits-per-filter
+
+test: .venv/test.stamp
+	$(BIN)/python -m pytest
+
+properties: .venv/test.stamp
+	HYPOTHESIS_PROFILE=properties $(BIN)/python -m pytest tests/test_laws.py tests/test_kernels.py
+
+check: .venv/test.stamp
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv/bench.stamp
+	$(BIN)/python -m benchmarks cost
+
+picture: .venv/report.stamp
+	$(BIN)/python -m benchmarks.picture
+
+# The paper's figures in their quick form: make figures DATA=folder (docs/paper.md)
+FIGURES := fig2 fig3 fig4 fig5 fig6 fig8 fig9 fig10
+
+figures: .venv/report.stamp .venv/train.stamp
+	for figure in $(FIGURES); do \
+	  $(BIN)/python -m benchmarks.paper $$figure --data "$(DATA)" --quick --resume || exit 1; done
+
+.venv/run.stamp: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+.venv/%.stamp: .venv/run.stamp constraints.txt
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[$*]'
+	touch $@
+
+clean:
+	rm -rf .venv build dist

@@ -1,0 +1,23 @@
+"""Run a benchmark by its name: `python -m benchmarks cost`."""
+
+import sys
+from importlib import import_module
+
+BENCHMARKS = {
+    "cost": "esnsim cost against its peers and the memory's read bandwidth",
+    "training": "what ESNTracker adds to a training step",
+}
+
+
+def main() -> int:
+    name, *options = sys.argv[1:] or [""]
+    if name not in BENCHMARKS:
+        print("usage: python -m benchmarks NAME [options], with one of the names", file=sys.stderr)
+        for known, title in BENCHMARKS.items():
+            print(f"  {known:10} {title}", file=sys.stderr)
+        return 2
+    return int(import_module(f"benchmarks.{name}").main(options))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

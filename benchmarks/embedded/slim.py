@@ -1,0 +1,46 @@
+"""The slim ResNet-20s that ship in the wheel: `python -m benchmarks.embedded.slim --data DIR`.
+
+Pruned by signal norm to a share of each layer's filters, then tuned with cosine annealing for
+longer than the 4 epochs of the paper's Section 3. Options and checkpoints are those of
+`benchmarks.paper`; with --start, the embedded ResNet-20 is what is pruned.
+"""
+
+import json
+import sys
+
+from benchmarks.embedded.__main__ import SHIPPED
+from benchmarks.paper.runs import Quick, start
+from esnsim.training.export import export_onnx
+from esnsim.training.fit import accuracy
+from esnsim.training.masks import prune_by_norm
+from esnsim.training.shrink import shrink
+
+NAME = "resnet20"
+KEPT = {"025": 0.25, "05": 0.5, "075": 0.75}
+
+
+def main(argv: list[str]) -> int:
+    runs = start(argv, __doc__ or "", Quick(epochs=2, images=5000), epochs=12)
+    o, test = runs.options, runs.test
+    path = SHIPPED / "accuracy.json"
+    for suffix in o.models or KEPT:
+        base = runs.pretrained(NAME, o.seed)
+        model = shrink(prune_by_norm(base, runs.example, KEPT[suffix]), runs.example)
+        runs.fit(f"slim-{NAME}-{suffix}", model, runs.recipe(learning_rate=0.05))
+        name = f"{NAME}_{suffix}x"
+        (SHIPPED / f"{name}.onnx").write_bytes(export_onnx(model, runs.example, free_batch=True))
+        results = json.loads(path.read_text())
+        results[name] = {
+            "accuracy_10000": accuracy(model, test.images, test.labels),
+            "accuracy_1000": accuracy(model, test.images[:1000], test.labels[:1000]),
+            "epochs": o.epochs,
+            "seed": o.seed,
+            "pruned_from": NAME,
+        }
+        path.write_text(json.dumps(results, indent=1) + "\n")
+        print(name, results[name], flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,90 @@
+"""Figure 8: networks pruned to 0.25 to 1 of their width, tuned, quantised, against ACIQ."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from benchmarks.paper.plots import Panel
+from benchmarks.paper.runs import Quick, Runs, start, widths
+from benchmarks.paper.statistics import cost_at
+from esnsim.quantizer import Scheme
+from esnsim.training.masks import prune_by_norm
+from esnsim.training.shrink import shrink
+
+KEPT = (0.25, 0.5, 0.75, 1.0)
+TUNING = 4  # epochs
+ALPHAS = [2.0**e for e in (-4, -3, -2, -1, -0.5, 0, 0.5, 1, 1.5)]
+METRICS = {
+    "esn_a": "ESNa, by MACs", "esn_d": "ESNd, by MACs (bits)", "esn_d_tilde": "MAC×bit",
+}  # fmt: skip
+ACIQ = "ACIQ (1x)"
+LEVELS = (0.5, 0.6, 0.7, 0.8, 0.85, 0.87, 0.9, 0.92, 0.93, 0.94)
+
+
+def main(argv: list[str]) -> int:
+    runs = start(argv, __doc__, Quick(epochs=6, images=5000), epochs=30)
+    models = {}
+    for name in runs.options.models or ["resnet8", "resnet20"]:
+        models[name] = sweep(runs, name)
+        factored = {n: factors(m) for n, m in models.items()}
+        runs.save("fig8", {"statements": factored, "models": models}, draw)
+    return 0
+
+
+def draw(document: Mapping[str, Any]) -> list[Panel]:
+    return [
+        Panel(
+            {label: curve(points, metric, 100) for label, points in found.items()},
+            f"{title}, {name}", "accuracy, %", log="x",
+        )
+        for name, found in document["models"].items()
+        for metric, title in METRICS.items()
+    ]  # fmt: skip
+
+
+def sweep(runs: Runs, name: str) -> dict[str, list[dict[str, Any]]]:
+    """All points: ours at each width of the network, and ACIQ on the whole one.
+
+    Both have the statistics of BatchNormalization corrected with unlabelled images.
+    """
+    found = {}
+    for keep in KEPT:
+        model = tuned(runs, name, keep)
+        if keep == 1:
+            found[ACIQ] = runs.points(model, widths("aciq"), correct=True)
+        schemes = [Scheme(rule="filter-sigma", alpha=alpha) for alpha in ALPHAS]
+        found[f"ours ({keep}x)"] = runs.points(model, schemes, correct=True)
+    return found
+
+
+def tuned(runs: Runs, name: str, keep: float) -> nn.Module:
+    """The trained network without the filters of least norm, tuned for 4 epochs (Section 3)."""
+    model = runs.pretrained(name, runs.options.seed)
+    if keep == 1:
+        return model
+    smaller = shrink(prune_by_norm(model, runs.example, keep), runs.example)
+    recipe = runs.recipe(epochs=TUNING, batch=64, drops=(2, 3), warmup=0, nesterov=False)
+    return runs.fit(f"fig8-{name}-{keep}", smaller, recipe)
+
+
+def curve(points: list[dict[str, Any]], metric: str, scale: int = 1) -> list[tuple[float, float]]:
+    return [(p[metric]["macs"], scale * p["accuracy"]) for p in points]
+
+
+def factors(found: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+    """How many times less ours costs than ACIQ at each level of accuracy that both reach.
+
+    `factor_unpruned` is that of our steps on the whole network: what pruning adds is the rest.
+    """
+    slim = [p for label, points in found.items() if label != ACIQ for p in points]
+    rows: dict[str, Any] = {}
+    for metric in METRICS:
+        curves = [curve(points, metric) for points in (found[ACIQ], slim, found["ours (1.0x)"])]
+        rows[metric] = []
+        for level in LEVELS:
+            aciq, ours, whole = (cost_at(each, level) for each in curves)
+            if aciq and ours:
+                row = {"accuracy": level, "aciq": aciq, "ours": ours, "factor": aciq / ours}
+                rows[metric].append(row | {"factor_unpruned": aciq / whole if whole else None})
+    return rows

@@ -1,0 +1,81 @@
+"""The command line: a parser, and one place that turns errors into exit codes."""
+
+import argparse
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import NoReturn
+
+import esnsim
+from esnsim.commands import bench, cost, models, options, selftest, simulate
+from esnsim.errors import EsnsimError, UsageError
+from esnsim.report.write import say
+
+BAD_INPUT, WRONG_USAGE = 1, 2
+INTERRUPTED, CLOSED_PIPE = 130, 141  # 128 + the signal, as shells report them
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong and leave with exit code 2."""
+        say(f"error: {message}; see {self.prog} --help")
+        raise SystemExit(WRONG_USAGE)
+
+
+def parser() -> Parser:
+    """The options of every command."""
+    p = Parser(
+        prog="esnsim",
+        description="What a convolutional network costs on ideal hardware, filter by filter.",
+        epilog="Example: esnsim cost builtin:resnet20 --bits-per-filter",
+        allow_abbrev=False,
+    )
+    p.add_argument("--version", action="version", version=f"esnsim {esnsim.__version__}")
+    commands = p.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    cost.add_parser(commands)
+    simulate.add_parser(commands)
+    bench.add_parser(commands)
+    selftest.add_parser(commands)
+    models.add_parser(commands)
+    return p
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line; the exit code: 0, 1 for bad input, 2 for wrong usage."""
+    try:
+        arguments = parser().parse_args(_split_bare_flag(sys.argv[1:] if argv is None else argv))
+        with warnings.catch_warnings():
+            if not sys.warnoptions:  # what libraries say is not for the reader of a report
+                warnings.simplefilter("ignore")
+            return int(arguments.run(arguments))
+    except UsageError as error:
+        return _fail(error, WRONG_USAGE)
+    except EsnsimError as error:
+        return _fail(error, BAD_INPUT)
+    except MemoryError:
+        return _fail("out of memory: the model needs more than this machine has", BAD_INPUT)
+    except BrokenPipeError:  # the reader of a pipe went away: nothing more to say
+        return CLOSED_PIPE
+    except KeyboardInterrupt:
+        return _fail("interrupted", INTERRUPTED)
+
+
+def _split_bare_flag(argv: Sequence[str]) -> list[str]:
+    """`--bits-per-filter MODEL`: the flag alone, and not the model as its value."""
+    words = list(argv)
+    for index, word in enumerate(words):
+        following = words[index + 1 : index + 2]
+        if word == "--bits-per-filter" and following and not options.is_widths(following[0]):
+            words[index] = f"--bits-per-filter={options.ALONE}"
+    return words
+
+
+def _fail(message: object, code: int) -> int:
+    say(f"error: {' '.join(str(message).split())}")
+    return code
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

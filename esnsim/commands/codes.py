@@ -1,0 +1,107 @@
+"""What commands share: how weights become codes, and the network that they are read from."""
+
+import argparse
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from esnsim.commands import options
+from esnsim.errors import ModelError, UsageError, WidthError
+from esnsim.report.write import say
+
+if TYPE_CHECKING:
+    from esnsim.network import Network
+    from esnsim.quantizer import QuantizedNetwork, Scheme
+
+
+def add_model(parser: argparse.ArgumentParser) -> "argparse._ArgumentGroup":
+    """Add the model, and the group of options about it."""
+    parser.add_argument("model", metavar="MODEL", help="an .onnx file, or builtin:resnet20")
+    group = parser.add_argument_group("model")
+    group.add_argument(
+        "--input-shape", action="append", default=[], metavar="NAME=1,3,224,224",
+        type=options.input_shape, help="free sizes of an input (also NAME:1x3x224x224; several)",
+    )  # fmt: skip
+    group.add_argument("--strict", action="store_true", help="fail if an operator is not counted")
+    return group
+
+
+def add_codes(parser: argparse.ArgumentParser) -> "argparse._ArgumentGroup":
+    """Add the options that say how weights become codes."""
+    group = parser.add_argument_group("codes")
+    group.add_argument(
+        "--bits-per-filter", nargs="?", const=options.ALONE, metavar="N|FILE", type=options.widths,
+        help="alone: headline ESNd~, every filter charged its own width, with the histogram of "
+        "widths; N, or a .json, .csv, .npz file of layer name -> widths: assign widths",
+    )  # fmt: skip
+    group.add_argument("--bits", type=int, metavar="N", help="nominal width of a code (default 8)")
+    group.add_argument(
+        "--step", metavar="RULE|Δ|FILE", type=options.step,
+        help=f"step rule: {', '.join(options.RULES)}; or a step for all layers, or a file of "
+        "steps (default layer-max; filter-max where widths are assigned)",
+    )  # fmt: skip
+    group.add_argument(
+        "--alpha", type=float, default=1.0, metavar="N", help="step in σ for filter-sigma"
+    )
+    group.add_argument(
+        "--keep-zeros", action=argparse.BooleanOptionalAction, default=True,
+        help="weights of exactly 0 stay 0 in filters that survive (default yes)",
+    )  # fmt: skip
+    group.add_argument(
+        "--fold-batchnorm", action="store_true", help="fold BatchNormalization into the weights"
+    )
+    return group
+
+
+def scheme_of(arguments: argparse.Namespace) -> "Scheme":
+    """The scheme that the options give. Raises UsageError, WidthError."""
+    from esnsim.quantizer import Scheme
+    from esnsim.widths import read_values
+
+    widths, step = arguments.bits_per_filter, arguments.step
+    given: float | dict[str, Any] | None = None
+    if isinstance(widths, Path):
+        widths = read_values(widths, "width")
+    elif widths == options.ALONE:
+        widths = None
+    if step is not None and step not in options.RULES:
+        given = read_values(step, "step") if isinstance(step, Path) else step
+        step = "given"
+    try:
+        return Scheme(step, arguments.bits, arguments.alpha, arguments.keep_zeros, widths, given)
+    except WidthError as error:
+        raise UsageError(str(error)) from None
+
+
+def read_network(arguments: argparse.Namespace) -> "Network":
+    """The model, BatchNormalization folded if asked for; what is not counted is said."""
+    from esnsim.fold import fold_batchnorm
+    from esnsim.importer import read_onnx
+
+    network = read_onnx(arguments.model, dict(arguments.input_shape))
+    _warn(network, arguments.strict)
+    return fold_batchnorm(network) if arguments.fold_batchnorm else network
+
+
+def quantized_network(network: "Network", scheme: "Scheme", quiet: bool) -> "QuantizedNetwork":
+    """The network quantised, with a bar where that takes long."""
+    from esnsim.quantizer import quantize
+    from esnsim.report.progress import Meter
+
+    with Meter(len(network.layers), quiet, "quantising") as meter:
+        return quantize(network, scheme, lambda layer: meter.advance(layer.name))
+
+
+def _warn(network: "Network", strict: bool) -> None:
+    """Say which operators are not counted, a line for each kind and reason."""
+    kinds = Counter((item.op, item.reason) for item in network.uncounted)
+    first = {(item.op, item.reason): item.name for item in reversed(network.uncounted)}
+    lines = [
+        f"{op} '{first[op, reason]}'{f' and {count - 1} more' if count > 1 else ''} "
+        f"{'are' if count > 1 else 'is'} not counted: {reason}"
+        for (op, reason), count in kinds.items()
+    ]
+    if lines and strict:
+        raise ModelError(f"{'; '.join(lines)} (--strict allows none)")
+    for line in lines:
+        say(f"warning: {line}")

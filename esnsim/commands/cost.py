@@ -1,0 +1,162 @@
+"""`esnsim cost`: the hardware-agnostic cost of an ONNX model."""
+
+import argparse
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from os import environ
+from os.path import isfile, samefile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from esnsim.commands import codes, options
+from esnsim.errors import UsageError
+from esnsim.report.units import exact, percent
+from esnsim.report.write import say, write
+
+if TYPE_CHECKING:
+    from esnsim.metrics import Cost, LayerCost
+    from esnsim.network import Layer, Product
+
+SORTS = ("macs", "weights", "filters", "pruned", "bits", "esn_a", "esn_d", "esn_d_tilde")
+ABOVE = 3  # exit code of --fail-above
+
+DESCRIPTION = """\
+Computational cost of an ONNX model on ideal hardware: ESNa (squared integer weights, analog),
+ESNd (bits, digital) and ESNd~ (MAC×bit, each filter by its own width). Float weights are
+quantised on the way; weights that are quantised already are taken as they are."""
+
+
+def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
+    """Add `cost` to the command line."""
+    p = commands.add_parser(
+        "cost", help="hardware-agnostic cost of an ONNX model", description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
+    )  # fmt: skip
+    p.set_defaults(run=run)
+    codes.add_codes(p).add_argument(
+        "--width", choices=("code", "paper"), default="code",
+        help="width of ±½: 1 bit (code, default) or 0 (paper, the literal Eq. 3)",
+    )  # fmt: skip
+    codes.add_model(p).add_argument(
+        "--layers", metavar="REGEX", type=options.pattern, help="only layers whose name matches"
+    )
+    _add_output(p.add_argument_group("output"))
+
+
+def _add_output(group: "argparse._ArgumentGroup") -> None:
+    form = group.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="the whole report (docs/json.md)")
+    form.add_argument("--csv", action="store_true", help="a row a layer, all columns")
+    group.add_argument(
+        "-o", "--output", type=Path, metavar="FILE",
+        help="write there, whole or not at all; .json and .csv say the form",
+    )  # fmt: skip
+    group.add_argument("--sort", choices=SORTS, help="largest first instead of graph order")
+    group.add_argument("--top", type=options.at_least_one, metavar="N", help="the first N rows")
+    group.add_argument("--exact", action="store_true", help="all digits instead of 41.1M")
+    group.add_argument("-q", "--quiet", action="store_true", help="no notes and no progress")
+    group.add_argument(
+        "--fail-above", action="append", default=[], metavar="METRIC=N", type=options.limit,
+        help=f"exit code {ABOVE} if a total is above N (200M): {', '.join(options.METRICS)}; "
+        "add .weights for the weighting by parameters",
+    )  # fmt: skip
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command; the exit code."""
+    from esnsim.metrics import cost
+
+    form = _form(arguments)
+    _spare_inputs(arguments)
+    scheme = codes.scheme_of(arguments)
+    network = codes.read_network(arguments)
+
+    def include(part: "Layer | Product") -> bool:
+        return arguments.layers is None or arguments.layers.search(part.name) is not None
+
+    network = replace(network, products=tuple(filter(include, network.products)))
+    quantized = codes.quantized_network(network, scheme, arguments.quiet)
+    result = cost(quantized, arguments.width, include)
+    if not result.layers:
+        raise UsageError(
+            f"--layers '{arguments.layers.pattern}' matches none of the {len(network.layers)} "
+            f"layers, such as '{network.layers[0].name}'"
+        )
+    write(_render(result, form, arguments), arguments.output)
+    if not arguments.quiet:
+        for note in result.notes:
+            say(note)
+    return _check(result, arguments.fail_above)
+
+
+def _form(arguments: argparse.Namespace) -> str:
+    suffix = arguments.output.suffix.lower() if arguments.output else ""
+    if arguments.json or arguments.csv:
+        form = "json" if arguments.json else "csv"
+    else:
+        form = {".json": "json", ".csv": "csv"}.get(suffix, "table")
+    if form == "json" and (arguments.sort or arguments.top):
+        raise UsageError("--sort and --top choose rows; JSON holds every layer: leave them out")
+    return form
+
+
+def _spare_inputs(arguments: argparse.Namespace) -> None:
+    """Refuse an output that is one of the files read."""
+    output = arguments.output
+    for given in (arguments.model, arguments.bits_per_filter, arguments.step):
+        if output is None or not isinstance(given, str | Path):
+            continue
+        if isfile(output) and isfile(given) and samefile(output, given):
+            raise UsageError(f"-o '{output}' would overwrite '{given}': give another file")
+
+
+def _render(result: "Cost", form: str, arguments: argparse.Namespace) -> str:
+    from esnsim.report.document import as_csv, as_json
+    from esnsim.report.table import render
+
+    if form == "json":
+        return as_json(result)
+    rows = _chosen(result, arguments.sort, arguments.top)
+    if form == "csv":
+        return as_csv(rows, result.width)
+    screen = arguments.output is None and sys.stdout is not None and sys.stdout.isatty()
+    return render(
+        result,
+        rows,
+        filter_wise=arguments.bits_per_filter is not None,
+        all_digits=arguments.exact,
+        columns=shutil.get_terminal_size().columns if screen else None,
+        bold=screen and "NO_COLOR" not in environ and environ.get("TERM") != "dumb",
+    )
+
+
+def _chosen(result: "Cost", sort: str | None, top: int | None) -> "Sequence[LayerCost]":
+    from esnsim.report.table import SORTS
+
+    rows = result.layers
+    return (sorted(rows, key=SORTS[sort], reverse=True) if sort else rows)[:top]
+
+
+def _check(result: "Cost", limits: Sequence[tuple[str, float]]) -> int:
+    """The exit code after --fail-above, with a line for each total that is too large."""
+    code = 0
+    for name, limit in limits:
+        value = _total(result, name)
+        if value > limit:
+            by = (
+                f"{exact(value - limit)} ({percent(value - limit, limit)})"
+                if limit
+                else "all of it"
+            )
+            say(f"{name} is {exact(value)}: above {exact(limit)} by {by}")
+            code = ABOVE
+    return code
+
+
+def _total(result: "Cost", name: str) -> float:
+    totals: Any = result.to_dict()["totals"]
+    key, _, weighting = name.partition(".")
+    value = totals["esn_d_tilde" if key == "mac_bits" else key]
+    return float(value[weighting or "macs"] if isinstance(value, dict) else value)

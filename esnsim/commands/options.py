@@ -1,0 +1,161 @@
+"""Values of options: text in, value out. Each raises ArgumentTypeError that says what to give."""
+
+import re
+from argparse import ArgumentTypeError
+from dataclasses import dataclass
+from pathlib import Path
+
+from esnsim.report.units import PREFIXES
+
+RULES = ("layer-max", "filter-max", "filter-sigma", "mse", "layer-mse", "aciq")
+WEIGHTED = ("esn_a", "esn_d", "esn_d_tilde", "mac_bits")  # by parameters and by computations
+METRICS = (*WEIGHTED, "mac_bits_layerwise", "macs", "live_macs", "weights")
+FILES = (".json", ".csv", ".npz")
+ALONE = "filter-wise"  # --bits-per-filter without a value
+
+
+def widths(text: str) -> int | Path | str:
+    """A width, a file of widths, or ALONE."""
+    if text == ALONE:
+        return text
+    if text.lower().endswith(FILES):
+        return Path(text)
+    try:
+        return int(text)
+    except ValueError:
+        raise ArgumentTypeError(
+            f"'{text}' is neither a whole number nor a {', '.join(FILES)} file"
+        ) from None
+
+
+def is_widths(text: str) -> bool:
+    """Whether a word after --bits-per-filter is its value and not the model."""
+    return bool(re.fullmatch(r"[+-]?[\d.]+", text)) or text.lower().endswith(FILES)
+
+
+def step(text: str) -> str | float | Path:
+    """A step rule, a step for all layers, or a file of steps."""
+    if text in RULES:
+        return text
+    if text.lower().endswith(FILES):
+        return Path(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise ArgumentTypeError(
+            f"'{text}' is neither a rule ({', '.join(RULES)}), a positive number, nor a "
+            f"{', '.join(FILES)} file"
+        )
+    return value
+
+
+def input_shape(text: str) -> tuple[str, tuple[int, ...]]:
+    """The name of an input, empty where none is given, and its shape."""
+    found = re.fullmatch(r"(?:(.*)[=:])?(\d{1,18}(?:[,x]\d{1,18})*)", text, re.ASCII)
+    if found is None:
+        raise ArgumentTypeError(f"'{text}': give NAME=1,3,224,224 or NAME:1x3x224x224")
+    return found[1] or "", tuple(map(int, re.split("[,x]", found[2])))
+
+
+def pattern(text: str) -> re.Pattern[str]:
+    """A regular expression."""
+    try:
+        return re.compile(text)
+    except re.error as error:
+        raise ArgumentTypeError(f"'{text}' is no regular expression: {error}") from None
+
+
+def at_least_one(text: str) -> int:
+    """A whole number from 1 on."""
+    if not re.fullmatch(r"0*[1-9]\d{0,17}", text, re.ASCII):
+        raise ArgumentTypeError(f"'{text}' is no whole number from 1 on")
+    return int(text)
+
+
+def count(text: str) -> int:
+    """A whole number of 0 or more."""
+    if not re.fullmatch(r"\d+", text):
+        raise ArgumentTypeError(f"'{text}' is no whole number of 0 or more")
+    return int(text)
+
+
+def span(text: str) -> list[int]:
+    """Widths such as 1-8 or 2,4,8."""
+    found: list[int] = []
+    for part in text.split(","):
+        ends = re.fullmatch(r"(\d+)(?:-(\d+))?", part)
+        if ends is None or not 1 <= int(ends[1]) <= int(ends[2] or ends[1]) <= 16:
+            raise ArgumentTypeError(f"'{text}' is no range of widths from 1 to 16: give 1-8 or 2,4")
+        found += range(int(ends[1]), int(ends[2] or ends[1]) + 1)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Energy:
+    """An energy in pJ, or in normalised units."""
+
+    amount: float
+    picojoules: bool
+
+
+def energy(text: str) -> Energy:
+    """An energy such as 50fJ, or a plain number in normalised units."""
+    found = re.fullmatch(r"(\d+\.?\d*(?:e[+-]?\d+)?)\s*(?:([afpnu])J)?", text)
+    if found is None:
+        raise ArgumentTypeError(f"'{text}' is no energy: give 50fJ, 0.3pJ, or a plain number")
+    scale = {"a": 1e-6, "f": 1e-3, "p": 1.0, "n": 1e3, "u": 1e6, None: 1.0}[found[2]]
+    return Energy(float(found[1]) * scale, found[2] is not None)
+
+
+def frequency(text: str) -> float:
+    """A clock such as 500MHz, in Hz."""
+    found = re.fullmatch(r"(\d+\.?\d*)\s*([kMG]?)Hz", text)
+    if found is None or not float(found[1]):
+        raise ArgumentTypeError(f"'{text}' is no clock: give 500MHz or 1GHz")
+    return float(found[1]) * PREFIXES[found[2]]
+
+
+def numbers(text: str) -> tuple[float, ...]:
+    """Numbers separated by commas."""
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise ArgumentTypeError(f"'{text}': give numbers like 0.485,0.456,0.406") from None
+
+
+def percentile(text: str) -> float:
+    """A percentile above 50, up to 100."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 50 < value <= 100:
+        raise ArgumentTypeError(f"'{text}' is no percentile above 50, up to 100: give 99.9")
+    return value
+
+
+def limit(text: str) -> tuple[str, float]:
+    """METRIC=N: the metric, with .weights for the weighting by parameters, and the number."""
+    name, _, amount = text.partition("=")
+    metric = name.removesuffix(".weights")
+    if metric not in METRICS or not amount:
+        raise ArgumentTypeError(
+            f"'{text}': give METRIC=N such as esn_d_tilde=200M, with one of {', '.join(METRICS)}"
+        )
+    if metric != name and metric not in WEIGHTED:
+        raise ArgumentTypeError(f"'{text}': {metric} has one weighting only; leave .weights out")
+    return name, number(amount)
+
+
+def number(text: str) -> float:
+    """A number from 0 on with an optional SI prefix: 200M."""
+    prefix = text[-1:] if text[-1:] in PREFIXES else ""
+    try:
+        value = float(text.removesuffix(prefix)) * PREFIXES[prefix]
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise ArgumentTypeError(f"'{text}' is no number from 0 on: give one like 200M or 1.5e9")
+    return value

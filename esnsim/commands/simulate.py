@@ -1,0 +1,249 @@
+"""`esnsim simulate`: what a machine spends on a network, bit for bit."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from os import environ
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from esnsim.commands import codes, options
+from esnsim.errors import UsageError
+from esnsim.report.write import say, write
+
+if TYPE_CHECKING:
+    from esnsim.data import ImageSet
+    from esnsim.quantizer import QuantizedNetwork
+    from esnsim.simulate import Simulation, Spec
+
+DESCRIPTION = """\
+Runs every layer of an ONNX model on a variable-precision MAC array or an analog crossbar: exact
+outputs, cycles and energy, counted tile by tile and checked against the closed form. Layers run on
+the float model's activations for the images of --data, or on random integers; with --end-to-end the
+whole network runs, and its accuracy is measured."""
+
+DEFAULTS = {"digital": "maki", "analog": "ideal-analog"}
+CALIBRATION = 64  # images that set the scales of activations
+
+
+def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
+    """Add `simulate` to the command line."""
+    p = commands.add_parser(
+        "simulate", help="what a digital array or an analog crossbar spends on a model",
+        description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )  # fmt: skip
+    p.set_defaults(run=run)
+    codes.add_codes(p)
+    codes.add_model(p)
+    _add_machine(p.add_argument_group("machine"))
+    _add_images(p.add_argument_group("activations"))
+    out = p.add_argument_group("output")
+    form = out.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="everything (docs/simulate.md)")
+    form.add_argument("--csv", action="store_true", help="a row a layer, all columns")
+    out.add_argument("-o", "--output", type=Path, metavar="FILE", help="write there, whole or not")
+    out.add_argument("--exact", action="store_true", help="all digits instead of 41.1M")
+    out.add_argument("-q", "--quiet", action="store_true", help="no notes and no progress")
+
+
+def _add_machine(group: "argparse._ArgumentGroup") -> None:
+    group.add_argument("--engine", choices=("digital", "analog", "both"), help="default digital")
+    group.add_argument(
+        "--array", action="append", default=[], metavar="PRESET|FILE|64x16x1",
+        help="machine: a preset (ideal-digital, maki, maki-serial, int8, ideal-analog, isaac), "
+        "rows × lanes × windows, or a .toml file; twice with --engine both",
+    )  # fmt: skip
+    group.add_argument("--schedule", choices=("bit-parallel", "sorted", "serial"))
+    group.add_argument(
+        "--compare", nargs="+", choices=("schedules", "digital", "analog"), default=[],
+        help="schedules: all three; digital analog: side by side, with the width at which they "
+        "cross (Eq. 6)",
+    )  # fmt: skip
+    group.add_argument("--adc-bits", type=options.at_least_one, metavar="N", help="analog")
+    group.add_argument(
+        "--activation-bits", type=options.at_least_one, metavar="N", help="default 8"
+    )
+    for name, what in (
+        ("e-bit", "an active one-bit MAC unit in a cycle"),
+        ("e-idle", "an idle one"),
+        ("e-weight-bit", "a weight bit read from the buffer"),
+        ("e-activation-bit", "an activation bit read from the buffer"),
+        ("e-dram-bit", "a bit moved by DRAM"),
+        ("e-cell", "an analog cell operation at |W| = 1"),
+    ):
+        group.add_argument(f"--{name}", type=options.energy, metavar="50fJ", help=what)
+    group.add_argument("--clock", type=options.frequency, metavar="500MHz", help="adds speeds")
+    group.add_argument("--threads", type=options.count, default=0, help="0 (default): one a core")
+
+
+def _add_images(group: "argparse._ArgumentGroup") -> None:
+    group.add_argument(
+        "--data", type=Path, metavar="FILE|FOLDER",
+        help=".npz, .npy, idx file or folder of pictures; the embedded images are the default for "
+        "embedded models, for others random integers",
+    )  # fmt: skip
+    group.add_argument("--labels", type=Path, metavar="FILE", help="of .npy and idx images")
+    group.add_argument("--imagenet", action="store_true", help="resize 256, crop 224, mean, std")
+    group.add_argument("--resize", type=options.at_least_one, default=0, metavar="N")
+    group.add_argument("--crop", type=options.at_least_one, default=0, metavar="N")
+    group.add_argument("--mean", type=options.numbers, metavar="A,B,C", help="default 0")
+    group.add_argument("--std", type=options.numbers, metavar="A,B,C", help="default 1")
+    group.add_argument(
+        "--images", type=options.at_least_one, metavar="N",
+        help="how many to run (default 1; with --end-to-end all)",
+    )  # fmt: skip
+    group.add_argument("--end-to-end", action="store_true", help="run the network, not layers")
+    group.add_argument(
+        "--percentile", type=options.percentile, metavar="P",
+        help="range of activations by percentile of the calibration images (default min and max)",
+    )  # fmt: skip
+    group.add_argument("--signed", action="store_true", help="symmetric signed activations")
+    group.add_argument("--seed", type=options.count, default=0, help="of noise and random integers")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command; the exit code."""
+    scheme = codes.scheme_of(arguments)
+    specs = _machines(arguments)
+    images = _images(arguments)
+    network = codes.read_network(arguments)
+    quantized = codes.quantized_network(network, scheme, arguments.quiet)
+    simulations = [_simulate(arguments, quantized, spec, images) for spec in specs]
+    write(_render(simulations, arguments), arguments.output)
+    if not arguments.quiet:
+        for name, reason in simulations[0].not_simulated:
+            say(f"layer '{name}' is not simulated: {reason}")
+        for note in (*network.notes, *quantized.notes):
+            say(note)
+    return 0
+
+
+def _machines(arguments: argparse.Namespace) -> "list[Spec]":
+    """The machines that the options describe, one or more."""
+    from esnsim.arrays import ArraySpec
+    from esnsim.presets import machine
+    from esnsim.report.simulation_document import kind_of
+
+    compare = set(arguments.compare)
+    if ("schedules" in compare and len(compare) > 1) or (
+        len(compare) == 1 and "schedules" not in compare
+    ):
+        raise UsageError("--compare takes 'schedules', or 'digital analog'")
+    given = {kind_of(spec): spec for spec in map(machine, arguments.array)}
+    if len(given) < len(arguments.array):
+        raise UsageError("--array names two machines of one kind: give one, or one of each")
+    both = arguments.engine == "both" or "analog" in compare
+    kinds = ["digital", "analog"] if both else [arguments.engine or next(iter(given), "digital")]
+    if not given.keys() <= set(kinds):
+        raise UsageError(
+            f"--array names a machine that is not {kinds[0]}: give --engine both, or the other"
+        )
+    specs = [_priced(given.get(kind) or machine(DEFAULTS[kind]), arguments) for kind in kinds]
+    if "schedules" not in compare:
+        return specs
+    if not isinstance(specs[0], ArraySpec):
+        raise UsageError("--compare schedules is about digital arrays")
+    return [replace(specs[0], schedule=name) for name in ("bit-parallel", "sorted", "serial")]
+
+
+def _priced(spec: "Spec", arguments: argparse.Namespace) -> "Spec":
+    """The machine with the options' widths and energies."""
+    from esnsim.arrays import ArraySpec
+
+    digital = isinstance(spec, ArraySpec)
+    changes: dict[str, Any] = {}
+    names = ["schedule", "activation_bits"] if digital else ["activation_bits", "adc_bits"]
+    for name in names:
+        if getattr(arguments, name) is not None:
+            changes[name] = getattr(arguments, name)
+    energies = ("e_bit", "e_idle", "e_weight_bit", "e_activation_bit", "e_dram_bit")
+    for name in energies if digital else ("e_cell",):
+        value = getattr(arguments, name)
+        if value is not None:
+            changes[name], changes["priced"] = value.amount, value.picojoules
+    kinds = {v.picojoules for v in vars(arguments).values() if isinstance(v, options.Energy)}
+    if len(kinds) > 1:
+        raise UsageError("energies with and without a unit: give all in fJ, pJ or nJ, or none")
+    return replace(spec, **changes)
+
+
+def _images(arguments: argparse.Namespace) -> "ImageSet | None":
+    """The images to run, None for random integers."""
+    from esnsim import data
+
+    start = data.IMAGENET if arguments.imagenet else data.Preparation()
+    preparation = data.Preparation(
+        arguments.resize or start.resize, arguments.crop or start.crop,
+        arguments.mean or start.mean, arguments.std or start.std,
+    )  # fmt: skip
+    if arguments.data is not None:
+        return data.load(arguments.data, preparation, arguments.labels)
+    if str(arguments.model).startswith("builtin:"):
+        return data.embedded()
+    if arguments.end_to_end:
+        raise UsageError("--end-to-end needs images: give --data")
+    return None
+
+
+def _simulate(
+    arguments: argparse.Namespace, quantized: "QuantizedNetwork", spec: "Spec",
+    images: "ImageSet | None",
+) -> "Simulation":  # fmt: skip
+    from esnsim import inference
+    from esnsim.execute.cut import cut
+    from esnsim.report.progress import Meter
+    from esnsim.simulate import Machine, Simulation
+
+    graph = cut(arguments.model, quantized.network, arguments.threads)
+    machine = Machine(quantized, spec, arguments.threads, arguments.seed)
+    accuracy, used = None, "random integers"
+    wanted = arguments.images or (images.count if images and arguments.end_to_end else 1)
+    with Meter(wanted * len(graph.macs), arguments.quiet) as meter:
+        if images is None:
+            bits = spec.activation_bits
+            inference.on_random_integers(machine, graph, arguments.seed, bits, meter.advance)
+        else:
+            few = images.first(CALIBRATION)
+            scales = inference.calibrated(
+                graph, few, spec.activation_bits, arguments.percentile, arguments.signed
+            )
+            chosen = images.first(wanted)
+            used = f"{chosen.count:,} of {images.count:,} images of {images.name}"
+            if arguments.end_to_end:
+                accuracy = inference.end_to_end(graph, machine, chosen, scales, meter.advance)
+            else:
+                inference.layer_by_layer(graph, machine, chosen, scales, meter.advance)
+    left_out = tuple((item.layer.name, item.reason) for item in graph.not_simulated)
+    runs = machine.runs()
+    if not runs:
+        raise UsageError("no layer of the model can be simulated: see esnsim cost for its cost")
+    return Simulation(quantized, spec, runs, runs[0].images, used, left_out, accuracy)
+
+
+def _render(simulations: "Sequence[Simulation]", arguments: argparse.Namespace) -> str:
+    import shutil
+
+    from esnsim.report import simulation_document as documents
+    from esnsim.report.comparison import engines, schedules
+    from esnsim.report.simulation import Look, render
+
+    suffix = arguments.output.suffix.lower() if arguments.output else ""
+    if arguments.json or (suffix == ".json" and not arguments.csv):
+        found = [documents.document(simulation) for simulation in simulations]
+        return documents.as_json(found[0] if len(found) == 1 else found)
+    if arguments.csv or suffix == ".csv":
+        return "".join(documents.as_csv(simulation) for simulation in simulations)
+    screen = arguments.output is None and sys.stdout is not None and sys.stdout.isatty()
+    look = Look(
+        arguments.exact,
+        shutil.get_terminal_size().columns if screen else None,
+        screen and "NO_COLOR" not in environ and environ.get("TERM") != "dumb",
+        arguments.clock,
+    )
+    if "schedules" in arguments.compare:
+        return schedules(simulations, look)
+    if "analog" in arguments.compare:
+        return engines(simulations, look)
+    return "\n".join(render(simulation, look) for simulation in simulations)

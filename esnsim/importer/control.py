@@ -1,0 +1,189 @@
+"""Nodes that hold graphs: functions, If, Loop, Scan and the rest."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto, helper
+
+from esnsim.errors import ModelError
+from esnsim.importer.constants import attribute
+from esnsim.importer.record import Record
+from esnsim.importer.scope import Scope, count_uses
+from esnsim.importer.values import Value, constant_value, known
+
+if TYPE_CHECKING:
+    from esnsim.importer.walk import Walker
+
+DEPTH = 64  # calls and graphs inside each other
+ENDLESS = 1 << 31  # exporters write a trip count of 2^63 − 1 for "until the condition fails"
+
+
+def call(walker: "Walker", node: NodeProto, function: FunctionProto, scope: Scope) -> list[Value]:
+    """A call of a model-local function: its body in a scope of its own."""
+    inner = scope.call(node, function)
+    _check_depth(inner)
+    inner.uses = count_uses(function.node, function.output)
+    for parameter, argument in zip(function.input, node.input, strict=False):
+        if argument:
+            inner.values[parameter] = replace(scope.sole_use(scope.get(argument)), name=parameter)
+    for info in function.value_info:
+        inner.declared[info.name] = info.type
+    for body_node in function.node:
+        walker.visit(body_node, inner)
+    return [inner.sole_use(inner.get(name)) for name in function.output]
+
+
+def control(walker: "Walker", node: NodeProto, scope: Scope) -> list[Value]:
+    """A node with graphs as attributes."""
+    if node.op_type == "If":
+        return _if(walker, node, scope)
+    if node.op_type == "Loop":
+        return _loop(walker, node, scope)
+    if node.op_type == "Scan":
+        return _scan(walker, node, scope)
+    for item in node.attribute:
+        for graph in (*item.graphs, *([item.g] if item.type == AttributeProto.GRAPH else [])):
+            found, _ = _body(walker, node, item.name, graph, [], scope)
+            _add(walker, node, scope, found, "once")
+    return [Value(name) for name in node.output]
+
+
+def _if(walker: "Walker", node: NodeProto, scope: Scope) -> list[Value]:
+    """The branch that a constant condition takes, else the one with more MACs."""
+    names = ("then_branch", "else_branch")
+    graphs = [_graph(node, name, scope) for name in names]
+    condition = scope.get(node.input[0]).constant if node.input else None
+    if condition is not None and condition.size == 1:
+        taken = 0 if condition.read().ravel()[0] else 1
+        found, values = _body(walker, node, names[taken], graphs[taken], [], scope)
+        walker.record.extend(found)
+        return values
+    branches = [
+        _body(walker, node, name, graph, [], scope)
+        for name, graph in zip(names, graphs, strict=True)
+    ]
+    macs = [found.macs for found, _ in branches]
+    best = macs.index(max(macs))
+    counted, other = branches[best][0], branches[1 - best][0]
+    if max(macs) or counted.uncounted or other.uncounted:
+        walker.record.note(
+            f"If '{scope.name(node)}': the {('then', 'else')[best]} branch is counted, "
+            f"{macs[best]:,} MACs against {macs[1 - best]:,}"
+        )
+    walker.record.extend(counted)
+    walker.record.uncounted += other.uncounted
+    pairs = zip(branches[0][1], branches[1][1], strict=False)
+    return [_outside(a) if a.shape == b.shape else Value(a.name) for a, b in pairs]
+
+
+def _loop(walker: "Walker", node: NodeProto, scope: Scope) -> list[Value]:
+    """A Loop body, times its trip count where that is constant, else once."""
+    body = _graph(node, "body", scope)
+    count, condition, *initial = [*scope.inputs(node), None, None][: max(2, len(node.input))]
+    trips = _number(count)
+    if trips is not None and trips >= ENDLESS:
+        trips = None
+    if _number(condition) == 0:
+        trips = 0
+    carried = [_outside(v) if v is not None else None for v in initial]
+    # Where the body runs its condition holds; one that it passes on unchanged never fails.
+    holds = constant_value(known(np.array(True), ""), "")
+    found, values = _body(walker, node, "body", body, [None, holds, *carried], scope, trips)
+    goes_on, outputs = values[0] if values else None, values[1:]
+    early = ", though it may stop earlier" if _number(goes_on) != 1 and trips else ""
+    times = "once, its trip count is not constant" if trips is None else f"{trips:,} times{early}"
+    _add(walker, node, scope, found, times)
+    states = [_outside(v) for v in outputs[: len(carried)]]
+    return states + [_stacked(v, None if early else trips) for v in outputs[len(carried) :]]
+
+
+def _scan(walker: "Walker", node: NodeProto, scope: Scope) -> list[Value]:
+    """A Scan body, times the length of the axis that it scans."""
+    body, scanned = _graph(node, "body", scope), attribute(node, "num_scan_inputs", 0)
+    values = [v for v in scope.inputs(node) if v is not None]
+    split = len(values) - scanned if isinstance(scanned, int) else 0
+    states, inputs = values[:split], values[split:]
+    given = attribute(node, "scan_input_axes")
+    axes = list(given) if isinstance(given, list) else [0] * len(inputs)
+    shape = inputs[0].shape if inputs else None
+    trips = shape[axes[0]] if shape and -len(shape) <= axes[0] < len(shape) else None
+    sliced = [_sliced(v, axis) for v, axis in zip(inputs, axes, strict=False)]
+    found, outputs = _body(
+        walker, node, "body", body, [*map(_outside, states), *sliced], scope, trips
+    )
+    times = "once, its length is not known" if trips is None else f"{trips:,} times"
+    _add(walker, node, scope, found, times)
+    stacked = [_stacked(v, trips) for v in outputs[len(states) :]]
+    return [_outside(v) for v in outputs[: len(states)]] + stacked
+
+
+def _body(
+    walker: "Walker",
+    node: NodeProto,
+    name: str,
+    graph: GraphProto,
+    values: Sequence[Value | None],
+    scope: Scope,
+    repeats: int | None = None,
+) -> tuple[Record, list[Value]]:
+    """What a graph inside a node holds, recorded apart, and its outputs."""
+    inner = scope.body(node, name, 1 if repeats is None else max(0, repeats))
+    _check_depth(inner)
+    for info, value in zip(graph.input, [*values, *[None] * len(graph.input)], strict=False):
+        inner.values[info.name] = replace(value or Value(info.name, info.type), name=info.name)
+    outer, walker.record = walker.record, Record(channels=walker.record.channels)
+    outputs = walker.graph(graph, inner)
+    found, walker.record = walker.record, outer
+    return found, [replace(v, producer=None) for v in outputs]
+
+
+def _add(walker: "Walker", node: NodeProto, scope: Scope, found: Record, times: str) -> None:
+    """Add what a body holds, and say how often it was counted."""
+    if found.layers or found.products:
+        walker.record.note(f"{node.op_type} '{scope.name(node)}': its body is counted {times}")
+    walker.record.extend(found)
+
+
+def _graph(node: NodeProto, name: str, scope: Scope) -> GraphProto:
+    graph = attribute(node, name)
+    if not isinstance(graph, GraphProto):
+        raise ModelError(f"{node.op_type} '{scope.name(node)}' has no {name}: the model is damaged")
+    return graph
+
+
+def _number(value: Value | None) -> int | None:
+    """The value of a constant of one element."""
+    if value is None or value.constant is None or value.constant.size != 1:
+        return None
+    return int(value.constant.read().ravel()[0])
+
+
+def _check_depth(scope: Scope) -> None:
+    if scope.depth > DEPTH:
+        raise ModelError(
+            f"functions and graphs nest deeper than {DEPTH}: a function calls itself, or the "
+            "file is damaged"
+        )
+
+
+def _outside(value: Value) -> Value:
+    """A value as it is seen from another iteration or branch: its type alone is known."""
+    return Value(value.name, value.type)
+
+
+def _sliced(value: Value, axis: int) -> Value:
+    shape = value.shape
+    if shape is None or not -len(shape) <= axis < len(shape):
+        return Value(value.name)
+    axis %= len(shape)
+    rest = shape[:axis] + shape[axis + 1 :]
+    return Value(value.name, helper.make_tensor_type_proto(value.elem_type, rest))
+
+
+def _stacked(value: Value, trips: int | None) -> Value:
+    if trips is None or value.shape is None:
+        return Value(value.name)
+    shape = (max(0, trips), *value.shape)
+    return Value(value.name, helper.make_tensor_type_proto(value.elem_type, shape))

@@ -1,0 +1,281 @@
+"""The operators that multiply and accumulate, and how each is read: three explicit sets.
+
+READERS are counted. STAND_INS (shapes.py) and the standard operators outside MULTIPLYING hold no
+multiply-accumulates of weights. All others are listed as uncounted.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from math import prod
+
+import numpy as np
+import onnx
+from onnx import NodeProto
+
+from esnsim.errors import ModelError
+from esnsim.importer.channels import channel_ids
+from esnsim.importer.constants import attribute
+from esnsim.importer.convolutions import convolution, transposed_convolution
+from esnsim.importer.einsum import einsum_macs, weighted_einsum
+from esnsim.importer.packed import unpack_bnb4, unpack_nbits
+from esnsim.importer.products import (
+    CannotCountError,
+    Finding,
+    Weighted,
+    mismatch,
+    multiply,
+    shape_of,
+    weight_right,
+)
+from esnsim.importer.quantized import dequantize
+from esnsim.importer.shapes import STAND_IN_DOMAINS, STAND_INS, STANDARD
+from esnsim.importer.values import Constant, Value
+from esnsim.network import Geometry
+
+Inputs = Sequence[Value | None]
+Reader = Callable[[NodeProto, Inputs, str], list[Finding]]
+
+#: Standard operators that multiply and accumulate (other domains: everything not known).
+MULTIPLYING = {
+    "AffineGrid", "Attention", "CausalConvWithState", "Conv", "ConvInteger", "ConvTranspose", "DFT",
+    "DeformConv", "Det", "Einsum", "GRU", "Gemm", "LSTM", "LinearAttention", "MatMul",
+    "MatMulInteger", "QLinearConv", "QLinearMatMul", "RNN", "STFT",
+}  # fmt: skip
+ML = "ai.onnx.ml"
+FREE_ML = {
+    "ArrayFeatureExtractor", "Binarizer", "CastMap", "CategoryMapper", "DictVectorizer",
+    "FeatureVectorizer", "Imputer", "LabelEncoder", "Normalizer", "OneHotEncoder", "Scaler",
+    "TreeEnsemble", "TreeEnsembleClassifier", "TreeEnsembleRegressor", "ZipMap",
+}  # fmt: skip
+
+
+def _conv(node: NodeProto, inputs: Inputs, name: str) -> list[Finding]:
+    return _convolve(node, _need(inputs, 0), _need(inputs, 1), name, inputs[2:])
+
+
+def _deformable_conv(node: NodeProto, inputs: Inputs, name: str) -> list[Finding]:
+    x = _need(inputs, 0)  # a dead channel differs from place to place, and the places are moved
+    return _convolve(node, replace(x, channels=None), _need(inputs, 1), name, inputs[2:])
+
+
+def _conv_integer(node: NodeProto, inputs: Inputs, name: str) -> list[Finding]:
+    x, w = _need(inputs, 0), _need(inputs, 1)
+    return _convolve(node, x, _coded(w, None, _at(inputs, 3), 0, name), name)
+
+
+def _qlinear_conv(node: NodeProto, inputs: Inputs, name: str) -> list[Finding]:
+    x, w = _need(inputs, 0), _need(inputs, 3)
+    coded = _coded(w, _at(inputs, 4), _at(inputs, 5), 0, name)
+    return _convolve(node, x, coded, name)
+
+
+def _convolve(node: NodeProto, x: Value, w: Value, name: str, extra: Inputs = ()) -> list[Finding]:
+    transposed = node.op_type == "ConvTranspose"
+    if w.constant is None:
+        return [_dynamic_convolution(node, x, w, transposed, name)]
+    read = transposed_convolution if transposed else convolution
+    return [_beside(read(node, x, w.constant, name), extra)]
+
+
+def _dynamic_convolution(node: NodeProto, x: Value, w: Value, transposed: bool, name: str) -> int:
+    shape = shape_of(w, name)
+    stand_in = Constant(shape, np.dtype(np.float32), "", lambda: np.zeros(0))
+    read = transposed_convolution if transposed else convolution
+    geometry = read(node, x, stand_in, name).geometry
+    return prod(shape) * geometry.windows
+
+
+def _beside(weighted: Weighted, others: Inputs) -> Weighted:
+    """Further inputs that are activations (a bias, a residual) make every channel live."""
+    if any(v is not None and v.constant is None for v in others):
+        return replace(weighted, output=None)
+    return weighted
+
+
+def _matmul(node: NodeProto, inputs: Inputs, name: str) -> list[Finding]:
+    return multiply(_need(inputs, 0), _need(inputs, 1), name)
+
+
+def _fused_matmul(node: NodeProto, inputs: Inputs, name: str) -> list[Finding]:
+    a, b = _need(inputs, 0), _need(inputs, 1)
+    flags = ("transA", "transB", "transBatchA", "transBatchB")
+    trans_a, trans_b, *batches = (bool(attribute(node, flag, 0)) for flag in flags)
+    if any(batches):
+        raise CannotCountError("transposed batch axes")
+    return multiply(a, b, name, trans_a, trans_b)
+
+
+def _gemm(node: NodeProto, inputs: Inputs, name: str) -> list[Finding]:
+    trans_a, trans_b = bool(attribute(node, "transA", 0)), bool(attribute(node, "transB", 0))
+    found = multiply(_need(inputs, 0), _need(inputs, 1), name, trans_a, trans_b)
+    return [_beside(f, inputs[2:3]) if isinstance(f, Weighted) else f for f in found]
+
+
+def _qgemm(node: NodeProto, inputs: Inputs, name: str) -> list[Finding]:
+    trans_a, trans_b = bool(attribute(node, "transA", 0)), bool(attribute(node, "transB", 0))
+    axis = 0 if trans_b else 1
+    b = _coded(_need(inputs, 3), _at(inputs, 4), _at(inputs, 5), axis, name)
+    return multiply(_need(inputs, 0), b, name, trans_a, trans_b)
+
+
+def _matmul_integer(node: NodeProto, inputs: Inputs, name: str) -> list[Finding]:
+    a, b = _need(inputs, 0), _need(inputs, 1)
+    if b.constant is not None:
+        return multiply(a, _coded(b, None, _at(inputs, 3), -1, name), name)
+    return multiply(_coded(a, None, _at(inputs, 2), -2, name), b, name)
+
+
+def _qlinear_matmul(node: NodeProto, inputs: Inputs, name: str) -> list[Finding]:
+    a, b = _need(inputs, 0), _need(inputs, 3)
+    if b.constant is not None:
+        return multiply(a, _coded(b, _at(inputs, 4), _at(inputs, 5), -1, name), name)
+    return multiply(_coded(a, _at(inputs, 1), _at(inputs, 2), -2, name), b, name)
+
+
+def _integer_to_float(node: NodeProto, inputs: Inputs, name: str) -> list[Finding]:
+    a, b = _need(inputs, 0), _need(inputs, 1)
+    found = multiply(a, _coded(b, _at(inputs, 3), _at(inputs, 5), -1, name), name)
+    return [_beside(f, inputs[6:7]) if isinstance(f, Weighted) else f for f in found]
+
+
+def _dynamic_quantize_matmul(node: NodeProto, inputs: Inputs, name: str) -> list[Finding]:
+    a, b = replace(_need(inputs, 0), channels=None), _need(inputs, 1)  # one step for all channels
+    return multiply(a, _coded(b, _at(inputs, 2), _at(inputs, 3), -1, name), name)
+
+
+def _matmul_packed(node: NodeProto, inputs: Inputs, name: str) -> list[Finding]:
+    four_bit_floats = node.op_type == "MatMulBnb4"
+    count, unpack = (3, unpack_bnb4) if four_bit_floats else (5, unpack_nbits)
+    given = [_at(inputs, index) for index in range(1, count)]
+    if any(v is not None and v.constant is None for v in given):
+        raise CannotCountError("its weights are not constant")
+    w = unpack(node, [v.constant if v is not None else None for v in given], name)
+    found = weight_right(_need(inputs, 0), w, name, transposed=True)
+    return [_beside(found, inputs[5:6])]
+
+
+def _recurrent(node: NodeProto, inputs: Inputs, name: str) -> list[Finding]:
+    """LSTM, GRU, RNN: W (directions, gates·H, I) and R (directions, gates·H, H) at each step."""
+    x, w, r = _need(inputs, 0), _need(inputs, 1), _need(inputs, 2)
+    steps = prod(shape_of(x, name)[:2])
+    features = shape_of(x, name)[-1]
+    if w.constant is None or r.constant is None:
+        return [steps * (prod(shape_of(w, name)) + prod(shape_of(r, name)))]
+    directions, units, fan_in = (*w.constant.shape, 0, 0, 0)[:3]
+    hidden = (*r.constant.shape, 0, 0, 0)[2]
+    if (directions, units) != r.constant.shape[:2] or fan_in != features:
+        raise ModelError(mismatch(name, f"{fan_in} features", shape_of(x, name), w.constant.shape))
+    live = channel_ids(replace(x, channels=None), [], [directions * hidden])
+    return [
+        Weighted(
+            w.constant, (directions * units, fan_in), lambda a: a.reshape(-1, fan_in),
+            Geometry(batch=steps), channel_ids(x, [2], [fan_in]), part="W",
+        ),
+        Weighted(
+            r.constant, (directions * units, hidden), lambda a: a.reshape(-1, hidden),
+            Geometry(batch=steps, groups=directions), live, part="R",
+        ),
+    ]  # fmt: skip
+
+
+def _einsum(node: NodeProto, inputs: Inputs, name: str) -> list[Finding]:
+    equation = attribute(node, "equation", b"")
+    text = equation.decode() if isinstance(equation, bytes) else ""
+    operands = [_need(inputs, i) for i in range(len(inputs))]
+    constants = [i for i, v in enumerate(operands) if v.constant is not None]
+    if len(constants) == 1 and len(operands) == 2:
+        found = weighted_einsum(text, operands, constants[0], name)
+        if found is None:
+            raise CannotCountError(f"the equation '{text}' is no matrix product with its constant")
+        return [found]
+    if constants:
+        raise CannotCountError(f"the equation '{text}' has more than two operands and a constant")
+    macs = einsum_macs(text, operands, name)
+    if macs is None:
+        raise CannotCountError(f"the equation '{text}' has other than two operands")
+    return [macs]
+
+
+def _attention(node: NodeProto, inputs: Inputs, name: str) -> list[Finding]:
+    """Attention (opset 23): Q·Kᵀ and the weights times V, both products of activations."""
+    q, k, v = (shape_of(_need(inputs, i), name) for i in range(3))
+    past = _at(inputs, 4)
+    before = shape_of(past, name)[2] if past is not None else 0
+    if len(q) == 4:
+        return [prod(q[:3]) * (k[2] + before) * (q[3] + v[3])]
+    heads, kv_heads = (attribute(node, f"{n}_num_heads", 1) for n in ("q", "kv"))
+    if not isinstance(heads, int) or not isinstance(kv_heads, int) or heads < 1 or kv_heads < 1:
+        raise CannotCountError("its numbers of heads are not given")
+    return [prod(q[:2]) * (k[1] + before) * (q[2] + heads * (v[2] // kv_heads))]
+
+
+def _need(inputs: Inputs, index: int) -> Value:
+    value = _at(inputs, index)
+    if value is None:
+        raise CannotCountError(f"its input {index} is missing")
+    return value
+
+
+def _at(inputs: Inputs, index: int) -> Value | None:
+    return inputs[index] if index < len(inputs) else None
+
+
+def _coded(w: Value, scale: Value | None, zero: Value | None, axis: int, name: str) -> Value:
+    """A constant integer operand with its scale and zero point; activations as they are."""
+    if w.constant is None:
+        return w
+    if any(v is not None and v.constant is None for v in (scale, zero)):
+        raise CannotCountError("the scale or zero point of its weights is not constant")
+    scales, zeros = (v.constant if v is not None else None for v in (scale, zero))
+    return replace(w, constant=dequantize(w.constant, scales, zeros, axis, 0, name))
+
+
+READERS: dict[str, Reader] = {
+    "Conv": _conv,
+    "ConvTranspose": _conv,
+    "DeformConv": _deformable_conv,
+    "ConvInteger": _conv_integer,
+    "QLinearConv": _qlinear_conv,
+    "MatMul": _matmul,
+    "Gemm": _gemm,
+    "MatMulInteger": _matmul_integer,
+    "QLinearMatMul": _qlinear_matmul,
+    "Einsum": _einsum,
+    "LSTM": _recurrent,
+    "GRU": _recurrent,
+    "RNN": _recurrent,
+    "Attention": _attention,
+}
+CONTRIB: dict[str, Reader] = {
+    "QLinearConv": _qlinear_conv,
+    "FusedConv": _conv,
+    "FusedMatMul": _fused_matmul,
+    "TransposeMatMul": _fused_matmul,
+    "FusedGemm": _gemm,
+    "QGemm": _qgemm,
+    "MatMulIntegerToFloat": _integer_to_float,
+    "DynamicQuantizeMatMul": _dynamic_quantize_matmul,
+    "MatMulBnb4": _matmul_packed,
+    "MatMulNBits": _matmul_packed,
+}
+
+
+def reader_of(node: NodeProto) -> Reader | None:
+    """The reader of a node's operator, None where esnsim has none."""
+    if node.domain in STANDARD:
+        return READERS.get(node.op_type)
+    return CONTRIB.get(node.op_type) if node.domain == "com.microsoft" else None
+
+
+def why_uncounted(node: NodeProto) -> str | None:
+    """Why an operator may hide multiply-accumulates; None where it is read or has none."""
+    if reader_of(node) is not None or (node.domain == ML and node.op_type in FREE_ML):
+        return None
+    if node.domain in STAND_IN_DOMAINS and node.op_type in STAND_INS:
+        return None
+    if node.domain not in STANDARD:
+        return f"esnsim does not know this operator of domain '{node.domain}'"
+    if node.op_type in MULTIPLYING:
+        return "esnsim has no reader for this operator"
+    known = onnx.defs.has(node.op_type)
+    return None if known else f"onnx {onnx.__version__} does not know this operator"

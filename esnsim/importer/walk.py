@@ -1,0 +1,172 @@
+"""A graph walked once in order: constants folded, shapes inferred, layers and channels recorded."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import prod
+
+import numpy as np
+from onnx import (
+    AttributeProto,
+    FunctionProto,
+    GraphProto,
+    NodeProto,
+    SparseTensorProto,
+    TensorProto,
+    TypeProto,
+    helper,
+)  # fmt: skip
+
+from esnsim.errors import ModelError
+from esnsim.importer.channels import follow
+from esnsim.importer.constants import attribute, fold
+from esnsim.importer.control import call, control
+from esnsim.importer.damage import reading
+from esnsim.importer.inputs import bind
+from esnsim.importer.operators import Inputs, reader_of, why_uncounted
+from esnsim.importer.products import CannotCountError, ShapeUnknownError
+from esnsim.importer.quantized import fold_quantized
+from esnsim.importer.record import Record
+from esnsim.importer.scope import Scope, add_initializers, count_uses, dense, label, stored
+from esnsim.importer.shapes import STANDARD, infer, standard
+from esnsim.importer.tensors import Store
+from esnsim.importer.values import Value, constant_value, known, type_shape
+from esnsim.network import Product, Uncounted
+
+NODES = 100_000  # visited in functions and bodies, which a small file can multiply
+
+
+@dataclass(slots=True)
+class Walker:
+    """Visits nodes in order and records what they cost."""
+
+    store: Store
+    functions: Mapping[tuple[str, str, str], FunctionProto]
+    dimensions: Mapping[str, int]
+    record: Record = field(default_factory=Record)
+    nodes: int = 0
+
+    def graph(self, graph: GraphProto, scope: Scope) -> list[Value]:
+        """Visit the nodes of a graph; the values of its outputs."""
+        add_initializers(scope, graph, self.store)
+        scope.uses = count_uses(graph.node, (o.name for o in graph.output))
+        for info in graph.value_info:
+            scope.declared[info.name] = info.type
+        for node in graph.node:
+            self.visit(node, scope)
+        return [scope.get(output.name) for output in graph.output]
+
+    def visit(self, node: NodeProto, scope: Scope) -> None:
+        """Record a node and define its outputs."""
+        self.nodes += scope.depth > 0
+        if self.nodes > NODES:
+            raise ModelError(
+                f"functions and bodies unroll to more than {NODES:,} nodes: esnsim stops there"
+            )
+        with reading(f"operator {node.op_type} '{label(node)}'"):
+            self._visit(scope.bound(node), scope)
+
+    def _visit(self, node: NodeProto, scope: Scope) -> None:
+        function = self.functions.get((node.domain, node.op_type, node.overload))
+        if function is not None:
+            outputs = call(self, node, function, scope)
+        elif any(a.type in (AttributeProto.GRAPH, AttributeProto.GRAPHS) for a in node.attribute):
+            outputs = control(self, node, scope)
+        elif node.op_type == "Constant" and node.domain in STANDARD:
+            outputs = self._constant(node, scope)
+        else:
+            outputs = self._operator(node, scope)
+        for name, value in zip(node.output, outputs, strict=False):
+            if name:
+                scope.values[name] = value if value.name == name else replace(value, name=name)
+
+    def _constant(self, node: NodeProto, scope: Scope) -> list[Value]:
+        output, name = node.output[0], scope.home + node.output[0]
+        value = helper.get_attribute_value(node.attribute[0]) if node.attribute else None
+        if isinstance(value, TensorProto) and value.data_type != TensorProto.STRING:
+            return [constant_value(stored(value, name, self.store), output)]
+        if isinstance(value, SparseTensorProto):
+            return [constant_value(dense(value, name, self.store), output)]
+        if isinstance(value, int | float | list):
+            dtype = np.int64 if node.attribute[0].name.startswith("value_int") else np.float32
+            return [constant_value(known(np.array(value, dtype), name), output)]
+        return [Value(output)]
+
+    def _operator(self, original: NodeProto, scope: Scope) -> list[Value]:
+        node, given = standard(original), scope.inputs(original)
+        inputs = given if node is original else scope.inputs(node)
+        types = infer(node, inputs, scope.opsets)
+        outputs = [
+            Value(name, self._type(types.get(name), scope.declared.get(name)))
+            for name in node.output
+        ]
+        folded = _folded(original, given, outputs, scope)
+        if folded is not None:
+            return folded
+        if node.op_type == "BatchNormalization" and len(inputs) >= 5 and inputs[0] is not None:
+            producer = scope.sole_use(inputs[0]).producer
+            self.record.batchnorm(node, scope.name(node), inputs, producer)
+        if self._counted(original, given, outputs, scope):
+            return outputs
+        ids = follow(node, inputs, [v.shape for v in outputs], self.record.channels, scope.opsets)
+        pairs = zip(outputs, ids, strict=True)
+        return [v if i is None else replace(v, channels=i) for v, i in pairs]
+
+    def _counted(self, node: NodeProto, inputs: Inputs, outputs: list[Value], scope: Scope) -> bool:
+        """Record an operator that multiplies and accumulates, and what its first output becomes."""
+        record, name, reason = self.record, scope.name(node), why_uncounted(node)
+        reader = reader_of(node)
+        if reader is not None:
+            try:
+                for found in reader(node, inputs, name):
+                    if isinstance(found, int):
+                        record.product(Product(name, node.op_type, found * scope.repeats))
+                    else:
+                        outputs[0] = record.layer(
+                            found, name, node.op_type, outputs[0], scope.repeats
+                        )
+            except ShapeUnknownError as unknown:
+                reason = f"the shape of its input '{unknown}' is not known; try --input-shape"
+            except CannotCountError as error:
+                reason = str(error)
+        if reason is not None:
+            record.uncounted.append(Uncounted(name, node.op_type, reason))
+        return reader is not None
+
+    def _type(self, inferred: TypeProto | None, declared: TypeProto | None) -> TypeProto | None:
+        """The inferred type, or the one that the file declares where inference found no shape."""
+        if declared is not None and type_shape(inferred) is None:
+            bound = bind(declared, self.dimensions)
+            if type_shape(bound) is not None:
+                return bound
+        return inferred or declared
+
+
+def _folded(
+    node: NodeProto, inputs: Inputs, outputs: Sequence[Value], scope: Scope
+) -> list[Value] | None:
+    """The outputs where they do not depend on the network's input; None for all others."""
+    if node.op_type in ("Shape", "Size") and inputs and inputs[0] is not None:
+        return _shape_of(node, inputs[0], scope)
+    constants = [v.constant if v is not None else None for v in inputs]
+    if any(v is not None and c is None for v, c in zip(inputs, constants, strict=True)):
+        return None
+    quantized = fold_quantized(node, constants)
+    if quantized is not None:
+        return [constant_value(quantized, node.output[0])]
+    if node.domain not in STANDARD:
+        return None
+    folded = fold(node, constants, outputs, scope)
+    if folded is None:
+        return None
+    return [constant_value(c, v.name) for c, v in zip(folded, outputs, strict=False)]
+
+
+def _shape_of(node: NodeProto, x: Value, scope: Scope) -> list[Value] | None:
+    """The output of Shape or Size: known where the shape is, whatever the values."""
+    if x.shape is None:
+        return None
+    given = [attribute(node, name) for name in ("start", "end")]
+    taken = slice(*(v if isinstance(v, int) else None for v in given))
+    numbers = prod(x.shape) if node.op_type == "Size" else x.shape[taken]
+    name = node.output[0]
+    return [constant_value(known(np.array(numbers, np.int64), scope.path + name), name)]

@@ -1,0 +1,228 @@
+"""A network as its weighted multiply-accumulates: geometry, layers, who reads whose channels."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Ids = NDArray[np.int32]
+Mask = NDArray[np.bool_]
+
+#: Channel ids that no filter owns: always live (network input, mixed channels), never live.
+LIVE, CONSTANT = 0, 1
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """Where each weight of a layer is used: a convolution of any rank, or a matrix product.
+
+    A matrix product is a convolution without spatial axes whose batch counts its rows.
+    `pads` holds (before, after) for each spatial axis. Sizes are in elements.
+    """
+
+    batch: int = 1
+    input_size: tuple[int, ...] = ()
+    kernel: tuple[int, ...] = ()
+    strides: tuple[int, ...] = ()
+    dilations: tuple[int, ...] = ()
+    pads: tuple[tuple[int, int], ...] = ()
+    groups: int = 1
+    transposed: bool = False
+    output_padding: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        ranks = {len(self.input_size), len(self.kernel), len(self.strides), len(self.dilations)}
+        if ranks != {len(self.pads)} or len(self.output_padding) not in (0, len(self.pads)):
+            raise ValueError(f"input, kernel, strides, dilations and pads differ in rank: {self}")
+        positive = (self.batch, self.groups, *self.input_size, *self.kernel)
+        if min(positive + self.strides + self.dilations, default=1) < 1:
+            raise ValueError(f"batch, groups, sizes, strides, dilations must be positive: {self}")
+        if min(self.output_size, default=1) < 1:
+            raise ValueError(f"the kernel does not fit into the padded input: {self}")
+
+    @property
+    def output_size(self) -> tuple[int, ...]:
+        """Spatial size of the output."""
+        extents = [d * (k - 1) + 1 for d, k in zip(self.dilations, self.kernel, strict=True)]
+        padding = [before + after for before, after in self.pads]
+        if self.transposed:
+            more = self.output_padding or (0,) * len(extents)
+            return tuple(
+                (n - 1) * s + e - p + o
+                for n, s, e, p, o in zip(
+                    self.input_size, self.strides, extents, padding, more, strict=True
+                )
+            )
+        return tuple(
+            (n + p - e) // s + 1
+            for n, s, e, p in zip(self.input_size, self.strides, extents, padding, strict=True)
+        )
+
+    @property
+    def windows(self) -> int:
+        """How often one weight is used: output positions, or input positions if transposed."""
+        return self.batch * prod(self.input_size if self.transposed else self.output_size)
+
+
+@dataclass(frozen=True, slots=True)
+class Codes:
+    """How the integers of an already quantised weight are to be read.
+
+    `bits` is the width of the stored type. Midrise integers are the odd q = 2·W_int at half the
+    step. `scale()` gives the step of every weight, broadcast to the weight's shape.
+    """
+
+    bits: int
+    midrise: bool
+    asymmetric: bool
+    scale: Callable[[], Array]
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """A weight tensor, filters first: shape (M, C/g, *kernel). Read when asked for.
+
+    `load()` gives floats, or for quantised weights the integers without their zero point; it may
+    be a view of the file. `origin` names the tensor in the file that the values come from, and
+    two layers with the same origin share it. `gain` (M,) multiplies the filters (folded
+    BatchNormalization).
+    """
+
+    name: str
+    origin: str
+    shape: tuple[int, ...]
+    dtype: str
+    load: Callable[[], Array]
+    codes: Codes | None = None
+    gain: NDArray[np.float64] | None = None
+
+    @property
+    def size(self) -> int:
+        """Number of weights."""
+        return prod(self.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchNorm:
+    """The BatchNormalization that reads a layer alone; `gain` (M,) is γ/√(variance + ε)."""
+
+    name: str
+    gain: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A weighted multiply-accumulate operator.
+
+    `channels` (C,) holds the channel id that each input channel reads; the filters own the ids
+    from `first_filter` on. `repeats` counts the iterations of a Loop body.
+    """
+
+    name: str
+    op: str
+    weight: Weight
+    geometry: Geometry
+    channels: Ids
+    first_filter: int
+    repeats: int = 1
+    batchnorm: BatchNorm | None = None
+
+    def __post_init__(self) -> None:
+        filters, fan_in = self.weight.shape[:2]
+        groups = self.geometry.groups
+        if filters % groups or len(self.channels) != fan_in * groups:
+            raise ValueError(
+                f"{filters} filters of {fan_in} channels in {groups} groups "
+                f"cannot read {len(self.channels)} channels"
+            )
+
+    @property
+    def filters(self) -> int:
+        """Number of filters M (output channels)."""
+        return self.weight.shape[0]
+
+    @property
+    def macs_per_weight(self) -> int:
+        """c_l: how many multiply-accumulates one weight takes part in."""
+        return self.geometry.windows * self.repeats
+
+    @property
+    def macs(self) -> int:
+        """Dense multiply-accumulates of one inference."""
+        return self.weight.size * self.macs_per_weight
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """Channels that depend on two others: id `first` + i is live if left[i] or right[i] is."""
+
+    first: int
+    left: Ids
+    right: Ids
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """A product of two activations: it has multiply-accumulates and no weights."""
+
+    name: str
+    op: str
+    macs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Uncounted:
+    """An operator that may multiply and accumulate and that could not be counted."""
+
+    name: str
+    op: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a network comes from."""
+
+    path: str | None
+    size_bytes: int
+    ir_version: int
+    opsets: tuple[tuple[str, int], ...]
+    producer: str
+    inputs: tuple[tuple[str, tuple[int, ...]], ...]
+    batchnorms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """Weighted layers in graph order, and what surrounds them."""
+
+    source: Source
+    layers: tuple[Layer, ...]
+    merges: tuple[Merge, ...]
+    channel_ids: int
+    products: tuple[Product, ...]
+    uncounted: tuple[Uncounted, ...]
+    notes: tuple[str, ...]
+
+
+def propagate(network: Network, decide: Callable[[Layer, Mask], Mask]) -> None:
+    """Walk the layers in order with the liveness of their channels.
+
+    `decide(layer, live_channels (C,))` returns which of the layer's filters (M,) are live; a
+    filter that is not makes its output channel independent of the input, and so on downstream
+    through additions and concatenations.
+    """
+    live = np.ones(network.channel_ids, np.bool_)
+    live[CONSTANT] = False
+    merges = list(network.merges)
+    for layer in network.layers:
+        while merges and merges[0].first < layer.first_filter:
+            merge = merges.pop(0)
+            span = slice(merge.first, merge.first + len(merge.left))
+            live[span] = live[merge.left] | live[merge.right]
+        alive = decide(layer, live[layer.channels])
+        live[layer.first_filter : layer.first_filter + layer.filters] = alive

@@ -1,0 +1,115 @@
+"""The passes over the weights: fused Numba kernels where they pay, else NumPy.
+
+Loading Numba takes near half a second, in which NumPy passes over some 100 million weights
+(docs/architecture.md has the measurement). So a pass is Numba's once its kernels are loaded, by
+`load_fused` or by anything else in the process, and NumPy's until then. Both give the same
+integers.
+"""
+
+import sys
+from importlib import import_module
+from math import prod
+from threading import local
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+FUSED = "esnsim_kernels.midrise"
+PAYS = 100_000_000  # weights
+LONGEST = 1 << 19  # reduction up to which Σ q² is exact in float64 for |q| of 17 bits
+
+_LOCAL = local()
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Matrix = NDArray[Any]
+
+
+def load_fused(weights: int) -> None:
+    """Load the Numba kernels if a pass over so many weights pays for it."""
+    if weights > PAYS:
+        import_module(FUSED)
+
+
+def largest(weights: Matrix, out: Floats) -> None:
+    """out[m] = max |weights[m, :]|."""
+    if FUSED in sys.modules:
+        from esnsim_kernels import magnitude
+
+        magnitude.largest(weights, out)
+    else:
+        np.maximum(weights.max(axis=1), -weights.min(axis=1), out=out)
+
+
+def moments(weights: Matrix, out: Floats) -> None:
+    """out[m] = Σ |w|, Σ w² of weights[m, :]."""
+    if FUSED in sys.modules:
+        from esnsim_kernels import magnitude
+
+        magnitude.moments(weights, out)
+    else:
+        wide = weights.astype(np.float64)
+        out[:, 0] = np.abs(wide).sum(axis=1)
+        out[:, 1] = np.einsum("mk,mk->m", wide, wide)
+
+
+def statistics(
+    weights: Matrix, step: Floats, limit: Ints, keep_zeros: bool, counts: Ints, energies: Floats
+) -> None:
+    """Sums over the midrise codes of each row: see `esnsim_kernels.midrise.statistics`."""
+    if FUSED in sys.modules or weights.shape[1] > LONGEST:
+        from esnsim_kernels import midrise
+
+        midrise.statistics(weights, step, limit, keep_zeros, counts, energies)
+    else:
+        _statistics(weights, step, limit, keep_zeros, counts, energies)
+
+
+@np.errstate(invalid="ignore", over="ignore")  # weights that are not finite show in energies
+def _statistics(
+    weights: Matrix, step: Floats, limit: Ints, keep_zeros: bool, counts: Ints, energies: Floats
+) -> None:
+    wide, q, test, error = _scratch(weights.shape)
+    delta, top = _column(step), _column(limit)
+    np.copyto(wide, weights)
+    energies[:, 0] = np.einsum("mk,mk->m", wide, wide)
+    np.floor(np.divide(wide, delta, out=q), out=q)
+    np.clip(q, -0.5 * (top + 1), 0.5 * (top - 1), out=q)
+    q *= 2
+    q += 1
+    zeros = np.count_nonzero(np.equal(weights, 0, out=test), axis=1)
+    counts[:, 5] = weights.shape[1] - zeros
+    if keep_zeros and zeros.any():
+        q[test] = 0
+    counts[:, 4] = counts[:, 5] if keep_zeros else weights.shape[1]
+    counts[:, 1] = np.einsum("mk,mk->m", q, q)
+    wide -= np.multiply(q, 0.5 * delta, out=error)
+    energies[:, 1] = np.einsum("mk,mk->m", wide, wide)
+    np.abs(q, out=q)
+    counts[:, 0] = q.max(axis=1)
+    counts[:, 3] = np.count_nonzero(np.equal(q, 1, out=test), axis=1)
+    # The exponent field of a float64 is its bit length + 1022, and 0 for 0.
+    exponents = np.right_shift(q.view(np.int64), 52, out=wide.view(np.int64))
+    counts[:, 2] = np.einsum("mk->m", exponents) - 1022 * counts[:, 4]
+    pruned = limit == 0
+    faint = np.flatnonzero(counts[:, 0] == 1)  # all |w| < Δ/2 makes |q| 1 throughout
+    pruned[faint] |= np.abs(weights[faint]).max(axis=1) < 0.5 * step[faint]
+    counts[pruned, :5] = 0
+    energies[pruned, 1] = energies[pruned, 0]
+
+
+def _column(values: NDArray[Any]) -> Any:
+    """A scalar where all values are one, which NumPy's loops like better, else a column."""
+    return values[0] if (values == values[0]).all() else values[:, None]
+
+
+def _scratch(shape: tuple[int, ...]) -> tuple[Floats, Floats, NDArray[np.bool_], Floats]:
+    """Working memory of the thread: fresh arrays would fault in their pages at every block."""
+    size = prod(shape)
+    if getattr(_LOCAL, "size", 0) < size:
+        _LOCAL.size = size
+        _LOCAL.floats = np.empty((3, size))
+        _LOCAL.flags = np.empty(size, np.bool_)
+    a, b, c = (row[:size].reshape(shape) for row in _LOCAL.floats)
+    return a, b, _LOCAL.flags[:size].reshape(shape), c

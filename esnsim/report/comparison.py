@@ -1,0 +1,98 @@
+"""Machines side by side: the schedules of one array, or digital beside analog."""
+
+from collections.abc import Sequence
+
+from esnsim.arrays import ArraySpec
+from esnsim.crossbar import CrossbarSpec
+from esnsim.energy import cycles, energy
+from esnsim.metrics import esn_a_x4, esn_d_tilde
+from esnsim.quantizer import Scheme, quantize
+from esnsim.report.grid import grid
+from esnsim.report.simulation import Look, total_counts, unit_of
+from esnsim.report.units import percent, printable
+from esnsim.simulate import Simulation
+
+WIDTHS = range(1, 17)
+
+
+def schedules(simulations: Sequence[Simulation], look: Look) -> str:
+    """Cycles, utilisation and energy of the same network under each schedule."""
+    rows, number = [], look.number
+    array, unit = simulations[0].spec, unit_of(simulations[0].spec)
+    assert isinstance(array, ArraySpec)
+    for simulation in simulations:
+        spec = simulation.spec
+        assert isinstance(spec, ArraySpec)
+        counts = total_counts(simulation.layers)
+        slots = cycles(counts) * spec.units
+        rows.append(
+            [
+                spec.schedule,
+                number(cycles(counts)),
+                percent(counts.active, slots),
+                percent(counts.idle_width, slots),
+                percent(counts.idle_rows, slots),
+                number(sum(energy(run, spec) for run in simulation.layers)),
+            ]
+        )
+    headings = ("schedule", "cycles", "used", "width", "rows", f"energy, {unit}")
+    table = grid(headings, rows, columns=look.columns, bold=look.bold)
+    active = number(total_counts(simulations[0].layers).active)
+    return table + (
+        f"\n{array.rows} rows × {array.lanes} lanes × {array.windows} windows; MAC×bit {active}; "
+        f"{simulations[0].activations}\n"
+    )
+
+
+def engines(simulations: Sequence[Simulation], look: Look) -> str:
+    """Energy of each layer on both machines, and the width from which analog takes more."""
+    digital, analog = simulations
+    array, crossbar = digital.spec, analog.spec
+    assert isinstance(array, ArraySpec)
+    assert isinstance(crossbar, CrossbarSpec)
+    crossings = crossing_widths(digital, array.e_bit, crossbar.e_cell)
+    rows = []
+    for ours, theirs, crossing in zip(digital.layers, analog.layers, crossings, strict=True):
+        spent, other = energy(ours, array), energy(theirs, crossbar)
+        rows.append(
+            [
+                printable(ours.quantized.layer.name),
+                f"{int(ours.quantized.sums.width_code.max(initial=0))}",
+                look.number(spent),
+                look.number(other),
+                f"{other / spent:.2f}" if spent else "–",
+                "none" if crossing is None else f"{crossing}",
+            ]
+        )
+    headings = ("layer", "widest", "digital", "analog", "analog ÷ digital", "crosses at")
+    table = grid(headings, rows, columns=look.columns, bold=look.bold)
+    cross = uniform_crossing(array.e_bit, crossbar.e_cell)
+    return table + (
+        f"\ndigital in {unit_of(array)}, {array.e_bit:g} each; analog in {unit_of(crossbar)}, "
+        f"{crossbar.e_cell:g} each\n"
+        "crosses at: the nominal width (one step a layer) from which e_cell·ESNa exceeds "
+        "e_bit·MAC×bit\n"
+        f"Eq. 6, all weights at the largest amplitude: {'none' if cross is None else cross} bits\n"
+    )
+
+
+def crossing_widths(simulation: Simulation, e_bit: float, e_cell: float) -> tuple[int | None, ...]:
+    """For each layer, the least nominal width at which e_cell·ESNa > e_bit·ESNd~."""
+    wanted = {run.quantized.layer.name: None for run in simulation.layers}
+    found: dict[str, int | None] = dict(wanted)
+    for bits in WIDTHS:
+        quantized = quantize(simulation.network.network, Scheme("layer-max", bits))
+        for layer in quantized.layers:
+            name = layer.layer.name
+            analog = e_cell * esn_a_x4(layer.sums) / 4
+            digital = e_bit * esn_d_tilde(layer.sums, "code")
+            if name in found and found[name] is None and analog > digital:
+                found[name] = bits
+        if None not in found.values():
+            break
+    return tuple(found.values())
+
+
+def uniform_crossing(e_bit: float, e_cell: float) -> int | None:
+    """Eq. 6: the least width b whose largest amplitude v = (2^b − 1)/2 has e_cell·v² > e_bit·b."""
+    return next((b for b in WIDTHS if e_cell * ((2**b - 1) / 2) ** 2 > e_bit * b), None)

@@ -1,0 +1,95 @@
+"""Which filters are pruned together, and which of them have the largest norm."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esnsim.errors import UsageError
+from esnsim.network import CONSTANT, LIVE, Network
+
+Alive = dict[str, NDArray[np.bool_]]
+Norms = Mapping[str, NDArray[np.float64]]
+NO_UNIT = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Units:
+    """A unit is the filters whose outputs are added: its channel dies when all of them do.
+
+    `of` gives the unit of each filter (M,) by the name of the weight, −1 for filters that no
+    layer reads, such as the classes. A space is the units of one layer, or of layers that are
+    added to each other: widths are chosen for each space.
+    """
+
+    of: Mapping[str, NDArray[np.int64]]
+    spaces: tuple[NDArray[np.int64], ...]
+
+    def alive(self, squared_norms: Norms, keep: float) -> Alive:
+        """The filters (M,) of the `keep` share of units with the largest norm in each space.
+
+        `squared_norms` are those of each filter (M,) by the name of the weight. At least one unit
+        stays. Raises UsageError for a share outside 0 to 1.
+        """
+        if not 0 < keep <= 1:
+            raise UsageError(f"keeping {keep} of the filters: give a share above 0, at most 1")
+        total = np.zeros(1 + max((int(s.max()) for s in self.spaces), default=0))
+        for name, unit in self.of.items():
+            known = unit != NO_UNIT
+            np.add.at(total, unit[known], np.asarray(squared_norms[name])[known])
+        kept = np.zeros(len(total), np.bool_)
+        for space in self.spaces:
+            order = space[np.argsort(-total[space], kind="stable")]
+            kept[order[: max(1, round(keep * len(space)))]] = True
+        return {n: (unit == NO_UNIT) | kept[unit] for n, unit in self.of.items()}
+
+
+def units(network: Network) -> Units:
+    """The units of a network: additions and depthwise convolutions tie filters together."""
+    parent = np.arange(network.channel_ids)
+
+    def root(index: int) -> int:
+        while parent[index] != index:
+            parent[index] = index = parent[parent[index]]
+        return index
+
+    for first, second in _tied(network):
+        parent[root(first)] = root(second)
+    read = {root(int(c)) for layer in network.layers for c in layer.channels}
+    found: dict[str, NDArray[np.int64]] = {}
+    for layer in network.layers:
+        roots = [root(layer.first_filter + m) for m in range(layer.filters)]
+        unit = np.array([r if r in read else NO_UNIT for r in roots])
+        if not (unit == NO_UNIT).all():
+            found[layer.weight.name] = unit
+    return Units(found, _spaces(list(found.values())))
+
+
+def _tied(network: Network) -> Iterator[tuple[int, int]]:
+    """Pairs of channel ids of which one is dead only with the other."""
+    for merge in network.merges:
+        sums = range(merge.first, merge.first + len(merge.left))
+        for side in (merge.left, merge.right):
+            yield from _owned(zip(side.tolist(), sums, strict=True))
+    for layer in network.layers:
+        repeat, rest = divmod(layer.filters, len(layer.channels))
+        if layer.geometry.groups == len(layer.channels) > 1 and not rest:  # depthwise
+            filters = range(layer.first_filter, layer.first_filter + layer.filters)
+            yield from _owned(zip(np.repeat(layer.channels, repeat).tolist(), filters, strict=True))
+
+
+def _owned(pairs: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    return (pair for pair in pairs if pair[0] not in (LIVE, CONSTANT))
+
+
+def _spaces(layers: list[NDArray[np.int64]]) -> tuple[NDArray[np.int64], ...]:
+    """Layers that share a unit make one space."""
+    spaces: list[set[int]] = []
+    for unit in layers:
+        mine = set(unit[unit != NO_UNIT].tolist())
+        for other in [s for s in spaces if s & mine]:
+            spaces.remove(other)
+            mine |= other
+        spaces.append(mine)
+    return tuple(np.array(sorted(space)) for space in spaces)

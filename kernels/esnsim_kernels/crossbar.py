@@ -1,0 +1,158 @@
+"""The analog crossbar: partial sums of arrays of cells, converted, shifted and added.
+
+The walk goes over the arrays that hold a layer: row tiles of the reduction, column tiles of the
+weight slices. All input slices of a block of windows stand side by side as lanes. The loop that
+sums up an array also counts its reads.
+"""
+
+import numpy as np
+from numba import njit
+
+__all__ = ["walk"]
+
+
+@njit(nogil=True, error_model="numpy")
+def drive(values, channels, base, offsets, k, used, slices, bits, block, total):
+    """block[row, s·n + v] = slice s of what window v of n drives on row k + row of the reduction.
+
+    Row k is channel k % channels at tap k // channels. total[v] = Σ of the whole activations.
+    """
+    n, mask = len(total), (np.int64(1) << bits) - 1
+    total[:] = 0
+    for row in range(used):
+        channel, offset = (k + row) % channels, offsets[(k + row) // channels]
+        for v in range(len(base)):
+            value = np.int64(values[channel, base[v] + offset])
+            total[v] += value
+            for s in range(slices):
+                block[row, s * n + v] = (value >> (s * bits)) & mask
+
+
+@njit(nogil=True, error_model="numpy", fastmath={"contract"})
+def multiply(cells, rows, block, sums):
+    """sums[i, lane] = Σ_row cells[i, row] · block[row, lane] for the four columns i."""
+    lanes = block.shape[1]
+    sums[:] = 0
+    k = 0
+    while k + 4 <= rows:
+        a0, a1, a2, a3 = cells[0, k], cells[0, k + 1], cells[0, k + 2], cells[0, k + 3]
+        b0, b1, b2, b3 = cells[1, k], cells[1, k + 1], cells[1, k + 2], cells[1, k + 3]
+        c0, c1, c2, c3 = cells[2, k], cells[2, k + 1], cells[2, k + 2], cells[2, k + 3]
+        d0, d1, d2, d3 = cells[3, k], cells[3, k + 1], cells[3, k + 2], cells[3, k + 3]
+        for v in range(lanes):
+            x0, x1, x2, x3 = block[k, v], block[k + 1, v], block[k + 2, v], block[k + 3, v]
+            sums[0, v] += a0 * x0 + a1 * x1 + a2 * x2 + a3 * x3
+            sums[1, v] += b0 * x0 + b1 * x1 + b2 * x2 + b3 * x3
+            sums[2, v] += c0 * x0 + c1 * x1 + c2 * x2 + c3 * x3
+            sums[3, v] += d0 * x0 + d1 * x1 + d2 * x2 + d3 * x3
+        k += 4
+    while k < rows:
+        for i in range(4):
+            for v in range(lanes):
+                sums[i, v] += cells[i, k] * block[k, v]
+        k += 1
+
+
+@njit(nogil=True, error_model="numpy")
+def noise_of(block, rows, sigma, spread):
+    """spread[lane] = σ·√(Σ x²): the noise of a sum whose products have noise σ·x each."""
+    spread[:] = 0
+    for row in range(rows):
+        for lane in range(len(spread)):
+            spread[lane] += block[row, lane] * block[row, lane]
+    for lane in range(len(spread)):
+        spread[lane] = sigma * np.sqrt(spread[lane])
+
+
+@njit(nogil=True, error_model="numpy")
+def disturb(sums, spread, rng):
+    """Add normal noise of σ spread[lane] to sums[i, lane]."""
+    for i in range(len(sums)):
+        for lane in range(len(spread)):
+            sums[i, lane] += spread[lane] * rng.standard_normal()
+
+
+@njit(nogil=True, error_model="numpy")
+def convert(sums, converter, out):
+    """The nearest of the levels low … low + levels·step; without levels, the sums as they are."""
+    low, step, levels = converter
+    gain = 1 / step
+    for lane in range(len(sums)):
+        value = np.float64(sums[lane])
+        if levels > 0:
+            value = low + step * min(max(np.rint((value - low) * gain), 0.0), levels)
+        out[lane] = value
+
+
+@njit(nogil=True, error_model="numpy")
+def tally(sums, slices, n, here, converter, histogram):
+    """Count each sum at its nearest level."""
+    low, step, levels = converter
+    for s in range(slices):
+        for v in range(here):
+            level = np.int64(np.rint((np.float64(sums[s * n + v]) - low) / step))
+            histogram[min(max(level, 0), levels)] += 1
+
+
+@njit(nogil=True, error_model="numpy")
+def add(analog, total, slices, bits, scale, shared, out):
+    """Shift and add the sums of the input slices, and what the activations add to all filters."""
+    n = len(total)
+    for s in range(slices):
+        weight = scale * (np.int64(1) << (s * bits))
+        for v in range(len(out)):
+            out[v] += weight * analog[s * n + v]
+    for v in range(len(out)):
+        out[v] += shared * total[v]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def walk(
+    values, channels, base, offsets, windows, drivers, cells, filters, scales, shared,
+    group_tiles, tile_quads, converter, sigma, rng, block, out, reads, histogram,
+):  # fmt: skip
+    """Run windows (first, last, n at most) of a layer on all arrays that hold it.
+
+    Activations are the first channels[g] of values (G, C, pixels) int32, not negative; base
+    (windows,) and offsets (taps,) find a window's pixels. drivers = (slices of an activation, bits
+    of a slice). cells (Q, 4, K) are columns in quads; tile t has quads tile_quads[t] to
+    tile_quads[t + 1], group g the tiles group_tiles[g] to group_tiles[g + 1]. A column adds scales
+    times its converted sums, each shifted by its input slice, and shared times the activations,
+    to out[filters, window] float64; those of filter −1 are no columns. converter = (low, step,
+    levels); sigma is the read noise of a product. block (rows of an array, lanes), of the type of
+    the sums, is working memory. reads[t, r] int64 counts the reads of the array at column tile t
+    and row tile r. If histogram has elements, it counts the sums at each level, and that is all.
+    """
+    first, last, n = windows
+    slices, bits = drivers
+    rows, lanes = block.shape
+    quad, sums = np.empty((4, rows), block.dtype), np.empty((4, lanes), block.dtype)
+    spread, analog, total = np.zeros(lanes), np.empty(lanes), np.empty(n, np.int64)
+    for group in range(len(channels)):
+        length = len(offsets) * channels[group]
+        for k in range(0, length, rows):
+            used = min(rows, length - k)
+            drive(
+                values[group], channels[group], base[first:last], offsets, k, used, slices, bits,
+                block, total,
+            )  # fmt: skip
+            if sigma > 0:
+                noise_of(block, used, sigma, spread)
+            for tile in range(group_tiles[group], group_tiles[group + 1]):
+                reads[tile, k // rows] += slices * (last - first)
+                for q in range(tile_quads[tile], tile_quads[tile + 1]):
+                    quad[:, :used] = cells[q, :, k : k + used]
+                    multiply(quad, used, block, sums)
+                    if sigma > 0:
+                        disturb(sums, spread, rng)
+                    for i in range(4):
+                        if filters[q, i] < 0:
+                            continue
+                        if len(histogram) > 0:
+                            tally(sums[i], slices, n, last - first, converter, histogram)
+                            continue
+                        convert(sums[i], converter, analog)
+                        add(
+                            analog, total, slices, bits, scales[q, i], shared[q, i],
+                            out[filters[q, i], first:last],
+                        )  # fmt: skip

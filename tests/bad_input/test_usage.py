@@ -1,0 +1,153 @@
+"""Options that are wrong, and outputs that cannot be written."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from esnsim import EsnsimError
+from esnsim.report.write import write
+from tests.commandline import esnsim, refused
+from tests.samples import EMBEDDED, one_layer
+
+LONG = "9" * 5000
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("", "the following arguments are required: COMMAND; see esnsim --help"),
+        ("costs", "invalid choice: 'costs'"),
+        ("cost", "the following arguments are required: MODEL; see esnsim cost --help"),
+        ("cost m --bit 4", "unrecognized arguments: --bit"),
+        ("cost m --bits four", "argument --bits: invalid int value: 'four'"),
+        ("cost m --bits 0", "0 bits: widths are 1 to 16"),
+        ("cost m --bits 17", "17 bits: widths are 1 to 16"),
+        (f"cost m --bits {LONG}", "argument --bits: invalid int value"),
+        ("cost --bits-per-filter -1 m", "-1 bits: widths are 1 to 16"),
+        ("cost --bits-per-filter 4.5 m", "'4.5' is neither a whole number nor a .json, .csv, .npz"),
+        ("cost --bits-per-filter=b.txt m", "'b.txt' is neither a whole number nor a .json,"),
+        (f"cost m --bits-per-filter {LONG}", "is neither a whole number nor a .json, .csv, .npz"),
+        (
+            "cost m --step widest",
+            "'widest' is neither a rule (layer-max, filter-max, filter-sigma,",
+        ),
+        ("cost m --step -0.5", "'-0.5' is neither a rule"),
+        ("cost m --step inf", "a positive number, nor a .json, .csv, .npz file"),
+        ("cost m --alpha 0", "alpha 0.0: give a positive number"),
+        ("cost m --alpha nan", "alpha nan: give a positive number"),
+        ("cost m --width wide", "argument --width: invalid choice: 'wide'"),
+        ("cost m --input-shape x=1,a", "'x=1,a': give NAME=1,3,224,224 or NAME:1x3x224x224"),
+        (f"cost m --input-shape x=1,{LONG}", "give NAME=1,3,224,224 or NAME:1x3x224x224"),
+        ("cost m --layers (", "'(' is no regular expression: missing ), unterminated"),
+        ("cost m --json --csv", "argument --csv: not allowed with argument --json"),
+        ("cost m --json --top 3", "--sort and --top choose rows; JSON holds every layer: leave"),
+        ("cost m --sort macs -o a.json", "--sort and --top choose rows; JSON holds every layer"),
+        ("cost m --sort size", "argument --sort: invalid choice: 'size'"),
+        ("cost m --top 0", "'0' is no whole number from 1 on"),
+        ("cost m --top x", "'x' is no whole number from 1 on"),
+        ("cost m --fail-above macs", "'macs': give METRIC=N such as esn_d_tilde=200M, with one of"),
+        ("cost m --fail-above flops=1G", "'flops=1G': give METRIC=N such as esn_d_tilde=200M"),
+        ("cost m --fail-above macs=many", "'many' is no number from 0 on: give one like 200M"),
+        ("cost m --fail-above macs=-1", "'-1' is no number from 0 on: give one like 200M or 1.5e9"),
+        ("cost m --fail-above macs=1e308P", "'1e308P' is no number from 0 on"),
+        ("cost m --fail-above macs.weights=1", "macs has one weighting only; leave .weights out"),
+    ],
+)
+def test_wrong_usage_ends_with_2_and_one_line(words: str, said: str) -> None:
+    refused(esnsim(*words.split()), said, code=2)
+
+
+def test_a_pattern_that_matches_no_layer_is_wrong_usage(tmp_path: Path) -> None:
+    refused(
+        esnsim("cost", one_layer(tmp_path), "--layers", "fc"),
+        "--layers 'fc' matches none of the 1 layers, such as 'conv'",
+        code=2,
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("none/out.json", "No such file or directory"),
+        ("model.onnx/out.json", "Not a directory"),
+        ("folder", "Is a directory"),
+        ("x" * 300, "File name too long"),
+    ],
+)
+def test_an_output_that_cannot_be_written_is_refused(tmp_path: Path, name: str, said: str) -> None:
+    model = one_layer(tmp_path)
+    (tmp_path / "folder").mkdir()
+    before = sorted(tmp_path.iterdir())
+    refused(
+        esnsim("cost", model, "-o", tmp_path / name),
+        f"cannot write '{tmp_path / name}': {said}; give a file in a folder that exists, may be",
+    )
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def no_room(*_: object, **__: object) -> None:
+    raise OSError(28, "No space left on device")
+
+
+class Full:
+    """A file on a disk that is full."""
+
+    def __enter__(self) -> "Full":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    write = no_room
+
+
+def opened(path: Path, *_: object, **__: object) -> Full:
+    path.touch()
+    return Full()
+
+
+@pytest.mark.parametrize(("method", "fails"), [("open", opened), ("replace", no_room)])
+def test_a_disk_that_fills_up_leaves_the_old_output_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str, fails: Any
+) -> None:
+    path = tmp_path / "out.json"
+    path.write_text("old")
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, method, fails)
+        with pytest.raises(EsnsimError, match=r"cannot write '.*': No space left on device; give"):
+            write("new", path)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("option", ["model", "--bits-per-filter", "--step"])
+def test_an_output_never_replaces_what_is_read(tmp_path: Path, option: str) -> None:
+    model = one_layer(tmp_path)
+    values = tmp_path / "values.json"
+    values.write_text(json.dumps({"conv": 4}))
+    given, words = (model, []) if option == "model" else (values, [option, values])
+    link, before = tmp_path / "link", given.read_bytes()
+    link.symlink_to(given)
+    refused(
+        esnsim("cost", model, *words, "-o", link),
+        f"-o '{link}' would overwrite '{given}': give another file",
+        code=2,
+    )
+    assert given.read_bytes() == before
+
+
+def test_nothing_is_written_when_the_model_is_bad(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes((EMBEDDED / "resnet8.onnx").read_bytes()[:1000])
+    refused(esnsim("cost", path, "-o", tmp_path / "out.json"), "damaged or cut short")
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_too_little_memory_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def exhausted(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("esnsim.importer.read_onnx", exhausted)
+    refused(esnsim("cost", "builtin:resnet8"), "out of memory: the model needs more than this")

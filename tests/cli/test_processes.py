@@ -1,0 +1,199 @@
+"""The command as a process: terminals, pipes, signals, what it loads."""
+
+import io
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from esnsim import __version__
+from esnsim.commands import options
+from esnsim.commands.cost import SORTS
+from esnsim.quantizer import RULES
+from esnsim.report import progress, table
+from tests.commandline import Ended, esnsim
+
+COST = [sys.executable, "-m", "esnsim", "cost"]
+
+
+def process(*words: Any, **kwargs: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COST, *map(str, words)], capture_output=True, text=True, check=False, **kwargs
+    )
+
+
+def test_data_goes_to_stdout_and_talk_to_stderr() -> None:
+    ended = process("builtin:resnet8", "--json")
+    assert ended.returncode == 0
+    assert json.loads(ended.stdout)["notes"] == [ended.stderr.removeprefix("esnsim: ").strip()]
+
+
+@pytest.mark.parametrize("words", [["--version"], ["--help"], ["cost", "--help"]])
+def test_help_and_version_load_nothing_heavy(words: list[str]) -> None:
+    script = (
+        "import sys; from esnsim.cli import main\n"
+        f"try: main({words!r})\n"
+        "except SystemExit as end: print(end.code, file=sys.stderr)\n"
+        "print(sorted({'numpy', 'onnx', 'numba', 'onnxruntime', 'torch'} & set(sys.modules)), "
+        "file=sys.stderr)"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert ended.stderr == "0\n[]\n"
+    assert (f"esnsim {__version__}" if words == ["--version"] else "usage: esnsim") in ended.stdout
+
+
+def test_help_names_every_option() -> None:
+    text = esnsim("cost", "--help").out
+    for option in (
+        "--bits-per-filter", "--bits", "--step", "--alpha", "--width", "--keep-zeros",
+        "--no-keep-zeros", "--fold-batchnorm", "--input-shape", "--layers", "--strict", "--json",
+        "--csv", "--output", "--sort", "--top", "--exact", "--quiet", "--fail-above",
+    ):  # fmt: skip
+        assert option in text
+
+
+def test_choices_named_without_loading_the_library_are_its_own() -> None:
+    assert (*options.RULES, "given") == RULES
+    assert tuple(table.SORTS) == SORTS
+
+
+def in_a_terminal(columns: int, *words: Any, **env: str) -> str:
+    """What a terminal of so many columns receives."""
+    ours, theirs = pty.openpty()
+    os.set_blocking(ours, True)
+    environment = {**os.environ, "COLUMNS": str(columns), "TERM": "xterm", **env}
+    child = subprocess.Popen(
+        [*COST, *map(str, words)], stdout=theirs, stderr=theirs, env=environment
+    )
+    os.close(theirs)
+    received = b""
+    while True:
+        try:
+            piece = os.read(ours, 1 << 16)
+        except OSError:  # how Linux tells that the other end was closed
+            piece = b""
+        if not piece:
+            break
+        received += piece
+    os.close(ours)
+    assert child.wait() == 0
+    return received.decode().replace("\r\n", "\n")
+
+
+@pytest.mark.parametrize("columns", [80, 100, 120, 200])
+def test_the_table_fits_into_the_terminal(columns: int) -> None:
+    text = in_a_terminal(columns, "builtin:resnet20", "--bits-per-filter", "-q")
+    lines = text.replace("\x1b[1m", "").replace("\x1b[0m", "").splitlines()
+    assert max(map(len, lines)) <= columns
+    shown = [line.split()[0] for line in lines[2:25]]
+    if columns >= 120:
+        assert "/blocks/blocks.3/shortcut/shortcut.0/Conv" in shown
+    assert len(set(shown)) == 23
+
+
+def test_a_terminal_gets_bold_headings_and_a_pipe_does_not(tiny: Path) -> None:
+    assert "\x1b[1mlayer" in in_a_terminal(100, tiny)
+    assert "\x1b" not in process(tiny).stdout
+
+
+@pytest.mark.parametrize("env", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
+def test_a_terminal_that_wants_no_colour_gets_none(tiny: Path, env: dict[str, str]) -> None:
+    assert "\x1b" not in in_a_terminal(100, tiny, **env)
+
+
+def test_data_is_utf8_whatever_the_locale(tiny: Path) -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    ended = subprocess.run([*COST, str(tiny)], capture_output=True, env=environment, check=True)
+    assert "4×1×1×1" in ended.stdout.decode("utf-8")
+
+
+def test_a_reader_that_goes_away_ends_the_run_quietly() -> None:
+    child = subprocess.Popen(
+        [*COST, "builtin:resnet8", "-q"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert child.stdout is not None
+    child.stdout.close()
+    assert child.communicate()[1] == ""
+    assert child.returncode == 128 + signal.SIGPIPE
+
+
+def test_an_interrupt_ends_the_run_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("esnsim.importer.read_onnx", interrupted)
+    assert esnsim("cost", "builtin:resnet8") == Ended(130, "", "esnsim: error: interrupted\n")
+
+
+def test_no_bar_shows_without_a_terminal_or_within_a_second(tiny: Path) -> None:
+    assert "░" not in in_a_terminal(100, tiny)
+    assert "░" not in process(tiny).stderr
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("seconds", "quiet", "shown"), [(0.9, False, False), (1.1, False, True), (1.1, True, False)]
+)
+def test_the_bar_appears_after_a_second(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, quiet: bool, shown: bool
+) -> None:
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    with progress.Meter(2, quiet, "quantising") as meter:
+        meter.advance("one")
+        monkeypatch.setattr(progress, "DELAY", 1.0 - seconds)  # as if so much time had passed
+        meter.advance("two")
+    assert ("quantising two" in screen.getvalue()) == shown
+
+
+def test_a_closed_standard_output_is_an_error_of_one_line() -> None:
+    ended = subprocess.run(
+        ["bash", "-c", f"{' '.join(COST)} builtin:resnet8 -q >&-"], capture_output=True, text=True
+    )
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("esnsim: error: cannot write standard output: it is closed;")
+
+
+def test_a_full_disk_is_an_error_of_one_line() -> None:
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [*COST, "builtin:resnet8", "-q"], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines() == [
+        "esnsim: error: cannot write standard output: No space left on device; give a file in a "
+        "folder that exists, may be written to and has room"
+    ]
+
+
+def test_output_to_the_null_device_leaves_it_a_device(tiny: Path) -> None:
+    assert process(tiny, "-o", "/dev/null").returncode == 0
+    assert Path("/dev/null").is_char_device()
+
+
+def test_output_to_standard_error_by_name_goes_there(tiny: Path, tmp_path: Path) -> None:
+    with (tmp_path / "err").open("w") as file:
+        subprocess.run([*COST, str(tiny), "--json", "-o", "/dev/stderr"], stderr=file, check=True)
+    assert json.loads((tmp_path / "err").read_text())["schema"] == "esnsim.cost/1"
+    assert Path("/dev/stderr").is_symlink()
+
+
+def test_a_path_that_is_no_text_is_read_and_reported(tiny: Path) -> None:
+    path = os.fsencode(tiny.parent) + b"/\xff.onnx"
+    os.rename(tiny, path)
+    ended = subprocess.run([*COST, path, "--json"], capture_output=True, check=True)
+    assert os.fsencode(json.loads(ended.stdout)["model"]["path"]) == path
+
+
+def test_the_module_runs_as_the_command(tiny: Path) -> None:
+    assert process(tiny).stdout.startswith("layer")

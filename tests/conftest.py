@@ -1,0 +1,19 @@
+"""Hypothesis profiles: `ci` where CI is set, or the one that HYPOTHESIS_PROFILE names.
+
+No profile has a deadline: the first call of a Numba kernel compiles it.
+"""
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
+
+settings.register_profile("local", deadline=None, max_examples=50, print_blob=True)
+settings.register_profile(
+    "ci", deadline=None, max_examples=100, print_blob=True, derandomize=True, database=None
+)
+settings.register_profile(
+    "properties", deadline=None, max_examples=1000, print_blob=True, suppress_health_check=SLOW
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if "CI" in os.environ else "local"))

@@ -1,0 +1,88 @@
+"""Dead channels: those that the importer calls dead never change, and those that can't are dead."""
+
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+from hypothesis import given
+from onnx import ModelProto
+
+from esnsim import Layer, read_onnx
+from esnsim.network import propagate
+from tests.importer.graphs import Array, Step, build, programs
+from tests.importer.steps import EXACT, MIXING
+
+INPUTS = 8
+
+
+def live_channels(proto: ModelProto) -> dict[str, Array]:
+    """The liveness of the channels that each layer reads, filters of zeros being pruned."""
+    found: dict[str, Array] = {}
+
+    def decide(layer: Layer, live: Array) -> Array:
+        found[layer.name] = live
+        groups = layer.geometry.groups
+        weights = layer.weight.load().reshape(groups, -1, *layer.weight.shape[1:])
+        used = weights * live.reshape(groups, 1, -1, *[1] * (weights.ndim - 3))
+        return used.reshape(layer.filters, -1).any(axis=1)
+
+    propagate(read_onnx(proto), decide)
+    return found
+
+
+def changing_channels(proto: ModelProto, reads: dict[str, str]) -> dict[str, Array]:
+    """Which channels of a layer's input ever differ from one random network input to another."""
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.intra_op_num_threads = 1
+    session = ort.InferenceSession(
+        proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    rng = np.random.default_rng(0)
+    runs: list[dict[str, Array]] = []
+    names = [output.name for output in proto.graph.output]
+    for _ in range(INPUTS):
+        x = (8 * rng.normal(size=(1, 3, 4, 6))).astype(np.float32)
+        runs.append(dict(zip(names, session.run(None, {"x": x}), strict=True)) | {"x": x})
+    return {
+        layer: np.any([_differs(runs[0][name], run[name], layer) for run in runs[1:]], axis=0)
+        for layer, name in reads.items()
+    }
+
+
+def _differs(a: Array, b: Array, layer: str) -> Array:
+    axis = a.ndim - 1 if layer.startswith("MatMul") else 1
+    return (a != b).any(axis=tuple(i for i in range(a.ndim) if i != axis))
+
+
+def compare(program: tuple[list[Step], int], exactly: bool) -> None:
+    proto, reads = build(*program)
+    live, changing = live_channels(proto), changing_channels(proto, reads)
+    assert live.keys() == changing.keys()
+    for name, channels in live.items():
+        assert not (changing[name] & ~channels).any(), f"{name} reads dead channels that change"
+        if exactly:
+            assert not (channels & ~changing[name]).any(), f"{name} reads live channels that do not"
+
+
+@given(programs(EXACT))
+def test_channels_are_dead_exactly_where_no_input_changes_them(program: Any) -> None:
+    compare(program, exactly=True)
+
+
+@given(programs(EXACT + MIXING))
+def test_a_dead_channel_never_changes(program: Any) -> None:
+    compare(program, exactly=False)
+
+
+@pytest.mark.parametrize("step", EXACT, ids=lambda step: step.__qualname__.split(".")[0])
+def test_deadness_goes_through(step: Step) -> None:
+    for seed in range(5):
+        compare(([step], seed), exactly=True)
+
+
+@pytest.mark.parametrize("step", MIXING, ids=lambda step: step.__qualname__)
+def test_deadness_ends_at(step: Step) -> None:
+    for seed in range(5):
+        compare(([step], seed), exactly=False)

@@ -1,0 +1,243 @@
+"""The MAC array: exact outputs, counts as the machine simulated unit by unit, and its laws.
+
+- outputs = integer convolution of the codes, for every geometry, width and schedule
+- counts = the naive array's, unit-cycle by unit-cycle
+- active = MAC×bit in closed form; active + idle = cycles × units; cycles = the formulas
+- bit-parallel ≤ sorted ≤ serial
+- nothing depends on threads or on how the walk is shared out
+"""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from esnsim import digital
+from esnsim.arrays import SCHEDULES, ArraySpec
+from esnsim.digital import Counts, DigitalEngine
+from esnsim.errors import UsageError
+from esnsim.lowering import lower
+from esnsim.network import Codes, Geometry
+from esnsim.quantizer import QuantizedLayer, codes, quantize
+from tests.engines import activations, exact
+from tests.naive import array as naive
+from tests.networks import layer, network
+from tests.strategies import quantized_layers
+
+GOLDEN = json.loads((Path(__file__).parent / "goldens" / "schedules.json").read_text())
+
+
+@st.composite
+def tasks(draw: st.DrawFn) -> tuple[QuantizedLayer, ArraySpec, np.ndarray, int, bool]:
+    """A quantised layer of a random network, an array, activations, their zero point and sign."""
+    chosen = draw(quantized_layers())
+    small = st.integers(1, 5)
+    spec = ArraySpec(
+        draw(small), draw(small), draw(small), draw(st.sampled_from(SCHEDULES)),
+        draw(st.sampled_from([1, 3, 8, 9])), draw(st.sampled_from([1, 1, 8])),
+    )  # fmt: skip
+    signed = draw(st.booleans())
+    x, zero = activations(chosen, spec.activation_bits, signed, draw(st.integers(0, 2**32 - 1)))
+    return chosen, spec, x, zero, signed
+
+
+def array_widths(chosen: QuantizedLayer, spec: ArraySpec) -> np.ndarray:
+    return -(-chosen.sums.width_code // spec.width_step) * spec.width_step
+
+
+def closed_form(chosen: QuantizedLayer, spec: ArraySpec) -> int:
+    """Σ_m MAC_m · b_m."""
+    macs = int((chosen.sums.weights * array_widths(chosen, spec)).sum())
+    return macs * chosen.layer.geometry.windows
+
+
+def idle(counts: Counts) -> int:
+    return counts.idle_width + counts.idle_rows + counts.idle_lanes + counts.idle_windows
+
+
+@given(tasks())
+def test_outputs_are_the_integer_convolution(task):
+    chosen, spec, x, zero, signed = task
+    outputs = DigitalEngine(spec).run(chosen, x, zero, signed).outputs
+    assert outputs.dtype == np.int64
+    assert np.array_equal(outputs, exact(chosen, x, zero))
+
+
+@settings(max_examples=25)
+@given(tasks().filter(lambda task: not task[0].layer.geometry.transposed))
+def test_outputs_and_counts_are_those_of_the_array_unit_by_unit(task):
+    chosen, spec, x, zero, signed = task
+    run = DigitalEngine(spec).run(chosen, x, zero, signed)
+    geometry = chosen.layer.geometry
+    per_code = dict(np.ndenumerate(codes(chosen).astype(object)))
+    outputs, counts = naive.run(
+        spec, geometry, per_code, True, array_widths(chosen, spec).tolist(),
+        chosen.live.reshape(geometry.groups, -1).tolist(), x, zero,
+    )  # fmt: skip
+    assert all(run.outputs[place] == value for place, value in outputs.items())
+    buffers = ("weight_bits", "activation_bits")
+    names = [name for name in Counts.__slots__ if name not in buffers]
+    assert {n: getattr(run.counts, n) for n in names} == {n: counts[n] for n in names}
+
+
+@given(tasks())
+def test_active_unit_cycles_are_mac_bit(task):
+    chosen, spec, x, zero, signed = task
+    counts = DigitalEngine(spec).run(chosen, x, zero, signed).counts
+    assert counts.active == closed_form(chosen, spec)
+    assert counts.active + idle(counts) == counts.cycles * spec.units
+    assert counts.mask_active + counts.mask_idle == counts.mask_cycles * spec.units
+
+
+@given(tasks())
+def test_cycles_are_the_formulas_of_the_schedules(task):
+    chosen, spec, x, zero, signed = task
+    lowered = lower(chosen, spec.width_step)
+    widths = lowered.widths.reshape(len(lowered.live), -1)
+    taps = lowered.values.shape[2]
+    windows = -(-lowered.geometry.windows // spec.windows)
+    total = 0
+    for group, live in zip(widths, lowered.live, strict=True):
+        order = -np.sort(-group[group > 0]) if spec.schedule == "sorted" else group[group > 0]
+        planes = -(-int(group.sum()) // spec.rows)
+        if spec.schedule != "bit-parallel":
+            planes = sum(order[i : i + spec.rows].max() for i in range(0, len(order), spec.rows))
+        total += windows * -(-taps * int(live.sum()) // spec.lanes) * int(planes)
+    assert DigitalEngine(spec).run(chosen, x, zero, signed).counts.cycles == total
+
+
+@given(tasks())
+def test_bit_parallel_is_fastest_and_sorted_no_slower_than_serial(task):
+    chosen, spec, x, zero, signed = task
+    cycles = [
+        DigitalEngine(replace(spec, schedule=kind)).run(chosen, x, zero, signed).counts.cycles
+        for kind in ("bit-parallel", "sorted", "serial")
+    ]
+    assert cycles == sorted(cycles)
+
+
+@given(tasks(), st.integers(2, 4), st.integers(1, 40))
+def test_nothing_depends_on_threads_or_blocks(task, threads, block):
+    chosen, spec, x, zero, signed = task
+    alone = DigitalEngine(spec, threads=1).run(chosen, x, zero, signed)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(digital, "BLOCK", block)
+        shared = DigitalEngine(spec, threads).run(chosen, x, zero, signed)
+    assert np.array_equal(alone.outputs, shared.outputs)
+    assert alone.counts == shared.counts
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_a_tile_that_is_left_out_spoils_outputs_and_counts(schedule, monkeypatch):
+    chosen = golden_layer()
+    x = golden_activations()
+    engine = DigitalEngine(ArraySpec(8, 8, 1, schedule), threads=1)
+    whole = engine.run(chosen, x)
+
+    def all_but_one(shape, passes, tiles, block, workers):
+        out = np.zeros(shape, np.int64)
+        shares = [digital.Share((0, passes), (0, 10), out), digital.Share((0, 3), (10, 11), out)]
+        shares.append(digital.Share((4, passes), (10, 11), out))  # pass 3 of tile 10 is missing
+        return [*shares, digital.Share((0, passes), (11, tiles), out)]
+
+    monkeypatch.setattr(digital, "_shares", all_but_one)
+    spoilt = engine.run(chosen, x)
+    assert not np.array_equal(spoilt.outputs, whole.outputs)
+    assert spoilt.counts.active < whole.counts.active == GOLDEN["mac_bits"]
+    assert spoilt.counts.cycles == whole.counts.cycles - GOLDEN["array"]["reduction_steps"]
+
+
+@given(st.integers(2, 8), st.booleans(), st.integers(0, 2**32 - 1))
+def test_stored_integers_run_exactly_whatever_their_zero_point(bits, asymmetric, seed):
+    """Codes less a zero point can overflow the stored width; the array streams the stored one."""
+    rng = np.random.default_rng(seed)
+    stored = rng.integers(0, 1 << bits, (5, 3, 2, 1))
+    zero_points = rng.integers(0, 1 << bits, (5, 1, 1, 1)) if asymmetric else 1 << bits - 1
+    format_ = Codes(bits, False, asymmetric, lambda: np.ones((5, 3, 2, 1)))
+    geometry = Geometry(2, (4, 3), (2, 1), (1, 2), (1, 1), ((1, 0), (0, 2)))
+    made = layer((stored - zero_points).astype(np.int32), geometry, codes=format_)
+    chosen = quantize(network([made])).layers[0]
+    x, zero = activations(chosen, 8, False, seed)
+    run = DigitalEngine(ArraySpec(3, 2, 2)).run(chosen, x, zero)
+    assert np.array_equal(run.outputs, exact(chosen, x, zero))
+    assert run.counts.active == closed_form(chosen, ArraySpec())
+
+
+def golden_layer() -> QuantizedLayer:
+    """The layer of schedules.json: 32 filters of widths 2 + (f mod 7) over 32 channels, 3×3."""
+    f, c, i, j = np.indices((32, 32, 3, 3))
+    m = (1 << (1 + f % 7)) - 1
+    values = (7 * f + 3 * c + 5 * i + 11 * j) % (2 * m + 1) - m
+    assert values.sum() == GOLDEN["deterministic_values"]["sum_weights"]
+    geometry = Geometry(1, (8, 8), (3, 3), (1, 1), (1, 1), ((1, 1), (1, 1)))
+    stored = Codes(8, False, False, lambda: np.ones(values.shape))
+    return quantize(network([layer(values.astype(np.int32), geometry, codes=stored)])).layers[0]
+
+
+def golden_activations() -> np.ndarray:
+    c, x, y = np.indices((32, 8, 8))
+    values = ((13 * c + 5 * x + 3 * y) % 256) >> (c % 4)
+    assert values.sum() == GOLDEN["deterministic_values"]["sum_activations"]
+    return values[None]
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("rows", ["4", "8"])
+def test_cycles_and_utilisation_of_the_golden_layer(schedule, rows):
+    """schedules.json: computed by hand from the formulas of the schedules."""
+    spec = ArraySpec(int(rows), GOLDEN["array"]["lanes"], 1, schedule)
+    chosen, x = golden_layer(), golden_activations()
+    run = DigitalEngine(spec).run(chosen, x)
+    expected = GOLDEN["rows"][rows][schedule]
+    steps = GOLDEN["array"]["reduction_steps"] * GOLDEN["array"]["window_steps"]
+    assert run.counts.cycles == expected["plane_steps"] * steps
+    assert run.counts.cycles == expected.get("cycles", run.counts.cycles)
+    assert run.counts.active == GOLDEN["mac_bits"]
+    utilisation = run.counts.active / (run.counts.cycles * spec.units)
+    # The file prints two to four digits, cut or rounded.
+    assert utilisation == pytest.approx(expected["utilisation"], abs=1e-3)
+    assert np.array_equal(run.outputs, exact(chosen, x, 0))
+
+
+def test_the_depthwise_example_of_the_definitions():
+    """metrics.md, section 5: 512 channels on 64×16 take 100,352 cycles, not 6,272."""
+    rng = np.random.default_rng(0)
+    geometry = Geometry(1, (14, 14), (3, 3), (1, 1), (1, 1), ((1, 1), (1, 1)), 512)
+    made = layer(rng.normal(size=(512, 1, 3, 3)).astype(np.float32), geometry)
+    chosen = quantize(network([replace(made, channels=np.zeros(512, np.int32))])).layers[0]
+    x = rng.integers(0, 256, (1, 512, 14, 14))
+    assert DigitalEngine(ArraySpec(64, 16)).run(chosen, x).counts.cycles == 100_352
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (np.zeros((1, 2, 8, 8), int), r"needs activations of shape \(batch, 32, 8, 8\), but got"),
+        (np.zeros((1, 32, 8, 8)), "needs integer activations from 0 to 255: quantise them first"),
+        (np.full((1, 32, 8, 8), 256), "needs integer activations from 0 to 255"),
+        (np.full((1, 32, 8, 8), -1), "needs integer activations from 0 to 255"),
+    ],
+)
+def test_activations_that_do_not_fit_are_refused(x, message):
+    with pytest.raises(UsageError, match=message):
+        DigitalEngine().run(golden_layer(), x)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("rows", 0, "an array with rows = 0: give a whole number of 1 or more"),
+        ("lanes", -3, "an array with lanes = -3"),
+        ("windows", 1.5, "an array with windows = 1.5"),
+        ("schedule", "fast", "no schedule 'fast': use one of bit-parallel, sorted, serial"),
+        ("activation_bits", 17, "activations of 17 bits: at most 16"),
+        ("e_bit", -1.0, "an array with e_bit = -1.0: give a number of 0 or more"),
+    ],
+)
+def test_an_array_that_cannot_be_is_refused(field, value, message):
+    with pytest.raises(UsageError, match=message):
+        ArraySpec(**{field: value})

@@ -1,0 +1,161 @@
+"""Each kernel equals its naive twin in tests/naive: integers exactly, float sums closely.
+
+The passes that have a NumPy form go through the same tests in both forms.
+"""
+
+from collections.abc import Callable
+from math import sqrt
+from operator import mul
+from typing import Any
+
+import numpy as np
+import pytest
+from esnsim_kernels import midrise as midrise_kernels
+from esnsim_kernels import midtread as midtread_kernels
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+from numpy.typing import NDArray
+
+from esnsim import passes
+from tests.naive import magnitude, midrise, midtread
+from tests.strategies import Rows, rows
+
+Array = NDArray[Any]
+
+#: Sums of up to 24 terms, each rounded a few times: some dozen units of 2^-53.
+CLOSE = 1e-14
+NUMBA, NUMPY = passes.FUSED, "no such module"  # `passes` takes Numba's form where FUSED is loaded
+
+both_forms = pytest.mark.parametrize("fused", [NUMBA, NUMPY], ids=["numba", "numpy"])
+
+
+def statistics(fused: str, r: Rows) -> tuple[list[list[int]], Array]:
+    """Counts and energies by the chosen form."""
+    counts, energies = np.full((len(r.weights), 6), -1), np.full((len(r.weights), 2), np.nan)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passes, "FUSED", fused)
+        passes.statistics(r.weights, r.step, r.limit, r.keep_zeros, counts, energies)
+    return counts.tolist(), energies
+
+
+def filters(r: Rows) -> list[tuple[list[float], float, int, bool]]:
+    """The arguments of the naive twin, a filter each."""
+    return [
+        (w, float(s), int(n), r.keep_zeros)
+        for w, s, n in zip(r.weights.tolist(), r.step, r.limit, strict=True)
+    ]
+
+
+@both_forms
+@given(r=rows())
+def test_midrise_counts_are_the_naive_ones(fused: str, r: Rows) -> None:
+    assert statistics(fused, r)[0] == [midrise.counts(*each) for each in filters(r)]
+
+
+@both_forms
+@given(r=rows())
+def test_midrise_energies_are_the_naive_ones(fused: str, r: Rows) -> None:
+    for each, (signal, noise) in zip(filters(r), statistics(fused, r)[1], strict=True):
+        s, n = midrise.energies(each[0], each[1], midrise.codes(*each))
+        assert signal == pytest.approx(float(s), rel=CLOSE)
+        # Rounding moves each error by a few ulps of its weight, so the norms are close.
+        assert sqrt(noise) == pytest.approx(sqrt(n), rel=CLOSE, abs=CLOSE * sqrt(s))
+
+
+@given(rows())
+def test_midrise_codes_are_the_naive_ones(r: Rows) -> None:
+    out = np.empty(r.weights.shape, np.int32)
+    midrise_kernels.codes(r.weights, r.step, r.limit, r.keep_zeros, out)
+    assert out.tolist() == [midrise.codes(*each) for each in filters(r)]
+
+
+@given(rows())
+def test_midrise_correlation_is_the_naive_one_without_pruning(r: Rows) -> None:
+    out = np.empty((len(r.weights), 2))
+    midrise_kernels.correlation(r.weights, r.step, r.limit, r.keep_zeros, out)
+    for (weights, *rest), (match, squares) in zip(filters(r), out, strict=True):
+        q = [midrise.code(w, *rest) for w in weights]
+        assert match == pytest.approx(sum(map(mul, weights, q)), rel=CLOSE)
+        assert squares == sum(v * v for v in q)
+
+
+@both_forms
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_weight_on_a_decision_boundary_takes_the_level_above(
+    fused: str, dtype: type[np.floating[Any]]
+) -> None:
+    weights = np.arange(-3, 4, dtype=dtype)[:, None] / 4
+    r = Rows(weights, np.full(7, 0.25), np.full(7, 255), False)
+    out = np.empty((7, 1), np.int32)
+    midrise_kernels.codes(weights, r.step, r.limit, False, out)
+    assert out.ravel().tolist() == [-5, -3, -1, 0, 3, 5, 7]  # 0 alone is pruned
+    assert [row[0] for row in statistics(fused, r)[0]] == [5, 3, 1, 0, 3, 5, 7]
+
+
+@both_forms
+@pytest.mark.parametrize("half", [0.125, -0.125])
+def test_a_filter_survives_with_half_a_step_and_not_below(fused: str, half: float) -> None:
+    weights = np.array([[half, 0], [np.nextafter(half, 0), 0]])
+    r = Rows(weights, np.full(2, 0.25), np.full(2, 255), False)
+    assert [row[4] for row in statistics(fused, r)[0]] == [2, 0]
+
+
+@both_forms
+@pytest.mark.parametrize("size", [1, 7, passes.LONGEST, 4 * passes.LONGEST + 1])
+def test_sums_of_squares_are_exact_at_every_length(fused: str, size: int) -> None:
+    """The longest sum is an odd number above 2^55, which no float64 holds."""
+    q = 2**17 - 1
+    r = Rows(np.ones((1, size), np.float32), np.array([2 / q]), np.array([q]), True)
+    assert statistics(fused, r)[0] == [[q, size * q * q, size * 17, 0, size, size]]
+
+
+@both_forms
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("limit", [0, 255])
+def test_weights_that_are_not_finite_show_in_the_energies(
+    fused: str, bad: float, limit: int
+) -> None:
+    weights = np.array([[1, bad, 0]], np.float32)
+    r = Rows(weights, np.array([0.1]), np.array([limit]), True)
+    assert not np.isfinite(statistics(fused, r)[1]).all()
+    assert not np.isfinite(pass_over(fused, passes.largest, weights, 1)).all()
+    assert not np.isfinite(pass_over(fused, passes.moments, weights, 2)).all()
+
+
+@both_forms
+@given(r=rows())
+def test_largest_is_the_naive_one(fused: str, r: Rows) -> None:
+    out = pass_over(fused, passes.largest, r.weights, 1)
+    assert out[:, 0].tolist() == [magnitude.largest(row) for row in r.weights.tolist()]
+
+
+@both_forms
+@given(r=rows())
+def test_moments_are_the_naive_ones(fused: str, r: Rows) -> None:
+    out = pass_over(fused, passes.moments, r.weights, 2)
+    for row, sums in zip(r.weights.tolist(), out, strict=True):
+        assert sums == pytest.approx(list(map(float, magnitude.moments(row))), rel=CLOSE)
+
+
+@given(st.integers(1, 17), st.data())
+def test_midtread_statistics_are_the_naive_ones(bits: int, data: st.DataObject) -> None:
+    codes = data.draw(
+        arrays(
+            np.int32,
+            array_shapes(min_dims=2, max_dims=2),
+            elements=st.integers(-(2**bits), 2**bits),
+        )
+    )
+    counts = np.full((len(codes), 7), -1)
+    midtread_kernels.statistics(codes, bits, counts)
+    assert counts.tolist() == [midtread.counts(row, bits) for row in codes.tolist()]
+
+
+def pass_over(fused: str, work: Callable[[Array, Array], None], weights: Array, n: int) -> Array:
+    """(M, n): what a pass writes in the chosen form."""
+    out = np.full((len(weights), n), -1.0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passes, "FUSED", fused)
+        work(weights, out[:, 0] if n == 1 else out)
+    return out

@@ -1,0 +1,45 @@
+"""Every command and every line of Python in the README runs, and prints what the README shows."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from esnsim.cli import main
+
+README = (Path(__file__).parents[1] / "README.md").read_text()
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
+COMMANDS = [
+    line.removeprefix("$ ")
+    for kind, text in BLOCKS
+    if kind == "console"
+    for line in text.splitlines()
+]
+ESNSIM = [shlex.split(command)[1:] for command in COMMANDS if command.startswith("esnsim ")]
+
+
+def test_commands_of_the_readme_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)  # one after the other: some read what others wrote
+    assert [main(words) for words in ESNSIM] == [0] * len(ESNSIM)
+
+
+def test_the_example_is_what_the_command_prints(capsys):
+    shown = next(text for kind, text in BLOCKS if kind == "text")
+    assert main(ESNSIM[0]) == 0
+    assert capsys.readouterr().out == shown
+
+
+def test_the_python_of_the_readme_runs(capsys):
+    exec(next(text for kind, text in BLOCKS if kind == "python"), {})
+    assert capsys.readouterr().out
+
+
+@pytest.mark.parametrize("target", [c for c in COMMANDS if c.startswith("make ")])
+def test_make_targets_exist(target):
+    makefile = (Path(__file__).parents[1] / "Makefile").read_text()
+    assert re.search(rf"^{target.split()[1]}:", makefile, re.MULTILINE)
+
+
+def test_every_command_is_accounted_for():
+    assert len(ESNSIM) + sum(c.startswith("make ") for c in COMMANDS) == len(COMMANDS)

@@ -1,0 +1,113 @@
+"""A run that was interrupted and resumed is an uninterrupted one, bit for bit."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from esnsim.errors import EsnsimError, ModelError
+from esnsim.training.admm import Admm
+from esnsim.training.fit import Companion, Epoch, Recipe, fit, learning_rate, load_weights
+from esnsim.training.masks import prune_by_norm
+from esnsim.training.tracker import ESNTracker
+from tests.training.tiny import EXAMPLE, images, tiny
+
+RECIPE = Recipe(4, batch=10, warmup=3)
+
+
+class StoppedError(Exception):
+    """What a user's Ctrl-C stands for."""
+
+
+def companions(model: nn.Module) -> dict[str, Companion]:
+    return {"tracker": ESNTracker(model), "admm": Admm(model, EXAMPLE, 0.5)}
+
+
+def trained(path: Path, stop_after: int | None) -> tuple[nn.Module, ESNTracker]:
+    def report(epoch: Epoch) -> None:
+        if epoch.index == stop_after:
+            raise StoppedError
+
+    model = tiny()
+    along = companions(model)
+    fit(model, *images(), RECIPE, path, report, along)
+    tracker = along["tracker"]
+    assert isinstance(tracker, ESNTracker)
+    return model, tracker
+
+
+def test_resumed_training_is_uninterrupted_training_bit_for_bit(tmp_path: Path) -> None:
+    whole, of_whole = trained(tmp_path / "whole.pt", None)
+    with pytest.raises(StoppedError):
+        trained(tmp_path / "part.pt", 2)
+    assert torch.load(tmp_path / "part.pt")["epochs"] == 2
+    resumed, of_resumed = trained(tmp_path / "part.pt", None)
+    for name, tensor in whole.state_dict().items():
+        assert torch.equal(tensor, resumed.state_dict()[name]), name
+    assert of_whole.history == of_resumed.history
+
+
+def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
+    first, _ = trained(tmp_path / "run.pt", None)
+    again, _ = trained(tmp_path / "run.pt", 0)  # would be interrupted after its first epoch
+    assert torch.equal(first.state_dict()["fc.weight"], again.state_dict()["fc.weight"])
+
+
+def test_pruned_filters_stay_pruned_through_a_checkpoint(tmp_path: Path) -> None:
+    for epochs in (2, 4):
+        model = tiny()
+        masks = prune_by_norm(model, EXAMPLE, 0.5)
+        recipe = Recipe(epochs, batch=10)
+        fit(model, *images(), recipe, tmp_path / "run.pt", companions={"masks": masks})
+        assert int((model.conv.weight.flatten(1) == 0).all(1).sum()) == 2
+
+
+@pytest.mark.parametrize(
+    ("recipe", "step", "expected"),
+    [
+        (Recipe(10, warmup=0), 0, 0.1),
+        (Recipe(10, warmup=0), 50, 0.05),
+        (Recipe(10, warmup=4), 1, 0.1 * 2 / 4),
+        (Recipe(10, warmup=0, constant=True), 99, 0.1),
+        (Recipe(10, warmup=0, drops=(3, 6)), 29, 0.1),
+        (Recipe(10, warmup=0, drops=(3, 6)), 30, 0.01),
+        (Recipe(10, warmup=0, drops=(3, 6)), 60, 0.001),
+    ],
+)
+def test_learning_rates_follow_the_schedule(recipe: Recipe, step: int, expected: float) -> None:
+    assert learning_rate(recipe, step, steps=10) == pytest.approx(expected, rel=1e-3, abs=1e-4)
+
+
+def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
+    trained(tmp_path / "run.pt", None)
+    with pytest.raises(ModelError, match=r"is of another model: 0 of its \d+ tensors fit the 2"):
+        fit(nn.Sequential(nn.Linear(2, 3)), *images(), RECIPE, tmp_path / "run.pt")
+
+
+def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "run.pt").write_bytes(b"not a checkpoint")
+    with pytest.raises(ModelError, match=r"run\.pt' is no checkpoint \(.*\): give another file"):
+        load_weights(tmp_path / "run.pt", tiny())
+
+
+def test_fewer_images_than_a_batch_are_refused() -> None:
+    with pytest.raises(EsnsimError, match="5 images are less than a batch of 10"):
+        fit(tiny(), *images(5), RECIPE)
+
+
+def test_a_tracker_measures_the_model_inside_distributed_data_parallel() -> None:
+    os.environ.setdefault("MASTER_ADDR", "127.0.0.1")
+    store = torch.distributed.HashStore()
+    torch.distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
+    try:
+        model = tiny()
+        wrapped = nn.parallel.DistributedDataParallel(model)
+        tracker, sgd = ESNTracker(wrapped), torch.optim.SGD(wrapped.parameters(), 0.1)
+        wrapped(torch.rand(4, *EXAMPLE.shape[1:])).square().sum().backward()
+        sgd.step()
+        tracker.step()
+        assert [row.name for row in tracker.epoch().layers][:2] == ["conv", "blocks.0.conv1"]
+    finally:
+        torch.distributed.destroy_process_group()

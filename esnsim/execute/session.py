@@ -115,7 +115,7 @@ def _part(
     part.graph.node.extend(graph.nodes[place] for place in sorted(chosen))
     for node in (*part.graph.node, *(n for f in part.functions for n in f.node)):
         for tensor in tensors(node):
-            _fill(graph, tensor)
+            fill(graph, tensor)
     for sparse in graph.proto.graph.sparse_initializer:
         if sparse.values.name in names:
             part.graph.sparse_initializer.append(_filled_sparse(graph, sparse))
@@ -151,7 +151,7 @@ def _add(graph: Graph, target: TensorProto, tensor: TensorProto) -> Array | None
     raw = graph.store.raw(tensor, tensor.name)
     if raw is None or len(raw) < LARGE or tensor.data_type not in SHARED:
         target.CopyFrom(tensor)
-        _fill(graph, target)
+        fill(graph, target)
         return None
     target.name, target.data_type = tensor.name, tensor.data_type
     target.dims.extend(tensor.dims)
@@ -162,7 +162,7 @@ def _add(graph: Graph, target: TensorProto, tensor: TensorProto) -> Array | None
     return np.require(array, requirements=["A"])
 
 
-def _fill(graph: Graph, tensor: TensorProto) -> None:
+def fill(graph: Graph, tensor: TensorProto) -> None:
     """Put the bytes of a tensor that lie elsewhere into it."""
     raw = graph.store.raw(tensor, tensor.name)
     if raw is not None:
@@ -174,8 +174,8 @@ def _fill(graph: Graph, tensor: TensorProto) -> None:
 def _filled_sparse(graph: Graph, sparse: SparseTensorProto) -> SparseTensorProto:
     copy = SparseTensorProto()
     copy.CopyFrom(sparse)
-    _fill(graph, copy.values)
-    _fill(graph, copy.indices)
+    fill(graph, copy.values)
+    fill(graph, copy.indices)
     return copy
 
 

@@ -16,6 +16,7 @@ LARGEST = 1 << 28  # bytes
 ENCODING = "utf-8-sig"  # UTF-8, with the mark that spreadsheets put before it or without
 
 REPORT = "schema"  # the key that tells a report of `esnsim cost --json`
+PAPER = "it was written with --width paper, where filters of ±½ have 0 bits: use --width code"
 COLUMNS = {"width": ("bits", "bits_per_filter"), "step": ("step", "steps")}  # by hand, in reports
 
 Values = dict[str, NDArray[np.float64]]
@@ -54,6 +55,9 @@ def _json(path: Path, what: str) -> dict[str, object]:
     rows = content.get("layers")
     if not isinstance(rows, list) or not all(isinstance(r, dict) and key in r for r in rows):
         raise ValueError(f"it is no report of esnsim cost, whose layers have '{key}'")
+    quantizer = content.get("quantizer")
+    if what == "width" and isinstance(quantizer, dict) and quantizer.get("width") == "paper":
+        raise ValueError(PAPER)
     return _unique([(str(row.get("name")), row[key]) for row in rows])
 
 
@@ -75,6 +79,8 @@ def _csv(path: Path, what: str) -> dict[str, object]:
         if not {name, key} <= columns:
             raise ValueError(f"it has no header with 'layer' and '{by_hand}'")
         for row in reader:
+            if what == "width" and row.get("other_width.width") == "code":
+                raise ValueError(PAPER)
             cells = [None if cell == "null" else float(cell) for cell in (row[key] or "").split()]
             values.setdefault(row[name], []).extend(cells)
     return {name: v[0] if len(v) == 1 else v for name, v in values.items()}

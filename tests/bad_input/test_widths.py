@@ -150,6 +150,15 @@ def test_a_bad_file_of_steps_is_refused(tmp_path: Path, content: str, said: str)
     refused(esnsim("cost", one_layer(tmp_path), "--step", path), said)
 
 
+@pytest.mark.parametrize("form", [".json", ".csv"])
+def test_widths_that_count_one_half_as_no_bit_are_refused(tmp_path: Path, form: str) -> None:
+    model, path = one_layer(tmp_path), tmp_path / f"report{form}"
+    assert esnsim("cost", model, "--width", "paper", "-q", "-o", path).code == 0
+    said = "it was written with --width paper, where filters of ±½ have 0 bits: use --width code"
+    refused(esnsim("cost", model, "--bits-per-filter", path), said)
+    assert esnsim("cost", model, "--step", path, "-q").code == 0
+
+
 def test_a_file_of_another_kind_is_refused() -> None:
     with pytest.raises(WidthError, match=r"'b.txt' is no file of widths: give .json, .csv, .npz"):
         read_values(Path("b.txt"), "width")

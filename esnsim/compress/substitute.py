@@ -45,9 +45,7 @@ def with_weights(graph: Graph, changes: Changes) -> ModelProto:
     for slot, name in renamed(graph, model, changes).items():
         array = np.ascontiguousarray(changes[slot], dtype_of(graph, slot))
         model.graph.initializer.append(numpy_helper.from_array(array, name))
-    drop_unread(model.graph)
-    for tensor in _all_tensors(model):
-        fill(graph, tensor)
+    complete(graph, model)
     return model
 
 
@@ -69,6 +67,13 @@ def renamed(graph: Graph, model: ModelProto, changes: Changes) -> dict[Slot, str
     _keep(model.graph.initializer, lambda tensor: tensor.name not in mine)
     _keep(model.graph.input, lambda info: info.name not in mine)
     return names
+
+
+def complete(graph: Graph, model: ModelProto) -> None:
+    """Leave out of a changed copy of the graph's model what nothing reads, and fill in the rest."""
+    drop_unread(model.graph)
+    for tensor in _all_tensors(model):
+        fill(graph, tensor)
 
 
 def drop_unread(graph: GraphProto) -> None:

@@ -1,0 +1,176 @@
+"""Cost and error of a layer at any step, from weights sorted once and prefix sums.
+
+A pass over n weights becomes a bisection for each level in use: O(levels · log n + filters).
+Counts are those of `esnsim.quantizer`, to the unit, weights on decision boundaries included.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esnsim.blocks import Matrix, each_live
+from esnsim.errors import UsageError, WidthError
+from esnsim.network import Array, Layer, Mask
+from esnsim.quantizer import WIDEST
+from esnsim.sums import Floats, Ints, not_finite
+
+
+@dataclass(frozen=True, slots=True)
+class SortedLayer:
+    """The live weights of a layer, all filters together, in ascending order of magnitude.
+
+    `positive` (P,) and `negative` (N,) are magnitudes; their tails (P + 1,) and (N + 1,) hold
+    Σ |w| from each place on. For each filter (M,): `weights` that are live, those that are not 0,
+    Σ |w|, Σ w², and `tops` (M, 2), the largest weight above 0 and the largest |w| below 0.
+    """
+
+    layer: Layer
+    positive: Array
+    negative: Array
+    positive_tails: Floats
+    negative_tails: Floats
+    weights: Ints
+    nonzero: Ints
+    magnitude: Floats
+    signal: Floats
+    tops: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """A layer at each of the steps (S,), as `quantizer.quantize` would have it.
+
+    `esn_a_x4` (four times the metric), `esn_d` and `esn_d_tilde` (S,) are by weights, exact
+    integers of width rule `code`; `by_macs` weights them by MACs. `widths` (S, M) are bits, 0 for
+    pruned filters; `noise` (S,) is Σ (W − Δ·W_int)².
+    """
+
+    layer: Layer
+    steps: Floats
+    esn_a_x4: Ints
+    esn_d: Ints
+    esn_d_tilde: Ints
+    widths: NDArray[np.int8]
+    noise: Floats
+
+    @property
+    def pruned_filters(self) -> Ints:
+        """How many filters each step (S,) prunes."""
+        return np.count_nonzero(self.widths == 0, axis=1)
+
+    def by_macs(self, values: Ints) -> list[int]:
+        """A metric weighted by computations: each weight counts its MACs."""
+        return [value * self.layer.macs_per_weight for value in values.tolist()]
+
+
+def sort_layer(layer: Layer, live: Mask | None = None) -> SortedLayer:
+    """Sort the weights that read live channels (`live` (C,), all by default).
+
+    Raises UsageError for a layer that is quantised already, ModelError for weights that are not
+    finite.
+    """
+    if layer.weight.codes is not None:
+        raise UsageError(
+            f"layer '{layer.name}' is quantised already and has its steps: give a float model"
+        )
+    if live is None:
+        live = np.ones(len(layer.channels), np.bool_)
+    counts = np.zeros((layer.filters, 2), np.int64)
+    energies = np.zeros((layer.filters, 2))
+    tops = np.zeros((layer.filters, 2))
+    found: tuple[list[Array], list[Array]] = ([], [])
+
+    def add(rows: slice, block: Matrix) -> None:
+        wide = block.astype(np.float64)
+        counts[rows] = np.stack(
+            (np.full(len(block), block.shape[1]), np.count_nonzero(block, axis=1)), axis=1
+        )
+        energies[rows, 0] = np.abs(wide).sum(axis=1)
+        energies[rows, 1] = np.einsum("mk,mk->m", wide, wide)
+        tops[rows] = np.stack((wide.max(axis=1), -wide.min(axis=1)), axis=1)
+        found[0].append(block[block > 0])
+        found[1].append(-block[block < 0])
+
+    each_live(layer, live, add)
+    if not np.isfinite(energies).all():
+        raise not_finite(layer)
+    positive, negative = (np.sort(np.concatenate([*parts, np.empty(0, np.float32)]))
+                          for parts in found)  # fmt: skip
+    return SortedLayer(
+        layer, positive, negative, _tails(positive), _tails(negative), *counts.T, *energies.T,
+        np.maximum(tops, 0.0),
+    )  # fmt: skip
+
+
+def rates(
+    layer: SortedLayer,
+    steps: Sequence[float] | Floats,
+    bits: int | None = None,
+    keep_zeros: bool = True,
+) -> Rates:
+    """The cost and error of a layer at each of the steps (S,) for all its filters.
+
+    Codes saturate at `bits`. Raises WidthError where a step is not positive, or so small that
+    without `bits` codes would be wider than esnsim makes.
+    """
+    from esnsim_kernels import levels
+
+    steps = np.asarray(steps, np.float64)
+    _check(layer, steps, bits)
+    limit = (1 << (bits or WIDEST)) - 1
+    counts, match = np.empty((len(steps), 2), np.int64), np.empty(len(steps))
+    widths = np.empty((len(steps), layer.layer.filters), np.int8)
+    tails = layer.positive_tails, layer.negative_tails
+    levels.sums(layer.positive, layer.negative, *tails, steps, limit, counts, match)
+    levels.filters(layer.tops, steps, limit, widths)
+    coded = layer.nonzero if keep_zeros else layer.weights
+    # Pruned filters stand in the sums with |q| = 1, as all their weights are below Δ/2.
+    dead = (widths == 0).astype(np.float64)  # counts below 2^53 stay exact
+    zeros = int(coded.sum() - layer.nonzero.sum())  # coded as +½
+    gone = (dead @ coded.astype(np.float64)).astype(np.int64)
+    squares, exponents = counts.T + zeros - gone
+    match -= dead @ layer.magnitude
+    noise = layer.signal.sum() - steps * match + 0.25 * steps**2 * squares
+    return Rates(
+        layer.layer, steps, squares, exponents, widths.astype(np.int64) @ layer.weights, widths,
+        np.maximum(noise, 0.0),
+    )  # fmt: skip
+
+
+def largest_step(measure: Callable[[Floats], Floats], low: float, high: float) -> float:
+    """The largest step at which `measure` of the steps (S,), which falls, is not below 0.
+
+    `measure` must not be below 0 at `low`, and must be at `high`. Exact to a float64.
+    """
+    while high > np.nextafter(low, np.inf):
+        inner = np.unique(low * (high / low) ** np.linspace(0, 1, 66))
+        inner = inner[(inner > low) & (inner < high)]
+        if not len(inner):
+            inner = np.array([low + (high - low) / 2])
+        kept = int((measure(inner) >= 0).sum())
+        low, high = (inner[kept - 1] if kept else low), (inner[kept] if kept < len(inner) else high)
+    return float(low)
+
+
+def _tails(magnitudes: Array) -> Floats:
+    """Σ of the magnitudes from each place on, and 0."""
+    tails = np.zeros(len(magnitudes) + 1)
+    np.cumsum(magnitudes[::-1], dtype=np.float64, out=tails[-2::-1])
+    return tails
+
+
+def _check(layer: SortedLayer, steps: Floats, bits: int | None) -> None:
+    if steps.ndim != 1 or not (np.isfinite(steps) & (steps > 0)).all():
+        raise WidthError(f"the steps of layer '{layer.layer.name}' must be a list of positive ones")
+    if bits is not None and not 1 <= bits <= WIDEST:
+        raise WidthError(f"{bits} bits: widths are 1 to {WIDEST}")
+    top = layer.tops.max(initial=0)
+    with np.errstate(over="ignore"):
+        widest = top / steps.min(initial=np.inf) if top else 0
+    if bits is None and widest >= 1 << WIDEST - 1:
+        raise WidthError(
+            f"layer '{layer.layer.name}' needs codes of more than {WIDEST} bits at its step: "
+            "give a larger step, or a width to saturate at"
+        )

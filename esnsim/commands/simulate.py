@@ -8,7 +8,7 @@ from os import environ
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from esnsim.commands import codes, options
+from esnsim.commands import codes, images, options
 from esnsim.errors import UsageError
 from esnsim.report.write import say, write
 
@@ -79,17 +79,9 @@ def _add_machine(group: "argparse._ArgumentGroup") -> None:
 
 
 def _add_images(group: "argparse._ArgumentGroup") -> None:
-    group.add_argument(
-        "--data", type=Path, metavar="FILE|FOLDER",
-        help=".npz, .npy, idx file or folder of pictures; the embedded images are the default for "
-        "embedded models, for others random integers",
-    )  # fmt: skip
-    group.add_argument("--labels", type=Path, metavar="FILE", help="of .npy and idx images")
-    group.add_argument("--imagenet", action="store_true", help="resize 256, crop 224, mean, std")
-    group.add_argument("--resize", type=options.at_least_one, default=0, metavar="N")
-    group.add_argument("--crop", type=options.at_least_one, default=0, metavar="N")
-    group.add_argument("--mean", type=options.numbers, metavar="A,B,C", help="default 0")
-    group.add_argument("--std", type=options.numbers, metavar="A,B,C", help="default 1")
+    images.add_images(
+        group, "the embedded images are the default for embedded models, for others random integers"
+    )
     group.add_argument(
         "--images", type=options.at_least_one, metavar="N",
         help="how many to run (default 1; with --end-to-end all)",
@@ -107,10 +99,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the command; the exit code."""
     scheme = codes.scheme_of(arguments)
     specs = _machines(arguments)
-    images = _images(arguments)
+    chosen = _images(arguments)
     network = codes.read_network(arguments)
     quantized = codes.quantized_network(network, scheme, arguments.quiet)
-    simulations = [_simulate(arguments, quantized, spec, images) for spec in specs]
+    simulations = [_simulate(arguments, quantized, spec, chosen) for spec in specs]
     write(_render(simulations, arguments), arguments.output)
     if not arguments.quiet:
         for name, reason in simulations[0].not_simulated:
@@ -171,17 +163,9 @@ def _priced(spec: "Spec", arguments: argparse.Namespace) -> "Spec":
 
 def _images(arguments: argparse.Namespace) -> "ImageSet | None":
     """The images to run, None for random integers."""
-    from esnsim import data
-
-    start = data.IMAGENET if arguments.imagenet else data.Preparation()
-    preparation = data.Preparation(
-        arguments.resize or start.resize, arguments.crop or start.crop,
-        arguments.mean or start.mean, arguments.std or start.std,
-    )  # fmt: skip
-    if arguments.data is not None:
-        return data.load(arguments.data, preparation, arguments.labels)
-    if str(arguments.model).startswith("builtin:"):
-        return data.embedded()
+    found = images.images_of(arguments, str(arguments.model))
+    if found is not None:
+        return found
     if arguments.end_to_end:
         raise UsageError("--end-to-end needs images: give --data")
     return None

@@ -1,0 +1,44 @@
+"""What commands share about images: where they are, and what is done to their pixels."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from esnsim.commands import options
+
+if TYPE_CHECKING:
+    from esnsim.data import ImageSet, Preparation
+
+
+def add_images(group: "argparse._ArgumentGroup", otherwise: str) -> None:
+    """Add the options; `otherwise` says what is taken without --data."""
+    group.add_argument(
+        "--data", type=Path, metavar="FILE|FOLDER",
+        help=f".npz, .npy, idx file or folder of pictures; {otherwise}",
+    )  # fmt: skip
+    group.add_argument("--labels", type=Path, metavar="FILE", help="of .npy and idx images")
+    group.add_argument("--imagenet", action="store_true", help="resize 256, crop 224, mean, std")
+    group.add_argument("--resize", type=options.at_least_one, default=0, metavar="N")
+    group.add_argument("--crop", type=options.at_least_one, default=0, metavar="N")
+    group.add_argument("--mean", type=options.numbers, metavar="A,B,C", help="default 0")
+    group.add_argument("--std", type=options.numbers, metavar="A,B,C", help="default 1")
+
+
+def preparation_of(arguments: argparse.Namespace) -> "Preparation":
+    """What the options do to pixels."""
+    from esnsim import data
+
+    start = data.IMAGENET if arguments.imagenet else data.Preparation()
+    return data.Preparation(
+        arguments.resize or start.resize, arguments.crop or start.crop,
+        arguments.mean or start.mean, arguments.std or start.std,
+    )  # fmt: skip
+
+
+def images_of(arguments: argparse.Namespace, model: str) -> "ImageSet | None":
+    """The images of --data, or for an embedded model the embedded ones; else None."""
+    from esnsim import data
+
+    if arguments.data is not None:
+        return data.load(arguments.data, preparation_of(arguments), arguments.labels)
+    return data.embedded() if model.startswith("builtin:") else None

@@ -1,0 +1,83 @@
+"""A sweep as a picture: accuracy against log cost (Fig. 8), widths of filters (Fig. 6)."""
+
+import io
+from typing import Any
+
+from esnsim.compress.pareto import (
+    Point,
+    Sweep,
+    by_network,
+    chosen_by_method,
+    frontier,
+    price,
+)
+from esnsim.errors import EsnsimError
+from esnsim.report.pareto import metric_name, titles
+
+METRICS = ("esn_a", "esn_d", "esn_d_tilde")  # the panels of Fig. 8
+DOTS = 110  # per inch
+FORMATS = (".png", ".svg", ".pdf")
+
+
+def picture(sweep: Sweep, suffix: str = ".png") -> bytes:
+    """The picture as a file's bytes. Raises EsnsimError without matplotlib."""
+    try:
+        import matplotlib
+    except ImportError:
+        raise EsnsimError("--picture needs matplotlib: pip install 'esnsim[report]'") from None
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(2, 2, figsize=(11, 8), layout="constrained")
+    metrics = dict.fromkeys((sweep.metric, *METRICS))
+    for axis, metric in zip(axes.flat, list(metrics)[:3], strict=False):
+        _curves(axis, sweep, metric)
+    _widths(axes.flat[3], sweep)
+    handles, labels = axes.flat[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=8)
+    out = io.BytesIO()
+    figure.savefig(out, format=suffix.removeprefix("."), dpi=DOTS)
+    plt.close(figure)
+    return out.getvalue()
+
+
+def _curves(axis: Any, sweep: Sweep, metric: str) -> None:
+    """Every point; a line along the best of each width of a network; the frontier of all."""
+
+    def cost(point: Point) -> float:
+        return price(point.total, metric)
+
+    names = titles(sweep)
+    for index, ((model, ratio), points) in enumerate(by_network(sweep).items()):
+        seen = [point for point in points if cost(point)]  # no logarithm of 0
+        label = f"{names[model]} ({1 - ratio:g}×)"
+        colour = f"C{index % 10}"
+        axis.plot(*_line(seen, cost), "o", ms=3, color=colour, alpha=0.4)
+        axis.plot(*_line(frontier(seen, cost), cost), "-", lw=1.2, color=colour, label=label)
+    best = frontier((point for point in sweep.points if cost(point)), cost)
+    axis.plot(*_line(best, cost), "s", ms=6, mfc="none", color="black", lw=0.8, label="frontier")
+    for baseline in sweep.baselines:
+        axis.axhline(100 * baseline.accuracy, color="grey", lw=0.6, ls=":")
+    axis.set_xscale("log")
+    axis.set(xlabel=metric_name(metric), ylabel="accuracy, %")
+    axis.spines[["top", "right"]].set_visible(False)
+
+
+def _line(points: "tuple[Point, ...] | list[Point]", cost: Any) -> tuple[list[float], list[float]]:
+    return [cost(point) for point in points], [100 * point.accuracy for point in points]
+
+
+def _widths(axis: Any, sweep: Sweep) -> None:
+    chosen = chosen_by_method(sweep)
+    widest = max((max(p.histogram, default=0) for p in chosen.values()), default=0)
+    thick = 0.8 / max(1, len(chosen))
+    for index, (method, point) in enumerate(chosen.items()):
+        offset = (index - (len(chosen) - 1) / 2) * thick
+        axis.bar(
+            [bits + offset for bits in range(widest + 1)],
+            [point.histogram.get(bits, 0) for bits in range(widest + 1)],
+            thick, label=f"{method}, {100 * point.accuracy:.1f}%",
+        )  # fmt: skip
+    axis.set(xlabel="width of the filter, bits (0: pruned)", ylabel="filters")
+    axis.legend(frameon=False, fontsize=8)
+    axis.spines[["top", "right"]].set_visible(False)

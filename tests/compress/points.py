@@ -1,0 +1,55 @@
+"""Made-up points: what a sweep would have found."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from hypothesis import strategies as st
+
+from esnsim import Scheme, cost, quantize, read_onnx
+from esnsim.compress.evaluate import Evaluation
+from esnsim.compress.pareto import Baseline, Candidate, Point, Sweep
+from esnsim.metrics import Weightings
+
+IMAGES = 1000
+TOTAL = cost(quantize(read_onnx("builtin:resnet8"), Scheme(bits=4))).total
+
+
+def evaluation(accuracy: float, labels: bool = True) -> Evaluation:
+    """What an accuracy on 1,000 images looks like; the interval is some 3 points wide."""
+    top1 = accuracy if labels else None
+    low, high = max(0.0, accuracy - 0.015), min(1.0, accuracy + 0.015)
+    return Evaluation(IMAGES, top1, top1, accuracy, 10.0, (low, high))
+
+
+def point(
+    spent: int, accuracy: float, ratio: float = 0.0, bits: int = 4, *,
+    model: str = "builtin:resnet8", policy: str = "uniform", rule: str = "layer-max",
+    labels: bool = True,
+) -> Point:  # fmt: skip
+    """A point of that ESNd~ (MACs); its other metrics are in proportion."""
+    total = replace(
+        TOTAL, esn_d_tilde=Weightings(spent // 7, spent), esn_a_x4=Weightings(spent, 9 * spent)
+    )
+    candidate = Candidate(model, ratio, policy, rule, bits)
+    return Point(candidate, total, evaluation(accuracy, labels), {0: 10, bits: 30}, 0.5)
+
+
+def baseline(accuracy: float = 0.94, model: str = "builtin:resnet8") -> Baseline:
+    return Baseline(model, "0" * 64, TOTAL.macs, TOTAL.filters, evaluation(accuracy))
+
+
+def sweep(points: Sequence[Point], *baselines: Baseline, drop: float = 0.01) -> Sweep:
+    return Sweep("1,000 images", baselines or (baseline(),), tuple(points), drop=drop)
+
+
+#: Points with many ties in cost and in accuracy.
+some_points = st.lists(
+    st.builds(
+        point,
+        st.integers(0, 12).map(lambda n: 1000 * n),
+        st.integers(0, 10).map(lambda n: n / 10),
+        st.sampled_from([0.0, 0.25, 0.5]),
+        st.integers(1, 8),
+    ),
+    max_size=30,
+)

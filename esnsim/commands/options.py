@@ -2,6 +2,7 @@
 
 import re
 from argparse import ArgumentTypeError
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -134,6 +135,52 @@ def percentile(text: str) -> float:
     if not 50 < value <= 100:
         raise ArgumentTypeError(f"'{text}' is no percentile above 50, up to 100: give 99.9")
     return value
+
+
+def shares(text: str) -> tuple[float, ...]:
+    """Shares of filters such as 0,0.25,0.5."""
+    try:
+        found = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        found = (-1.0,)
+    if not all(0 <= share < 1 for share in found):
+        raise ArgumentTypeError(f"'{text}': give shares from 0 to below 1, like 0,0.25,0.5")
+    return found
+
+
+def drop(text: str) -> float:
+    """Percentage points such as 1%, as a share."""
+    try:
+        value = float(text.strip().removesuffix("%"))
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 100:
+        raise ArgumentTypeError(f"'{text}' is no drop of accuracy: give points like 1% or 0.5%")
+    return value / 100
+
+
+def names(known: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
+    """A parser of names separated by commas, each one of those known."""
+
+    def parse(text: str) -> tuple[str, ...]:
+        found = tuple(dict.fromkeys(text.split(",")))
+        for name in found:
+            if name not in known:
+                raise ArgumentTypeError(f"'{name}' is none of {', '.join(known)}")
+        return found
+
+    return parse
+
+
+def metric(text: str) -> str:
+    """A metric, with .weights for the weighting by parameters."""
+    name = text.removesuffix(".weights")
+    if name not in METRICS or (name != text and name not in WEIGHTED):
+        raise ArgumentTypeError(
+            f"'{text}' is no metric: give one of {', '.join(METRICS)}; {', '.join(WEIGHTED)} also "
+            "with .weights"
+        )
+    return text
 
 
 def limit(text: str) -> tuple[str, float]:

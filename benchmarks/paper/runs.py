@@ -19,13 +19,14 @@ from esnsim.network import Network
 from esnsim.quantizer import QuantizedNetwork, Scheme, quantize
 from esnsim.training.catalog import entry
 from esnsim.training.data import ImageSet, read_images
-from esnsim.training.export import from_torch
+from esnsim.training.export import from_torch, load_onnx
 from esnsim.training.fit import Companion, Epoch, Recipe, accuracy, fit, load_weights
 from esnsim.training.inference import correct_statistics, load_quantized
 from esnsim.training.tracker import ESNTracker
 
 RESULTS = Path(__file__).parent / "results"
 Draw = Callable[[Mapping[str, Any]], Sequence[Panel | Bars]]
+BUILTIN = Path("builtin")
 CORRECTION = 1000  # unlabelled images for the statistics of BatchNormalization
 
 
@@ -115,12 +116,15 @@ class Runs:
         return model
 
     def pretrained(self, name: str, seed: int) -> nn.Module:
-        """A trained network: of --start where it is given, else trained by the recipe."""
-        model = self.build(name, seed)
-        if self.options.start:
-            load_weights(self.options.start / f"{name}.pt", model)
-            return model
-        return self.fit(f"base-{name}", model, self.recipe(seed=seed))
+        """A trained network: the embedded one or a file, by --start, else trained here."""
+        model, start = self.build(name, seed), self.options.start
+        if start is None:
+            return self.fit(f"base-{name}", model, self.recipe(seed=seed))
+        if start == BUILTIN:
+            load_onnx(model, f"builtin:{name}")
+        else:
+            load_weights(start / f"{name}.pt", model)
+        return model
 
     def tracked(self, key: str, model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
         """Train with ESNa and test accuracy of each epoch."""
@@ -233,7 +237,9 @@ def start(argv: list[str], description: str, quick: Quick, epochs: int) -> Runs:
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--seeds", type=int, nargs="+", help="repeat with each; default --seed alone")
     p.add_argument("--models", nargs="+", help="networks of `esnsim models`, where the figure asks")
-    p.add_argument("--start", type=Path, help="folder of checkpoints NAME.pt to begin with")
+    p.add_argument(
+        "--start", type=Path, help="folder of checkpoints NAME.pt to begin with; or: builtin"
+    )
     p.add_argument("--checkpoints", type=Path, default=Path("checkpoints/paper"))
     p.add_argument("--resume", action="store_true", help="go on from the checkpoints")
     p.add_argument("--quick", action="store_true", help="under 15 minutes on two cores")

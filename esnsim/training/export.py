@@ -2,13 +2,15 @@
 
 import io
 import warnings
+from os import PathLike
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 import onnx
+import onnx.numpy_helper
 
 from esnsim.errors import EsnsimError, ModelError
-from esnsim.importer import read_onnx
+from esnsim.importer import find, read_onnx
 from esnsim.network import Network
 
 if TYPE_CHECKING:
@@ -101,3 +103,25 @@ def _dynamo(model: "nn.Module", example: "Tensor", free_batch: bool) -> bytes:
         verbose=False,
     )
     return bytes(program.model_proto.SerializeToString())
+
+
+def load_onnx(model: "nn.Module", path: str | PathLike[str]) -> None:
+    """Load into `model` what `export_onnx` wrote of one like it: a file, or `builtin:NAME`.
+
+    Parameters go by their names, which the TorchScript exporter keeps. Raises ModelError for the
+    file of another model.
+    """
+    torch = import_torch()
+    graph = onnx.load(find(path), load_external_data=False).graph
+    tensors = {t.name: onnx.numpy_helper.to_array(t) for t in graph.initializer}
+    for node in graph.node:
+        if node.op_type == "Identity" and node.input[0] in tensors:  # torch writes equal ones once
+            tensors[node.output[0]] = tensors[node.input[0]]
+    mine = {n: t for n, t in model.state_dict().items() if not n.endswith("num_batches_tracked")}
+    fitting = sum(n in tensors and tensors[n].shape == t.shape for n, t in mine.items())
+    if fitting < max(len(mine), len(tensors)):
+        raise ModelError(
+            f"'{path}' is of another model: {fitting} of its {len(tensors)} tensors fit the "
+            f"{len(mine)} of this {type(model).__name__}; build the model that was exported"
+        )
+    model.load_state_dict({n: torch.tensor(v) for n, v in tensors.items()}, strict=False)

@@ -9,8 +9,10 @@ import torch
 from torch import nn
 
 import esnsim
+from esnsim.data import EMBEDDED
 from esnsim.errors import EsnsimError, ModelError
 from esnsim.training import catalog, export
+from esnsim.training.fit import accuracy
 from esnsim.training.layers import weighted_layers
 from tests.commandline import esnsim as command
 from tests.training.tiny import EXAMPLE, tiny
@@ -66,6 +68,25 @@ def test_layers_have_the_names_of_parameters_and_the_module_is_left_as_it_was() 
     ]
     assert model.training
     assert all(torch.equal(t, before[n]) for n, t in model.state_dict().items())
+
+
+def test_an_exported_file_is_loaded_back_into_the_module(tmp_path: Path) -> None:
+    model, other, path = tiny(), tiny(seed=1), tmp_path / "model.onnx"
+    with torch.no_grad():  # torch writes equal tensors once
+        model.blocks[0].bn2.bias.copy_(model.blocks[0].shortcut[1].bias)
+    path.write_bytes(export.export_onnx(model, EXAMPLE))
+    export.load_onnx(other, path)
+    loaded = other.state_dict()
+    assert all(torch.equal(t, loaded[n]) for n, t in model.state_dict().items())
+    with pytest.raises(ModelError, match=r"is of another model: 0 of its \d+ tensors fit the 2"):
+        export.load_onnx(nn.Linear(2, 3), path)
+
+
+def test_the_embedded_network_is_loaded_with_its_accuracy() -> None:
+    model = catalog.entry("resnet8").build(channels=1)
+    export.load_onnx(model, "builtin:resnet8")
+    sample = np.load(EMBEDDED)
+    assert accuracy(model, sample["images"][:200], sample["labels"][:200]) > 0.9
 
 
 def test_a_module_without_weighted_layers_is_refused() -> None:

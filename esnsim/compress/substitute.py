@@ -39,14 +39,25 @@ def with_weights(graph: Graph, changes: Changes) -> ModelProto:
     changed node reads keeps its name; else the node gets one of its own. An input that the node
     does not have yet (a convolution's bias) is added.
     """
+    model = copied(graph)
+    place(graph, model, changes)
+    complete(graph, model)
+    return model
+
+
+def copied(graph: Graph) -> ModelProto:
+    """A copy of the graph's model whose nodes stand at the same places."""
     model = ModelProto()
     model.CopyFrom(graph.proto)
     model.ir_version = max(4, model.ir_version)  # before, initialisers had to be inputs
+    return model
+
+
+def place(graph: Graph, model: ModelProto, changes: Changes) -> None:
+    """Put constants into a `copied` model; its nodes stay at their places."""
     for slot, name in renamed(graph, model, changes).items():
         array = np.ascontiguousarray(changes[slot], dtype_of(graph, slot))
         model.graph.initializer.append(numpy_helper.from_array(array, name))
-    complete(graph, model)
-    return model
 
 
 def renamed(graph: Graph, model: ModelProto, changes: Changes) -> dict[Slot, str]:

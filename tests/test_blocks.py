@@ -101,3 +101,13 @@ def test_a_gain_multiplies_each_filter() -> None:
     folded = replace(layer, weight=replace(layer.weight, gain=gain))
     scaled = VALUES * gain[:, None, None]
     assert total(replace(plain, layers=(folded,))) == total(chain(scaled))
+
+
+def test_a_transposed_matrix_has_its_filters_in_order() -> None:
+    values = np.random.default_rng(1).normal(size=(2 * blocks.TILE + 3, 5)).astype(np.float32)
+    rows: dict[int, Array] = {}
+    weight = chain(values.T).layers[0].weight
+    assert weight.load().strides[0] < weight.load().strides[1]
+    blocks.each_filters(weight, lambda at, block: rows.update({at.start: block}))
+    np.testing.assert_array_equal(np.concatenate([rows[at] for at in sorted(rows)]), values.T)
+    assert all(block.flags.c_contiguous for block in rows.values())

@@ -1,0 +1,30 @@
+"""docs/literature.md shows what the script computes, and that is Σ MAC·b."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.literature import ENDS, HAQ, INSIDE, PUBLISHED, Published, network, price, table
+
+PAGE = Path(__file__).parents[2] / "docs" / "literature.md"
+
+
+def test_the_page_holds_the_table() -> None:
+    assert "\n".join(table()) in PAGE.read_text()
+
+
+def test_haq_has_a_width_for_each_layer_of_resnet50() -> None:
+    assert len(HAQ) == len(network("resnet50").layers)
+
+
+@pytest.mark.parametrize("row", PUBLISHED, ids=lambda row: f"{row.method} {row.network}")
+def test_mac_bits_are_macs_times_the_stated_widths(row: Published) -> None:
+    macs = [layer.macs for layer in network(row.network).layers]
+    bits = list(row.bits) if isinstance(row.bits, tuple) else [row.bits] * len(macs)
+    if row.scope == INSIDE:
+        bits[0] = bits[-1] = 0
+    if row.scope == ENDS:
+        bits[0] = bits[-1] = 8
+    priced = price(row)
+    assert priced.mac_bits == sum(m * b for m, b in zip(macs, bits, strict=True))
+    assert priced.coded_macs + priced.float_macs == sum(macs)

@@ -5,6 +5,8 @@ from importlib import import_module
 
 BENCHMARKS = {
     "cost": "esnsim cost against its peers and the memory's read bandwidth",
+    "literature": "MAC×bit of published quantisers on ResNet-18 and ResNet-50",
+    "quantisers": "other quantisers beside ours on the embedded ResNet-20",
     "training": "what ESNTracker adds to a training step",
 }
 

@@ -4,32 +4,42 @@ from collections.abc import Mapping
 from typing import Any
 
 from benchmarks.paper.plots import Panel
-from benchmarks.paper.runs import Quick, start, widths
-from benchmarks.paper.statistics import accuracy_at, rank_correlation
+from benchmarks.paper.runs import Quick, Runs, start, widths
+from benchmarks.paper.statistics import accuracy_at, rank_correlation, spread
 
 
 def main(argv: list[str]) -> int:
     runs = start(argv, __doc__, Quick(epochs=12, images=5000), epochs=30)
     o = runs.options
     names = o.models or (["resnet8"] if o.quick else ["vgg7-0.25x", "resnet20"])
-    results, statements = [], {}
-    for name in names:
-        model = runs.build(name)
-        epochs = runs.tracked(f"fig3-{name}", model, runs.recipe(nesterov=False))
-        result = {
-            "model": name, "epochs": epochs, "quantized": runs.points(model, widths("layer-max")),
-        }  # fmt: skip
-        results.append(result)
-        during, after = curves(result)
-        statements[name] = {
-            "rank correlation of ESNa and accuracy during training": rank_correlation(during),
-            "rank correlation of ESNa and accuracy after quantisation": rank_correlation(after),
-            "rank correlation of both accuracies at the ESNa of the epochs": rank_correlation(
-                [(top1, accuracy_at(after, cost)) for cost, top1 in during]
-            ),
-        }
+    results = [result(runs, name, seed) for name in names for seed in o.seeds]
+    statements = {name: correlations([r for r in results if r["model"] == name]) for name in names}
     runs.save("fig3", {"statements": statements, "models": results}, draw)
     return 0
+
+
+def result(runs: Runs, name: str, seed: int) -> dict[str, Any]:
+    """The epochs of a network, and its points after quantisation."""
+    model = runs.build(name, seed)
+    epochs = runs.tracked(f"fig3-{name}", model, runs.recipe(seed=seed, nesterov=False))
+    points = runs.points(model, widths("layer-max"))
+    return {"model": name, "seed": seed, "epochs": epochs, "quantized": points}
+
+
+def correlations(results: list[dict[str, Any]]) -> dict[str, Any]:
+    """The rank correlations of the statements, with their spread over seeds."""
+    both = [curves(result) for result in results]
+    rows = {
+        "ESNa and accuracy during training": [during for during, _ in both],
+        "ESNa and accuracy after quantisation": [after for _, after in both],
+        "both accuracies at the ESNa of the epochs": [
+            [(top1, accuracy_at(after, cost)) for cost, top1 in during] for during, after in both
+        ],
+    }
+    return {
+        f"rank correlation of {label}": spread([r for p in pairs if (r := rank_correlation(p))])
+        for label, pairs in rows.items()
+    }
 
 
 def curves(result: Mapping[str, Any]) -> tuple[list[tuple[float, float]], ...]:
@@ -51,4 +61,5 @@ def draw(document: Mapping[str, Any]) -> list[Panel]:
             f"ESNa, {result['model']}", "accuracy, %", log="x", marks_only=labels[:1],
         )
         for result in document["models"]
+        if result["seed"] == document["models"][0]["seed"]
     ]  # fmt: skip

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from benchmarks.paper.plots import Panel
-from benchmarks.paper.runs import Quick, start, widths
-from benchmarks.paper.statistics import accuracy_at
+from benchmarks.paper.runs import Quick, Runs, start, widths
+from benchmarks.paper.statistics import accuracy_at, spread
 
 NAMES = ["resnet8", "resnet14", "resnet20", "vgg7-0.25x", "vgg7-0.5x", "vgg7"]
 FAMILIES = (("resnet8", "resnet14", "resnet20"), ("vgg7-0.25x", "vgg7-0.5x", "vgg7"))
@@ -16,15 +16,30 @@ METRICS = {"esn_a": "ESNa, by MACs", "esn_d": "ESNd, by MACs (bits)"}
 def main(argv: list[str]) -> int:
     runs = start(argv, __doc__, Quick(epochs=6, images=5000, test_images=1000), epochs=12)
     o = runs.options
-    curves = {}
-    for name in o.models or (NAMES[:-1] if o.quick else NAMES):
-        model = runs.build(name)
-        runs.fit(f"fig4-{name}", model, runs.recipe(nesterov=False))
-        curves[name] = {"float": runs.accuracy(model), "quantized": runs.points(
-            model, widths("layer-max"), correct=True
-        )}  # fmt: skip
-        runs.save("fig4", {"statements": compare(curves), "models": curves}, draw)
+    names = o.models or (NAMES[:-1] if o.quick else NAMES)
+    repeats: list[dict[str, Any]] = [{"seed": seed, "models": {}} for seed in o.seeds]
+    for name in names:
+        for repeat in repeats:
+            repeat["models"][name] = measured(runs, name, repeat["seed"])
+        statements = gather([compare(repeat["models"]) for repeat in repeats])
+        runs.save("fig4", {"statements": statements, "repeats": repeats}, draw)
     return 0
+
+
+def measured(runs: Runs, name: str, seed: int) -> dict[str, Any]:
+    """A network trained from its initialisation, and quantised to each width."""
+    model = runs.build(name, seed)
+    runs.fit(f"fig4-{name}", model, runs.recipe(seed=seed, nesterov=False))
+    points = runs.points(model, widths("layer-max"), correct=True)
+    return {"float": runs.accuracy(model), "quantized": points}
+
+
+def gather(repeats: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """The comparisons with their spread over seeds."""
+    return [
+        rows[0] | {"slim_minus_fat": spread([row["slim_minus_fat"] for row in rows])}
+        for rows in zip(*repeats, strict=True)
+    ]
 
 
 def curve(points: list[dict[str, Any]], metric: str) -> list[tuple[float, float]]:
@@ -55,7 +70,7 @@ def draw(document: Mapping[str, Any]) -> list[Panel]:
         Panel(
             {
                 name: [(c, 100 * a) for c, a in curve(found["quantized"], metric)]
-                for name, found in document["models"].items()
+                for name, found in document["repeats"][0]["models"].items()
             },
             label, "accuracy, %", log="x",
         )

@@ -5,7 +5,8 @@ from typing import Any
 
 from torch import nn
 
-from benchmarks.embedded.slim import SHIPPED, slim_name
+from benchmarks.embedded.__main__ import SHIPPED
+from benchmarks.embedded.slim import slim_name
 from benchmarks.paper.plots import Panel
 from benchmarks.paper.runs import BUILTIN, Quick, Runs, start, widths
 from benchmarks.paper.statistics import cost_at

@@ -1,72 +1,118 @@
-"""Figure 9: a policy of widths from the ESNa of each layer during training (Appendix B)."""
+"""Figure 9: steps from the ESNa of each layer during training, against one width (Appendix B)."""
 
 from collections.abc import Mapping
-from math import log2
+from math import sqrt
 from typing import Any
 
 from torch import nn
 
 from benchmarks.paper.plots import Panel
 from benchmarks.paper.runs import Quick, Runs, start, widths
-from benchmarks.paper.statistics import accuracy_at, frontier
+from benchmarks.paper.statistics import accuracy_at, frontier, spread
 from esnsim.quantizer import Scheme
+from esnsim.training.layers import weighted_layers
 
-SHIFTS = range(-6, 7)  # targets from training, times 4^shift: one bit each
+ESN_A = [4.0 ** (e / 2) for e in range(16, 31)]  # of all layers together, 65 k to 1 G
+NARROW = 5  # the paper's sixth layer
+UNIFORM, PAPERS = "the same width in all layers", "one bit less in the sixth layer"
+Points = list[dict[str, Any]]
 
 
 def main(argv: list[str]) -> int:
     runs = start(argv, __doc__, Quick(epochs=8, images=5000), epochs=20)
     o = runs.options
     (name,) = o.models or ["vgg7-0.25x"]
-    model = runs.build(name)
-    epochs = runs.tracked(f"fig9-{name}", model, runs.recipe(nesterov=False))
-    uniform = runs.points(model, widths("layer-max"))
-    policy = runs.points(model, schemes(runs, model, epochs[-2]["esn_a_per_layer"]))
-    gains = [
-        {"esn_a": cost, "uniform": top1, "policy": accuracy_at(cost_and_accuracy(policy), cost)}
-        for cost, top1 in frontier(cost_and_accuracy(uniform))
-    ]
-    better = sum(g["policy"] > g["uniform"] for g in gains)
-    statements = {
-        "points of uniform width at whose ESNa the policy is better": f"{better} of {len(gains)}",
-        "accuracy of both": gains,
-    }
-    results = {
-        "model": name, "statements": statements, "epochs": epochs,
-        "uniform": uniform, "policy": policy,
-    }  # fmt: skip
-    runs.save("fig9", results, draw)
+    repeats = [{"seed": seed, **policies(runs, name, seed)} for seed in o.seeds]
+    statements: dict[str, Any] = {}
+    for label in repeats[0]["policies"]:
+        if label != UNIFORM:
+            found = [gains(r["policies"][label], r["policies"][UNIFORM]) for r in repeats]
+            statements[label] = {
+                "accuracy more than with the same width, at its ESNa": [
+                    {"esn_a": row[0]["esn_a"], **spread([each["gain"] for each in row])}
+                    for row in zip(*found, strict=False)
+                ],
+                "points where it is better": sum(g["gain"] > 0 for row in found for g in row),
+                "points": sum(len(row) for row in found),
+            }
+    runs.save("fig9", {"model": name, "statements": statements, "repeats": repeats}, draw)
     return 0
 
 
-def draw(document: Mapping[str, Any]) -> list[Panel]:
-    curves = {
-        "during training": [(e["esn_a"], e["accuracy"]) for e in document["epochs"]],
-        "the same width in all layers": cost_and_accuracy(document["uniform"]),
-        "widths from ESNa during training": cost_and_accuracy(document["policy"]),
+def policies(runs: Runs, name: str, seed: int) -> dict[str, Any]:
+    """A trained network under one width, under the paper's policy and under those of epochs."""
+    model = runs.build(name, seed)
+    recipe = runs.recipe(seed=seed, nesterov=False)
+    epochs = runs.tracked(f"fig9-{name}", model, recipe)
+    found = {
+        UNIFORM: runs.points(model, widths("layer-max")),
+        PAPERS: runs.points(model, one_bit_less(runs, model)),
     }
-    drawn = {label: [(c, 100 * a) for c, a in curve] for label, curve in curves.items()}
-    return [Panel(drawn, "ESNa", "accuracy, %", log="x", marks_only=["during training"])]
+    for index in (recipe.epochs // 4 - 1, recipe.epochs // 2 - 1, recipe.epochs - 2):
+        targets = epochs[index]["esn_a_per_layer"]
+        schemes = [as_targets(model, targets, total) for total in ESN_A]
+        found[f"ESNa of epoch {index + 1}"] = runs.points(model, schemes)
+    return {"epochs": epochs, "policies": found}
 
 
-def cost_and_accuracy(points: list[dict[str, Any]]) -> list[tuple[float, float]]:
-    return [(p["esn_a"]["weights"], p["accuracy"]) for p in points]
-
-
-def schemes(runs: Runs, model: nn.Module, targets: list[float]) -> list[Scheme]:
-    """Whole widths for each layer whose ESNa come closest to the targets, shifted together.
-
-    The width of a layer moves its ESNa by 4 a bit; its ESNa at 8 bits is measured.
-    """
-    layers = runs.network(model).layers
-    (eight,) = runs.costs(model, widths("layer-max", [8]))
-    found = {}
-    for shift in SHIFTS:
-        chosen = {
-            layer.name: min(
-                8, max(1, round(8 + log2(target / row.metrics.esn_a_x4.weights * 4) / 2 + shift))
-            )
-            for layer, target, row in zip(layers, targets, eight.layers, strict=True)
+def as_targets(model: nn.Module, targets: list[float], total: float) -> Scheme:
+    """The steps under which layers have the targets' shares of an ESNa: Δ = ‖W‖/√ESNa."""
+    share = total / sum(targets)
+    return Scheme(
+        given_steps={
+            f"{name}.weight": float(module.weight.detach().norm()) / sqrt(share * target)
+            for (name, module), target in zip(weighted_layers(model).items(), targets, strict=True)
         }
-        found[tuple(chosen.values())] = Scheme(rule="layer-max", widths=chosen)
-    return list(found.values())
+    )
+
+
+def one_bit_less(runs: Runs, model: nn.Module) -> list[Scheme]:
+    """Each width in all layers but the sixth, which has a bit less."""
+    names = [layer.name for layer in runs.network(model).layers]
+    return [
+        Scheme(rule="layer-max", widths={n: bits - (i == NARROW) for i, n in enumerate(names)})
+        for bits in range(8, 1, -1)
+    ]
+
+
+def gains(policy: Points, uniform: Points) -> list[dict[str, float]]:
+    """How much more accurate a policy is at the ESNa of each point of the uniform frontier.
+
+    Points that cost less than the policy's cheapest are left out.
+    """
+    curve = cost_and_accuracy(policy)
+    cheapest = min(cost for cost, _ in curve)
+    return [
+        {"esn_a": cost, "gain": accuracy_at(curve, cost) - top1}
+        for cost, top1 in frontier(cost_and_accuracy(uniform))
+        if cost >= cheapest
+    ]
+
+
+def draw(document: Mapping[str, Any]) -> list[Panel]:
+    first = document["repeats"][0]
+    curves = {"during training": [(e["esn_a"], e["accuracy"]) for e in first["epochs"]]}
+    curves |= {label: cost_and_accuracy(points) for label, points in first["policies"].items()}
+    drawn = {label: [(c, 100 * a) for c, a in curve] for label, curve in curves.items()}
+    shown = Panel(drawn, "ESNa", "accuracy, %", log="x", marks_only=["during training"])
+    return [shown, *(layer(first, index) for index in (0, NARROW))]
+
+
+def layer(repeat: Mapping[str, Any], index: int) -> Panel:
+    """Accuracy against the ESNa of one layer, as in the paper's right panel."""
+    after = repeat["policies"][UNIFORM]
+    curves = {
+        "during training": repeat["epochs"],
+        UNIFORM: after,
+    }
+    return Panel(
+        {
+            label: [(p["esn_a_per_layer"][index], 100 * p["accuracy"]) for p in points]
+            for label, points in curves.items()
+        },
+        f"ESNa of layer {index + 1}", "accuracy, %", log="x", marks_only=["during training"],
+    )  # fmt: skip
+
+
+def cost_and_accuracy(points: Points) -> list[tuple[float, float]]:
+    return [(p["esn_a"]["weights"], p["accuracy"]) for p in points]

@@ -13,6 +13,7 @@ from onnx import ModelProto
 from esnsim.errors import ModelError
 from esnsim.importer.damage import reading
 from esnsim.importer.inputs import Resolved, Shapes, resolve
+from esnsim.importer.midrise import half_steps
 from esnsim.importer.record import Record
 from esnsim.importer.scope import Scope, opsets
 from esnsim.importer.tensors import Store, map_file
@@ -122,7 +123,8 @@ def explore(proto: ModelProto, store: Store, given: Shapes) -> tuple[Scope, Reco
     versions = opsets(proto.opset_import)
     versions.setdefault("", 1 if proto.ir_version < 3 else onnx.defs.onnx_opset_version())
     functions = {(f.domain, f.name, f.overload): f for f in proto.functions}
-    scope = Scope(versions, values={n: Value(n, t) for n, t in resolved.types.items()})
+    values = {n: Value(n, t) for n, t in resolved.types.items()}
+    scope = Scope(versions, values=values, half_steps=half_steps(proto))
     walker = Walker(store, functions, resolved.dimensions)
     walker.graph(proto.graph, scope)
     return scope, walker.record, resolved

@@ -121,6 +121,8 @@ def _computed(node: NodeProto, inputs: Inputs, output: Value, index: int, scope:
     shape, dtype = output.shape, output.dtype
     if shape is None or dtype is None:
         raise ValueError(f"'{output.name}' has no known type")
+    if node.op_type == "Concat":
+        inputs = _with_zeros(inputs)
 
     def run(pick: Callable[[Constant], Array]) -> Array:
         arrays = [None if c is None else pick(c) for c in inputs]
@@ -142,6 +144,23 @@ def _computed(node: NodeProto, inputs: Inputs, output: Value, index: int, scope:
     bits = max((c.bits for c in data if c.bits is not None), default=whole.bits)
     uncoded = max((c.uncoded for c in data), default="")
     return replace(whole, bits=bits, coded=_gathered(data, run), uncoded=uncoded)
+
+
+def _with_zeros(inputs: Inputs) -> Inputs:
+    """Beside codes, floats that are all 0 (pruned filters) are codes too."""
+    coded = next((c.coded for c in inputs if c is not None and c.coded is not None), None)
+    if coded is None:
+        return inputs
+    return [
+        replace(c, coded=_zeros(c.shape, coded.midrise))
+        if c is not None and c.coded is None and c.bits is None and not c.read().any()
+        else c
+        for c in inputs
+    ]
+
+
+def _zeros(shape: tuple[int, ...], midrise: bool) -> Coded:
+    return Coded(lambda: np.zeros(shape, np.int32), lambda: np.ones(shape, np.float32), 1, midrise)
 
 
 def _gathered(

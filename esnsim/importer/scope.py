@@ -42,6 +42,7 @@ class Scope:
     values: dict[str, Value] = field(default_factory=dict)
     uses: Counter[str] = field(default_factory=Counter)
     declared: dict[str, TypeProto] = field(default_factory=dict)
+    half_steps: frozenset[str] = frozenset()
 
     def get(self, name: str) -> Value:
         """The value of a name, unknown where no graph defines it."""

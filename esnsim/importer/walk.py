@@ -22,6 +22,7 @@ from esnsim.importer.constants import attribute, fold
 from esnsim.importer.control import call, control
 from esnsim.importer.damage import reading
 from esnsim.importer.inputs import bind
+from esnsim.importer.midrise import fold_shift, halved
 from esnsim.importer.operators import Inputs, reader_of, why_uncounted
 from esnsim.importer.products import CannotCountError, ShapeUnknownError
 from esnsim.importer.quantized import fold_quantized
@@ -150,9 +151,11 @@ def _folded(
     constants = [v.constant if v is not None else None for v in inputs]
     if any(v is not None and c is None for v, c in zip(inputs, constants, strict=True)):
         return None
-    quantized = fold_quantized(node, constants)
+    quantized = fold_quantized(node, constants) or fold_shift(node, constants)
     if quantized is not None:
-        return [constant_value(quantized, node.output[0])]
+        name = node.output[0]
+        found = halved(quantized, name) if name in scope.half_steps else quantized
+        return [constant_value(found, name)]
     if node.domain not in STANDARD:
         return None
     folded = fold(node, constants, outputs, scope)

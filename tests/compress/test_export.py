@@ -1,0 +1,350 @@
+"""Laws of exported models: what is written is what is read.
+
+1. Re-import gives the same codes, steps, widths and cost, in both forms that keep widths.
+2. ONNX Runtime's output of `qdq` is that of the float operators with Δ·W_int.
+3. Activations in eight bits leave weights and cost as they are.
+"""
+
+from dataclasses import astuple
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from onnx import ModelProto, helper, numpy_helper
+
+from esnsim import ModelError, UsageError, WidthError, cost, quantize, read_onnx
+from esnsim.compress.export import exported, raised
+from esnsim.compress.sites import sites
+from esnsim.compress.substitute import dequantized, with_weights
+from esnsim.execute.graph import Graph as Opened
+from esnsim.execute.graph import graph_of
+from esnsim.importer import load
+from esnsim.importer.midrise import HALF_STEPS
+from esnsim.network import Network
+from esnsim.quantizer import QuantizedNetwork, Scheme, codes
+from tests.importer.graphs import Array, Graph, Step, build
+from tests.importer.models import model
+from tests.importer.steps import (
+    add,
+    batchnorm,
+    concat,
+    conv,
+    depthwise,
+    grouped,
+    split,
+    transposed_conv,
+)
+
+KEEP = ("qdq", "qonnx")
+
+
+def grouped_transposed(g: Graph, x: str) -> str:
+    n, c, h, w = g.shapes[x]
+    groups = 2 if c % 2 == 0 else 1
+    kernels = g.constant(g.floats(c, 3, 1, 2))
+    return g.add("ConvTranspose", x, kernels, shape=(n, 3 * groups, h, w + 1), group=groups)
+
+
+def matmul_right(g: Graph, x: str) -> str:
+    n, c, h, w = g.shapes[x]
+    return g.add("MatMul", x, g.constant(g.floats(w, 5)), shape=(n, c, h, 5))
+
+
+def matmul_left(g: Graph, x: str) -> str:
+    n, c, h, w = g.shapes[x]
+    return g.add("MatMul", g.constant(g.floats(2, h)), x, shape=(n, c, 2, w))
+
+
+def matmul_batch(g: Graph, x: str) -> str:
+    """A matrix for each channel, on either side."""
+    n, c, h, w = g.shapes[x]
+    y = g.add("MatMul", x, g.constant(g.floats(c, w, 3)), shape=())
+    return g.add("MatMul", g.constant(g.floats(c, 2, h)), y, shape=(n, c, 2, 3))
+
+
+def gemm(g: Graph, x: str) -> str:
+    n, c, h, w = g.shapes[x]
+    flat = g.add("Flatten", x, shape=())
+    wide = g.add("Gemm", flat, g.constant(g.floats(c * h * w, 6)), shape=(), alpha=0.5)
+    left = g.constant(g.floats(3, n))
+    y = g.add("Gemm", left, wide, shape=())
+    return g.add("Reshape", y, g.ints(3, 6, 1, 1), shape=(3, 6, 1, 1))
+
+
+def relu(g: Graph, x: str) -> str:
+    return g.add("Relu", x, shape=g.shapes[x])
+
+
+def shared(g: Graph, x: str) -> str:
+    """Two convolutions by the same weights."""
+    n, c, h, w = g.shapes[x]
+    kernels = g.constant(g.floats(c, c, 1, 3))
+    for _ in range(2):
+        x = g.add("Conv", x, kernels, shape=(n, c, h, w), pads=[0, 1, 0, 1])
+    return x
+
+
+STEPS: list[Step] = [
+    conv, grouped, depthwise, transposed_conv, grouped_transposed, matmul_right, matmul_left,
+    matmul_batch, shared, batchnorm, relu, add, concat, split,
+]  # fmt: skip
+
+
+@st.composite
+def models(draw: st.DrawFn) -> ModelProto:
+    """A graph of a few steps, some weights exactly 0, and a Gemm of either kind at its end."""
+    chosen = draw(st.lists(st.sampled_from(STEPS), max_size=4))
+    last = [gemm] if draw(st.booleans()) else []
+    seed = draw(st.integers(0, 2**32 - 1))
+    proto, _ = build([*chosen, *last], seed)
+    if draw(st.booleans()):
+        sprinkle(proto, np.random.default_rng(seed))
+    return proto
+
+
+def sprinkle(proto: ModelProto, rng: np.random.Generator) -> None:
+    """Zeros among the weights."""
+    for tensor in proto.graph.initializer:
+        array = numpy_helper.to_array(tensor)
+        if array.ndim > 1 and array.dtype == np.float32:
+            zeroed = array * (rng.random(array.shape) < 0.7)
+            tensor.CopyFrom(numpy_helper.from_array(zeroed.astype(np.float32), tensor.name))
+
+
+@st.composite
+def schemes(draw: st.DrawFn, network: Network) -> Scheme:
+    """A width for each filter, 0 for some, or steps that prune and widen, at 15 bits at most."""
+    keep_zeros = draw(st.booleans())
+    if draw(st.booleans()):
+        step = draw(st.sampled_from([0.013, 0.3, 0.9, 2.1]))
+        return Scheme(bits=draw(st.sampled_from([1, 3, 8, 15])), given_steps=step,
+                      keep_zeros=keep_zeros)  # fmt: skip
+    top = draw(st.sampled_from([1, 4, 8, 15]))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    weights = {each.weight.name: each.filters for each in network.layers}
+    widths = {name: rng.integers(0, top + 1, filters) for name, filters in weights.items()}
+    return Scheme(widths=widths, keep_zeros=keep_zeros)
+
+
+def opened(proto: ModelProto) -> tuple[Opened, Network]:
+    loaded = load(proto)
+    network = read_onnx(proto)
+    return graph_of(loaded, network), network
+
+
+def compressed(proto: ModelProto, scheme: Scheme, form: str) -> tuple[ModelProto, QuantizedNetwork]:
+    graph, network = opened(proto)
+    quantized = quantize(network, scheme)
+    written = exported(graph, sites(graph, network), quantized, form)
+    check(written)
+    return ModelProto.FromString(written.SerializeToString()), quantized
+
+
+def check(proto: ModelProto) -> None:
+    """ONNX's checker passes the model, its outputs given a shape."""
+    copy = ModelProto()
+    copy.CopyFrom(proto)
+    for output in copy.graph.output:
+        output.type.tensor_type.shape.SetInParent()
+    onnx.checker.check_model(copy)
+
+
+def same(written: ModelProto, quantized: QuantizedNetwork) -> None:
+    """A written model reads as what was written."""
+    found = quantize(read_onnx(written))
+    assert [a.layer.name for a in found.layers] == [b.layer.name for b in quantized.layers]
+    for ours, theirs in zip(found.layers, quantized.layers, strict=True):
+        np.testing.assert_array_equal(codes(ours), codes(theirs), ours.layer.name)
+        alive = theirs.sums.width_code > 0
+        single = theirs.steps.astype(np.float32)
+        np.testing.assert_array_equal(ours.steps[alive].astype(np.float32), single[alive])
+    for width in ("code", "paper"):
+        ours_cost, theirs_cost = cost(found, width), cost(quantized, width)
+        if not torn(quantized):
+            assert astuple(ours_cost.total) == astuple(theirs_cost.total)
+        for a, b in zip(ours_cost.layers, theirs_cost.layers, strict=True):
+            assert astuple(a.metrics) == astuple(b.metrics)
+            np.testing.assert_array_equal(a.bits, b.bits)
+
+
+def torn(quantized: QuantizedNetwork) -> bool:
+    """Whether layers share a weight that dead channels made different codes of: a file has two."""
+    found: dict[str, Array] = {}
+    return any(
+        not np.array_equal(found.setdefault(each.layer.weight.origin, codes(each)), codes(each))
+        for each in quantized.layers
+    )
+
+
+def outputs(proto: ModelProto) -> list[Array]:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = ort.InferenceSession(
+        proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    x = np.random.default_rng(0).normal(size=(1, 3, 4, 6)).astype(np.float32)
+    return [np.asarray(y) for y in session.run(None, {session.get_inputs()[0].name: x})]
+
+
+@pytest.mark.parametrize("form", KEEP)
+@given(st.data())
+def test_a_written_model_is_read_as_it_was_written(form: str, data: st.DataObject) -> None:
+    proto = data.draw(models())
+    scheme = data.draw(schemes(read_onnx(proto)))
+    same(*compressed(proto, scheme, form))
+
+
+@given(st.data())
+def test_runtime_computes_with_the_codes(data: st.DataObject) -> None:
+    proto = data.draw(models())
+    scheme = data.draw(schemes(read_onnx(proto)))
+    written, quantized = compressed(proto, scheme, "qdq")
+    graph, network = opened(proto)
+    layers = quantized.layers
+    floats = with_weights(
+        graph, {s.slot: s.to_operand(dequantized(layers[s.index])) for s in sites(graph, network)}
+    )
+    for ours, theirs in zip(outputs(written), outputs(floats), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5 * abs(theirs).max())
+
+
+def dense(v: Array, opset: int = 21, ir: int = 10) -> ModelProto:
+    kind = {"float32": "float", "float64": "double"}[v.dtype.name]
+    proto = model("y = Gemm<transB=1>(x, w)", f"{kind}[2,{v.shape[1]}] x", opset=opset, ir=ir, w=v)
+    proto.graph.output[0].type.CopyFrom(helper.make_tensor_type_proto(dtype_number(v), None))
+    return proto
+
+
+def dtype_number(v: Array) -> int:
+    return int(helper.np_dtype_to_tensor_dtype(v.dtype))
+
+
+WEIGHTS = np.random.default_rng(5).normal(size=(6, 9)).astype(np.float32)
+ZEROS = WEIGHTS * (np.random.default_rng(6).random(WEIGHTS.shape) < 0.6)
+
+
+def stored_type(proto: ModelProto) -> list[str]:
+    return [
+        onnx.TensorProto.DataType.Name(t.data_type)
+        for t in proto.graph.initializer
+        if t.name.endswith("_quantized")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("weights", "bits", "opset", "kind", "domain"),
+    [
+        (WEIGHTS, 4, 21, "INT4", ""),
+        (WEIGHTS, 5, 21, "INT8", ""),
+        (WEIGHTS, 8, 13, "INT8", ""),
+        (WEIGHTS, 4, 20, "INT8", ""),
+        (WEIGHTS, 9, 20, "INT16", "com.microsoft"),
+        (WEIGHTS, 16, 21, "INT16", ""),
+        (ZEROS, 3, 21, "INT4", ""),  # q = 2·W_int takes a bit more
+        (ZEROS, 4, 21, "INT8", ""),
+        (ZEROS, 7, 13, "INT8", ""),
+        (ZEROS, 8, 13, "INT16", "com.microsoft"),
+    ],
+)
+def test_storage_is_as_narrow_as_the_opset_has_it(
+    weights: Array, bits: int, opset: int, kind: str, domain: str
+) -> None:
+    written, quantized = compressed(dense(weights, opset, 8), Scheme(widths=bits), "qdq")
+    same(written, quantized)
+    assert stored_type(written) == [kind]
+    (node,) = (n for n in written.graph.node if n.op_type == "DequantizeLinear")
+    assert node.domain == domain
+    assert all(np.isfinite(y).all() for y in run(written))
+
+
+def run(proto: ModelProto) -> list[Array]:
+    """The outputs for ones."""
+    session = ort.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
+    (info,) = session.get_inputs()
+    kind = np.float64 if info.type == "tensor(double)" else np.float32
+    return [np.asarray(y) for y in session.run(None, {info.name: np.ones(info.shape, kind)})]
+
+
+def test_kept_zeros_are_named_in_the_metadata() -> None:
+    weights = WEIGHTS.copy()
+    weights[1, 3] = weights[4, 0] = 0
+    weights[2] = 0
+    written, _ = compressed(dense(weights), Scheme(widths=3), "qdq")
+    (found,) = written.metadata_props
+    assert (found.key, found.value) == (HALF_STEPS, '{"w": [1, 4]}')
+
+
+@pytest.mark.parametrize("form", KEEP)
+def test_weights_of_other_types_are_cast(form: str) -> None:
+    wide = ZEROS.astype(np.float64)
+    scheme = Scheme(widths={"w": [2, 0, 3, 8, 1, 4]})
+    written, quantized = compressed(dense(wide), scheme, form)
+    same(written, quantized)
+    if form == "qdq":
+        weights = dequantized(quantized.layers[0])
+        np.testing.assert_allclose(run(written)[0][0], weights.sum(axis=1), rtol=1e-6)
+
+
+@pytest.mark.parametrize("form", KEEP)
+def test_sixteen_bits_leave_none_for_a_zero(form: str) -> None:
+    with pytest.raises(WidthError, match="16 bits in filters with zeros: give 15 bits"):
+        compressed(dense(ZEROS), Scheme(widths=16), form)
+
+
+@pytest.mark.parametrize("form", [*KEEP, "float"])
+def test_steps_that_float32_does_not_hold_are_refused(form: str) -> None:
+    tiny = (WEIGHTS.astype(np.float64) * 1e-44).astype(np.float32)
+    proto = dense(tiny)
+    if form == "float":
+        compressed(proto, Scheme(widths=3), form)
+    else:
+        with pytest.raises(ModelError, match="a step that float32 does not hold"):
+            compressed(proto, Scheme(widths=3), form)
+
+
+def test_an_old_opset_is_raised() -> None:
+    proto = dense(ZEROS, opset=11, ir=6)
+    with pytest.raises(ModelError, match="opset 11 has no scale for each filter: raise it to 13"):
+        compressed(proto, Scheme(widths=4), "qdq")
+    same(*compressed(raised(proto), Scheme(widths=4), "qdq"))
+    same(*compressed(proto, Scheme(widths=4), "qonnx"))
+
+
+def test_what_onnx_cannot_raise_is_refused() -> None:
+    proto = model("z = local.f(x) y = Gemm<transB=1>(z, w)", "float[2,9] x", opset=11, w=WEIGHTS)
+    proto.graph.node.append(helper.make_node("Upsample", ["nothing"], ["u"]))
+    with pytest.raises(ModelError, match="onnx cannot raise it to 13"):
+        raised(proto)
+
+
+def test_an_unknown_format_is_refused() -> None:
+    graph, network = opened(dense(WEIGHTS))
+    with pytest.raises(UsageError, match="no format 'tflite': use one of qdq, qonnx, float"):
+        exported(graph, sites(graph, network), quantize(network), "tflite")
+
+
+def test_names_of_the_graph_are_left_alone() -> None:
+    nodes = "a = Gemm<transB=1>(x, w) y = Add(a, w_scale)"
+    proto = model(nodes, "float[2,9] x", w=WEIGHTS, w_scale=np.float32(3))
+    written, quantized = compressed(proto, Scheme(widths=4), "qdq")
+    same(written, quantized)
+    weights = dequantized(quantized.layers[0])
+    np.testing.assert_allclose(run(written)[0][0], 3 + weights.sum(axis=1), rtol=1e-6)
+
+
+@pytest.mark.parametrize("zeros", [False, True])
+@pytest.mark.parametrize("bits", [1, 2, 5])
+def test_qonnx_itself_computes_the_weights(bits: int, zeros: bool) -> None:
+    """Quant and BipolarQuant by the package that defines them."""
+    execution = pytest.importorskip("qonnx.core.execute_custom_node")
+    written, quantized = compressed(
+        dense(ZEROS if zeros else WEIGHTS), Scheme(widths=bits), "qonnx"
+    )
+    values = {t.name: numpy_helper.to_array(t) for t in written.graph.initializer}
+    quants = [n for n in written.graph.node if n.op_type in ("Quant", "BipolarQuant")]
+    assert [n.op_type for n in quants] == ["BipolarQuant" if bits == 1 and not zeros else "Quant"]
+    execution.execute_custom_node(quants[0], values, written.graph, 21)
+    np.testing.assert_allclose(values["w"], dequantized(quantized.layers[0]), rtol=1e-6)

@@ -8,7 +8,7 @@ from torch import nn
 
 from benchmarks.paper.plots import Panel
 from benchmarks.paper.runs import Quick, Runs, start, widths
-from benchmarks.paper.statistics import accuracy_at, frontier, spread
+from benchmarks.paper.statistics import accuracy_at, spread
 from esnsim.quantizer import Scheme
 from esnsim.training.layers import weighted_layers
 
@@ -23,18 +23,11 @@ def main(argv: list[str]) -> int:
     o = runs.options
     (name,) = o.models or ["vgg7-0.25x"]
     repeats = [{"seed": seed, **policies(runs, name, seed)} for seed in o.seeds]
-    statements: dict[str, Any] = {}
-    for label in repeats[0]["policies"]:
-        if label != UNIFORM:
-            found = [gains(r["policies"][label], r["policies"][UNIFORM]) for r in repeats]
-            statements[label] = {
-                "accuracy more than with the same width, at its ESNa": [
-                    {"esn_a": row[0]["esn_a"], **spread([each["gain"] for each in row])}
-                    for row in zip(*found, strict=False)
-                ],
-                "points where it is better": sum(g["gain"] > 0 for row in found for g in row),
-                "points": sum(len(row) for row in found),
-            }
+    statements = {
+        label: compare([(r["policies"][label], r["policies"][UNIFORM]) for r in repeats])
+        for label in repeats[0]["policies"]
+        if label != UNIFORM
+    }
     runs.save("fig9", {"model": name, "statements": statements, "repeats": repeats}, draw)
     return 0
 
@@ -75,18 +68,26 @@ def one_bit_less(runs: Runs, model: nn.Module) -> list[Scheme]:
     ]
 
 
-def gains(policy: Points, uniform: Points) -> list[dict[str, float]]:
-    """How much more accurate a policy is at the ESNa of each point of the uniform frontier.
+def compare(pairs: list[tuple[Points, Points]]) -> dict[str, Any]:
+    """How much more accurate a policy is at the ESNa of each uniform width, over all seeds.
 
-    Points that cost less than the policy's cheapest are left out.
+    Widths that cost less than the policy's cheapest are left out.
     """
-    curve = cost_and_accuracy(policy)
-    cheapest = min(cost for cost, _ in curve)
-    return [
-        {"esn_a": cost, "gain": accuracy_at(curve, cost) - top1}
-        for cost, top1 in frontier(cost_and_accuracy(uniform))
-        if cost >= cheapest
-    ]
+    gains: dict[int, list[float]] = {}
+    for policy, uniform in pairs:
+        curve = cost_and_accuracy(policy)
+        cheapest = min(cost for cost, _ in curve)
+        for point in uniform:
+            if (cost := point["esn_a"]["weights"]) >= cheapest:
+                gain = accuracy_at(curve, cost) - point["accuracy"]
+                gains.setdefault(point["bits"], []).append(gain)
+    every = [gain for found in gains.values() for gain in found]
+    return {
+        "accuracy more than the same width's, at its ESNa, by its bits": {
+            bits: spread(found) for bits, found in gains.items()
+        },
+        "points where the policy is better": f"{sum(g > 0 for g in every)} of {len(every)}",
+    }
 
 
 def draw(document: Mapping[str, Any]) -> list[Panel]:

@@ -110,7 +110,8 @@ class Evaluator:
 class Feeds:
     """The images as what a graph's input takes, batch by batch; kept where they are small."""
 
-    def __init__(self, graph: Graph, images: ImageSet, batch: int = 0) -> None:
+    def __init__(self, graph: Graph, images: ImageSet, batch: int = 0, free: bool = False) -> None:
+        """`batch` 0 takes as many as fit; `free` takes no notice of a batch that the file fixes."""
         stored = {tensor.name for tensor in graph.proto.graph.initializer}
         inputs = [info for info in graph.proto.graph.input if info.name not in stored]
         if len(inputs) != 1:
@@ -126,13 +127,13 @@ class Feeds:
         self._images = images
         _check_shape(self.name, value.shape, images)
         dims = inputs[0].type.tensor_type.shape.dim
-        self.fixed = dims[0].dim_value if dims else 0
-        self.batch = self.fixed or batch or fitting(graph, LARGEST, MOST)
+        self._fixed = dims[0].dim_value if dims and not free else 0
+        self._batch = self._fixed or batch or fitting(graph, LARGEST, MOST)
         self._kept: list[Array] = []
 
     def __iter__(self) -> Iterator[tuple[dict[str, Array], int]]:
         """Feeds, each with how many of its images count: the others fill a fixed batch."""
-        images, batch = self._images, self.batch
+        images, batch = self._images, self._batch
         kept = iter(list(self._kept))
         small = images.count * prod(images.read(0, 1).shape) * self._dtype.itemsize <= KEPT
         for start in range(0, images.count, batch):
@@ -140,7 +141,7 @@ class Feeds:
             count = min(batch, images.count - start)
             if x is None:
                 x = images.read(start, start + count).astype(self._dtype)
-                if self.fixed and count < batch:
+                if self._fixed and count < batch:
                     x = np.concatenate([x, np.repeat(x[-1:], batch - count, axis=0)])
                 if small:
                     self._kept.append(x)

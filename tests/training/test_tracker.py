@@ -66,10 +66,18 @@ def test_the_tracker_is_a_naive_recomputation_from_stored_weights(
 def test_gradient_accumulation_counts_optimiser_steps() -> None:
     model = tiny()
     tracker, sgd = ESNTracker(model), OPTIMIZERS["sgd"](model.parameters())
-    for index, _ in enumerate(steps(model, sgd, 6, False)):
+    start, stored = weights(model), []
+    for index in range(6):
+        model(torch.rand(4, *EXAMPLE.shape[1:])).square().sum().backward()
         if index % 2:
+            sgd.step()
+            sgd.zero_grad()
             tracker.step()
-    assert tracker.epoch().iterations == 3
+            stored.append(weights(model))
+    record = tracker.epoch()
+    naive = noise_of_epoch(start["conv"], [after["conv"] for after in stored])
+    assert record.iterations == 3
+    assert record.layers[0].esn_a == pytest.approx(naive["esn_a"], rel=1e-5)
 
 
 def test_a_filter_below_half_the_noise_counts_as_pruned() -> None:

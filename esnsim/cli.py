@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import esnsim
-from esnsim.commands import bench, cost, models, options, selftest, simulate
+from esnsim.commands import bench, cost, models, options, pareto, selftest, simulate
 from esnsim.errors import EsnsimError, UsageError
 from esnsim.report.write import say
 
@@ -36,6 +36,7 @@ def parser() -> Parser:
     commands = p.add_subparsers(dest="command", metavar="COMMAND", required=True)
     cost.add_parser(commands)
     simulate.add_parser(commands)
+    pareto.add_parser(commands)
     bench.add_parser(commands)
     selftest.add_parser(commands)
     models.add_parser(commands)

@@ -1,6 +1,6 @@
 """Work on a Dask cluster (extra `[cluster]`), whose workers have esnsim and see the same files."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import TypeVar
 
 from esnsim.errors import EsnsimError
@@ -12,7 +12,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def spread(work: Callable[[T], R], items: Sequence[T], address: str) -> Iterator[R]:
+def spread(work: Callable[[T], R], items: Sequence[T], address: str) -> Generator[R, None, None]:
     """`work(item)` for every item on the workers of the scheduler at `address`, as they finish.
 
     An item whose worker dies goes to another. What is not finished is cancelled when the

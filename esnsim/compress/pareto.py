@@ -49,8 +49,7 @@ class Point:
     @property
     def accuracy(self) -> float:
         """Top-1 where there are labels, else agreement with the float model; 0 to 1."""
-        top1 = self.evaluation.top1
-        return self.evaluation.agreement if top1 is None else top1
+        return self.evaluation.accuracy
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +65,7 @@ class Baseline:
     @property
     def accuracy(self) -> float:
         """As of a point."""
-        top1 = self.evaluation.top1
-        return self.evaluation.agreement if top1 is None else top1
+        return self.evaluation.accuracy
 
 
 @dataclass(frozen=True, slots=True)

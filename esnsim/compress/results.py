@@ -195,26 +195,50 @@ def _plain(item: Baseline | Point) -> dict[str, Any]:
 
 
 def _evaluation(record: Mapping[str, Any]) -> Evaluation:
-    values = {**record, "interval": tuple(record["interval"])}
+    low, high = map(float, record["interval"])
+    noise = record["sqnr_db"]
     return Evaluation(
-        **{**values, "sqnr_db": inf if values["sqnr_db"] is None else values["sqnr_db"]}
+        int(record["images"]),
+        _share(record["top1"]),
+        _share(record["top5"]),
+        float(record["agreement"]),
+        inf if noise is None else float(noise),
+        (low, high),
     )
+
+
+def _share(value: Any) -> float | None:
+    return None if value is None else float(value)
 
 
 def _baseline(record: Mapping[str, Any]) -> Baseline:
-    values = {field.name: record[field.name] for field in fields(Baseline)}
-    return Baseline(**{**values, "evaluation": _evaluation(record["evaluation"])})
+    return Baseline(
+        str(record["model"]),
+        str(record["sha256"]),
+        int(record["macs"]),
+        int(record["filters"]),
+        _evaluation(record["evaluation"]),
+    )
 
 
 def _point(record: Mapping[str, Any]) -> Point:
-    total: dict[str, Any] = {
-        name: Weightings(**value) if isinstance(value, dict) else int(value)
-        for name, value in record["total"].items()
-    }
+    candidate = record["candidate"]
+    model, policy, rule = (str(candidate[key]) for key in ("model", "policy", "rule"))
     return Point(
-        Candidate(**record["candidate"]),
-        Metrics(**total),
+        Candidate(model, float(candidate["ratio"]), policy, rule, int(candidate["bits"])),
+        _metrics(record["total"]),
         _evaluation(record["evaluation"]),
-        {int(bits): int(count) for bits, count in record["histogram"].items()},
+        {int(bits): int(count) for bits, count in dict(record["histogram"]).items()},
         float(record["seconds"]),
     )
+
+
+def _metrics(record: Mapping[str, Any]) -> Metrics:
+    values: dict[str, Any] = {}
+    for field in fields(Metrics):
+        value = record[field.name]
+        if field.type is int:
+            values[field.name] = int(value)
+        else:
+            values[field.name] = Weightings(int(value["weights"]), int(value["macs"]))
+    return Metrics(**values)

@@ -3,7 +3,7 @@
 import multiprocessing
 import signal
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -27,7 +27,7 @@ class Worker(Generic[T]):
     attempt: int = 0
 
 
-def spread(work: Callable[[T], R], items: Sequence[T], jobs: int) -> Iterator[R]:
+def spread(work: Callable[[T], R], items: Sequence[T], jobs: int) -> Generator[R, None, None]:
     """`work(item)` for every item on `jobs` processes, as they finish.
 
     `work` and items are pickled. An item whose worker dies is tried once more on a new one. The

@@ -45,6 +45,15 @@ def words(sweep: Sweep) -> str:
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
+def so_far(sweep: Sweep, whole: int) -> str:
+    """How far a sweep is: 12 of 32 points, best 58.2M at 93.8%."""
+    done = f"{len(sweep.points)} of {whole} points"
+    best = sweep.chosen
+    if best is None:
+        return f"{done}, none within {_points(sweep.drop)}"
+    return f"{done}, best {human(sweep.price(best))} at {_percent(best.accuracy)}"
+
+
 def metric_name(metric: str) -> str:
     """A metric as people write it: ESNa by weights."""
     name, _, weighting = metric.partition(".")

@@ -1,0 +1,254 @@
+"""`esnsim pareto`: accuracy against cost over pruning ratios, widths, step rules and policies."""
+
+import argparse
+import shutil
+import sys
+from collections.abc import Sequence
+from os import environ
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from esnsim.commands import images, options
+from esnsim.errors import UsageError
+from esnsim.report.write import say, write, write_bytes
+
+if TYPE_CHECKING:
+    from esnsim.compress.pareto import Candidate, Sweep
+    from esnsim.compress.results import Results
+    from esnsim.compress.sweep import Refused, Task
+
+DESCRIPTION = """\
+Prunes, quantises and evaluates a model, or several on the same images, at every point of a grid,
+without training, and gives the points that no other beats in both cost and accuracy: the cheapest
+within a drop of accuracy, and what quantising only, pruning only, and pruning then quantising cost
+at equal accuracy. Every finished point is kept at once in a file that --resume goes on with."""
+
+POLICIES = ("uniform", "filter-sigma", "allocate")
+PICTURES = (".png", ".svg", ".pdf")
+
+
+def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
+    """Add `pareto` to the command line."""
+    p = commands.add_parser(
+        "pareto", help="accuracy against cost: prune, quantise, and the frontier",
+        description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )  # fmt: skip
+    p.set_defaults(run=run)
+    p.add_argument(
+        "models", nargs="+", metavar="MODEL", help=".onnx files, or builtin:resnet20; one or more"
+    )
+    p.add_argument(
+        "--input-shape", action="append", default=[], metavar="NAME=1,3,224,224",
+        type=options.input_shape, help="free sizes of an input (also NAME:1x3x224x224; several)",
+    )  # fmt: skip
+    _add_grid(p.add_argument_group("grid"))
+    group = p.add_argument_group("images")
+    images.add_images(group, "the embedded images are the default for embedded models")
+    group.add_argument("--images", type=options.at_least_one, metavar="N", help="the first N")
+    group.add_argument(
+        "--correct", action=argparse.BooleanOptionalAction, default=True,
+        help="statistics of BatchNormalization corrected with unlabelled images (default yes)",
+    )  # fmt: skip
+    group.add_argument(
+        "--calibration", type=Path, metavar="FILE|FOLDER",
+        help="images to correct with and to measure sensitivity with; default the first of --data, "
+        "whose labels are not looked at",
+    )  # fmt: skip
+    _add_running(p.add_argument_group("running"))
+    _add_output(p.add_argument_group("output"))
+
+
+def _add_grid(group: "argparse._ArgumentGroup") -> None:
+    group.add_argument(
+        "--ratios", type=options.shares, default=(0.0, 0.25, 0.5, 0.75), metavar="0,0.25,0.5",
+        help="shares of filters to prune (default 0,0.25,0.5,0.75)",
+    )  # fmt: skip
+    group.add_argument(
+        "--bits", type=options.span, default=range(1, 9), metavar="1-8",
+        help="widths: nominal under uniform, the mean over MACs under the others (default 1-8)",
+    )  # fmt: skip
+    group.add_argument(
+        "--policy", type=options.names(POLICIES), default=("uniform",), metavar="A,B",
+        help=f"how filters share the width: {', '.join(POLICIES)} (default uniform)",
+    )  # fmt: skip
+    group.add_argument(
+        "--step", type=options.names(options.RULES), default=("layer-max",), metavar="A,B",
+        help=f"step rules of uniform: {', '.join(options.RULES)} (default layer-max)",
+    )  # fmt: skip
+    group.add_argument(
+        "--criterion", choices=("norm", "l1", "batchnorm"), default="norm",
+        help="which filters go first: least signal norm (default), L1 norm, BatchNorm scale",
+    )  # fmt: skip
+    group.add_argument(
+        "--scope", choices=("layer", "network"), default="layer",
+        help="the ratio holds in every layer (default) or over the network",
+    )  # fmt: skip
+
+
+def _add_running(group: "argparse._ArgumentGroup") -> None:
+    group.add_argument(
+        "--results", type=Path, metavar="FILE",
+        help="where finished points are kept (default MODEL.pareto.jsonl in this folder)",
+    )  # fmt: skip
+    group.add_argument("--resume", action="store_true", help="go on with the points in --results")
+    group.add_argument(
+        "--jobs", type=options.at_least_one, default=1, metavar="N", help="processes (default 1)"
+    )
+    group.add_argument(
+        "--scheduler", metavar="ADDRESS", help="run the points on a Dask cluster (tcp://host:8786)"
+    )
+
+
+def _add_output(group: "argparse._ArgumentGroup") -> None:
+    group.add_argument(
+        "--metric", type=options.metric, default="esn_d_tilde", metavar="NAME",
+        help="cost: esn_d_tilde (MAC×bit, default), esn_d, esn_a, live_macs, …; .weights by "
+        "parameters",
+    )  # fmt: skip
+    group.add_argument(
+        "--drop", type=options.drop, default=0.01, metavar="1%",
+        help="points of accuracy that may be lost (default 1%%)",
+    )  # fmt: skip
+    form = group.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="everything (docs/pareto.md)")
+    form.add_argument("--csv", action="store_true", help="a row a point, all columns")
+    group.add_argument(
+        "-o", "--output", type=Path, metavar="FILE",
+        help="write there, whole or not at all; .json and .csv say the form",
+    )  # fmt: skip
+    group.add_argument(
+        "--picture",
+        type=Path,
+        metavar="FILE",
+        help="accuracy against log cost, as .png, .svg, .pdf",
+    )
+    group.add_argument("-q", "--quiet", action="store_true", help="no notes and no progress")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command; the exit code."""
+    from esnsim.compress.pareto import candidates
+    from esnsim.compress.results import Results
+    from esnsim.compress.sweep import binding
+
+    _check(arguments)
+    a, task = arguments, _task(arguments)
+    grid = candidates(a.models, a.ratios, a.policy, a.step, a.bits)
+    path = a.results or _default_results(a.models[0])
+    with Results(path, binding(task), a.resume) as results:
+        sweep = _sweep(a, task, results, grid)
+    write(_render(sweep, arguments, task), arguments.output)
+    if arguments.picture:
+        from esnsim.report.frontier_picture import picture
+
+        write_bytes(picture(sweep, arguments.picture.suffix.lower()), arguments.picture)
+    return 0
+
+
+def _sweep(
+    arguments: argparse.Namespace, task: "Task", results: "Results", grid: "Sequence[Candidate]"
+) -> "Sweep":
+    """Everything that is not in the results yet, then all of the grid as a sweep."""
+    from contextlib import closing
+
+    from esnsim.compress.pareto import Sweep
+    from esnsim.compress.sweep import Refused, described, measured, run_candidates
+    from esnsim.report.pareto import so_far
+    from esnsim.report.progress import Meter
+
+    images = described(task)
+    baselines = tuple(measured(task, model, results) for model in arguments.models)
+
+    def sweep() -> Sweep:
+        points = tuple(results.points[c] for c in grid if c in results.points)
+        return Sweep(images, baselines, points, arguments.metric, arguments.drop)
+
+    todo = [candidate for candidate in grid if candidate not in results.points]
+    refused: list[Refused] = []
+    with (
+        Meter(len(todo), arguments.quiet) as meter,
+        closing(run_candidates(task, todo, arguments.jobs, arguments.scheduler)) as found,
+    ):
+        for item in found:
+            if isinstance(item, Refused):
+                refused.append(item)
+            else:
+                results.add(item)
+            meter.advance(so_far(sweep(), len(grid)))
+    _tell(refused, arguments.quiet)
+    done = sweep()
+    if not done.points:
+        raise UsageError(
+            "no point of the grid can be made: see the reasons above, give other --bits"
+        )
+    return done
+
+
+def _tell(refused: "Sequence[Refused]", quiet: bool) -> None:
+    """Which candidates there are no points of, a line for each reason."""
+    from collections import Counter
+
+    for reason, count in Counter(item.reason for item in refused).items():
+        if not quiet:
+            say(f"{count} {'point' if count == 1 else 'points'} left out: {reason}")
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    """Refuse at once what would fail at the end of a long sweep."""
+    from importlib.util import find_spec
+    from os import W_OK, access
+
+    if arguments.picture and arguments.picture.suffix.lower() not in PICTURES:
+        raise UsageError(f"--picture '{arguments.picture}': give a {', '.join(PICTURES)} file")
+    if arguments.picture and find_spec("matplotlib") is None:
+        raise UsageError("--picture needs matplotlib: pip install 'esnsim[report]'")
+    if arguments.scheduler and arguments.jobs > 1:
+        raise UsageError("--jobs and --scheduler exclude each other: give one")
+    if len(set(arguments.models)) < len(arguments.models):
+        raise UsageError("a model is given twice: leave one out")
+    for path in (arguments.output, arguments.picture):
+        if path is not None and path.name != "-" and not access(path.parent, W_OK):
+            raise UsageError(
+                f"cannot write '{path}': give a file in a folder that exists and may be written to"
+            )
+
+
+def _task(arguments: argparse.Namespace) -> "Task":
+    from os import cpu_count
+
+    from esnsim.compress.sweep import Pictures, Task
+
+    preparation = images.preparation_of(arguments)
+    if arguments.data is None and not all(m.startswith("builtin:") for m in arguments.models):
+        raise UsageError("accuracy needs images: give --data")
+    pictures = Pictures(arguments.data, arguments.labels, preparation, arguments.images)
+    calibration = arguments.calibration
+    return Task(
+        pictures,
+        pictures if calibration is None else Pictures(calibration, None, preparation, None),
+        arguments.correct, arguments.criterion, arguments.scope, tuple(arguments.input_shape),
+        max(1, (cpu_count() or 1) // arguments.jobs),
+    )  # fmt: skip
+
+
+def _default_results(model: str) -> Path:
+    return Path(f"{Path(model.removeprefix('builtin:')).stem}.pareto.jsonl")
+
+
+def _render(sweep: "Sweep", arguments: argparse.Namespace, task: "Task") -> str:
+    from esnsim.compress.sweep import binding
+    from esnsim.report.pareto import render
+    from esnsim.report.pareto_document import as_csv, as_json
+
+    suffix = arguments.output.suffix.lower() if arguments.output else ""
+    if arguments.json or (suffix == ".json" and not arguments.csv):
+        return as_json(sweep, binding(task))
+    if arguments.csv or suffix == ".csv":
+        return as_csv(sweep)
+    screen = arguments.output is None and sys.stdout is not None and sys.stdout.isatty()
+    return render(
+        sweep,
+        columns=shutil.get_terminal_size().columns if screen else None,
+        bold=screen and "NO_COLOR" not in environ and environ.get("TERM") != "dumb",
+    )

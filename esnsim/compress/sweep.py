@@ -1,0 +1,214 @@
+"""From a candidate to its point: prune, quantise, correct, evaluate, price.
+
+All that candidates of one pruning ratio share (the smaller graph, its images, what allocation has
+to know) is made once in each process and kept until another ratio comes.
+"""
+
+import hashlib
+import time
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from esnsim.compress import cluster, workers
+from esnsim.compress.allocate import Choices, allocate, choices
+from esnsim.compress.bench import Bench, bench
+from esnsim.compress.evaluate import Evaluator, evaluation
+from esnsim.compress.pareto import Baseline, Candidate, Point
+from esnsim.compress.policies import filter_sigma
+from esnsim.compress.prune import choose
+from esnsim.compress.results import Results, ResultsError
+from esnsim.data import ImageSet, Preparation, embedded
+from esnsim.data import load as load_images
+from esnsim.errors import EsnsimError
+from esnsim.execute.graph import graph_of
+from esnsim.importer import find, load, read_onnx
+from esnsim.metrics import cost
+from esnsim.network import Array, Network
+from esnsim.quantizer import Scheme, quantize
+
+CALIBRATION = 256  # images that statistics are corrected with
+SENSITIVITY = 64  # images that the gain of each filter's noise is measured with
+SAMPLED = 32  # images at each end of a set that tell it from others
+
+_ONE_AT_A_TIME = Lock()  # the threads of a Dask worker share what is kept
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """Where images come from; None is the embedded ones. `count` takes the first alone."""
+
+    path: Path | None = None
+    labels: Path | None = None
+    preparation: Preparation = field(default_factory=Preparation)
+    count: int | None = None
+
+    def open(self) -> ImageSet:
+        """The images. Raises DataError."""
+        if self.path is None:
+            found = embedded()
+        else:
+            found = load_images(self.path, self.preparation, self.labels)
+        return found if self.count is None else found.first(self.count)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a process has to know to evaluate any candidate.
+
+    `threads` run the operators of a model.
+    """
+
+    images: Pictures = field(default_factory=Pictures)
+    calibration: Pictures = field(default_factory=Pictures)
+    correct: bool = True
+    criterion: str = "norm"
+    scope: str = "layer"
+    shapes: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    threads: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A candidate that there is no point of, and why."""
+
+    candidate: Candidate
+    reason: str
+
+
+def binding(task: Task) -> dict[str, Any]:
+    """What all points of a task depend on, for the results file: images and options."""
+    shapes = {name: list(shape) for name, shape in task.shapes}
+    return {
+        "images": _fingerprint(task.images.open()),
+        "options": {
+            "correct": task.correct,
+            "calibration": _fingerprint(_calibration(task)),
+            "criterion": task.criterion,
+            "scope": task.scope,
+            "input_shapes": shapes,
+        },
+    }
+
+
+def described(task: Task) -> str:
+    """The images in words."""
+    images, used = task.images.open(), _calibration(task)
+    text = f"{images.count:,} images of {images.name}"
+    if not task.correct:
+        return f"{text}, statistics not corrected"
+    own = "" if task.calibration != task.images else "first "
+    return f"{text}, statistics corrected with the {own}{used.count:,} of {used.name}"
+
+
+def measured(task: Task, model: str, results: Results) -> Baseline:
+    """A model in float, out of the results or measured now and added to them.
+
+    Raises ResultsError where the results are of another file of that name.
+    """
+    digest = _digest(model, read_onnx(model, dict(task.shapes)))
+    known = results.baselines.get(model)
+    if known is not None and known.sha256 != digest:
+        raise ResultsError(
+            f"'{results.path}' was made with another '{model}', whose contents differ: give the "
+            "same, or another --results"
+        )
+    if known is None:
+        network, reference = _float(task, model)
+        labels = task.images.open().labels
+        filters = sum(layer.filters for layer in network.layers)
+        macs = sum(layer.macs for layer in network.layers)
+        known = Baseline(model, digest, macs, filters, evaluation(reference, reference, labels))
+        results.add(known)
+    return known
+
+
+def run_candidates(
+    task: Task, todo: Sequence[Candidate], jobs: int = 1, scheduler: str | None = None
+) -> Generator[Point | Refused, None, None]:
+    """The points of candidates as they finish: here, on processes, or on a Dask cluster."""
+    work = partial(point, task)
+    if scheduler is not None:
+        return cluster.spread(work, todo, scheduler)
+    return workers.spread(work, todo, jobs) if jobs > 1 else (work(each) for each in todo)
+
+
+def point(task: Task, candidate: Candidate) -> Point | Refused:
+    """Prune, quantise, correct, evaluate and price a candidate."""
+    started = time.perf_counter()
+    try:
+        with _ONE_AT_A_TIME:
+            made = _bench(task, candidate.model, candidate.ratio)
+            quantized = quantize(made.network, _scheme(task, candidate))
+            found = made.evaluate(quantized)
+    except EsnsimError as error:
+        return Refused(candidate, str(error))
+    priced = cost(quantized)
+    histogram = priced.histogram
+    histogram[0] = histogram.get(0, 0) + made.removed
+    return Point(candidate, priced.total, found, histogram, time.perf_counter() - started)
+
+
+def _scheme(task: Task, candidate: Candidate) -> Scheme:
+    if candidate.policy == "uniform":
+        return Scheme(rule=candidate.rule, bits=candidate.bits)
+    network = _bench(task, candidate.model, candidate.ratio).network
+    budget = candidate.bits * sum(layer.macs for layer in network.layers)
+    if candidate.policy == "filter-sigma":
+        return filter_sigma(network, budget)
+    return allocate(_offer(task, candidate.model, candidate.ratio), budget).scheme
+
+
+@lru_cache(maxsize=1)
+def _float(task: Task, model: str) -> tuple[Network, Array]:
+    """A model as it is and its outputs on the images."""
+    loaded = load(model)
+    network = read_onnx(model, dict(task.shapes))
+    evaluator = Evaluator(graph_of(loaded, network), task.images.open(), threads=task.threads)
+    return network, evaluator.reference
+
+
+@lru_cache(maxsize=1)
+def _bench(task: Task, model: str, ratio: float) -> Bench:
+    network, reference = _float(task, model)
+    loaded, kept = load(model), None
+    if ratio:
+        graph = graph_of(loaded, network)
+        kept = choose(graph, network, ratio, criterion=task.criterion, scope=task.scope)
+    used = _calibration(task) if task.correct else None
+    return bench(loaded, network, task.images.open(), used, kept, reference, task.threads)
+
+
+@lru_cache(maxsize=1)
+def _offer(task: Task, model: str, ratio: float) -> Choices:
+    from esnsim.compress.sensitivity import sensitivity
+
+    made = _bench(task, model, ratio)
+    gains = sensitivity(made.graph, made.network, _calibration(task).first(SENSITIVITY))
+    return choices(made.network, gains=gains)
+
+
+def _calibration(task: Task) -> ImageSet:
+    return task.calibration.open().first(CALIBRATION)
+
+
+def _digest(model: str, network: Network) -> str:
+    """SHA-256 of a model's file and, as they may lie elsewhere, of its weights."""
+    found = hashlib.sha256(find(model).read_bytes())
+    for layer in network.layers:
+        found.update(layer.weight.load().tobytes())
+    return found.hexdigest()
+
+
+def _fingerprint(images: ImageSet) -> Mapping[str, Any]:
+    """What tells images from others: how many, labels, some at each end as they are fed."""
+    ends = [(0, min(SAMPLED, images.count)), (max(0, images.count - SAMPLED), images.count)]
+    found = hashlib.sha256()
+    for start, stop in ends:
+        found.update(images.read(start, stop).tobytes())
+    if images.labels is not None:
+        found.update(images.labels.tobytes())
+    return {"count": images.count, "labels": images.labels is not None, "sha256": found.hexdigest()}

@@ -1,6 +1,5 @@
 """A run that was interrupted and resumed is an uninterrupted one, bit for bit."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -95,19 +94,3 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
 def test_fewer_images_than_a_batch_are_refused() -> None:
     with pytest.raises(EsnsimError, match="5 images are less than a batch of 10"):
         fit(tiny(), *images(5), RECIPE)
-
-
-def test_a_tracker_measures_the_model_inside_distributed_data_parallel() -> None:
-    os.environ.setdefault("MASTER_ADDR", "127.0.0.1")
-    store = torch.distributed.HashStore()
-    torch.distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
-    try:
-        model = tiny()
-        wrapped = nn.parallel.DistributedDataParallel(model)
-        tracker, sgd = ESNTracker(wrapped), torch.optim.SGD(wrapped.parameters(), 0.1)
-        wrapped(torch.rand(4, *EXAMPLE.shape[1:])).square().sum().backward()
-        sgd.step()
-        tracker.step()
-        assert [row.name for row in tracker.epoch().layers][:2] == ["conv", "blocks.0.conv1"]
-    finally:
-        torch.distributed.destroy_process_group()

@@ -52,7 +52,7 @@ def exported(
     model.CopyFrom(graph.proto)
     here = {site.slot: np.empty(0) for site in sites}
     names = renamed(graph, model, changes | here)
-    parts = Parts(_names(model) | set(names.values()))
+    parts = Parts(names_of(model) | set(names.values()))
     for slot in changes.keys() - here.keys():
         array = np.ascontiguousarray(changes[slot], dtype_of(graph, slot))
         parts.tensors.append(numpy_helper.from_array(array, names[slot]))
@@ -86,7 +86,8 @@ def opset_of(model: ModelProto) -> int:
     return next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 1)
 
 
-def _names(model: ModelProto) -> set[str]:
+def names_of(model: ModelProto) -> set[str]:
+    """The names of all values of a model's graph."""
     names = {name for node in model.graph.node for name in (*node.input, *node.output)}
     names |= {info.name for info in (*model.graph.input, *model.graph.output)}
     return names | {tensor.name for tensor in model.graph.initializer}

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from esnsim.compress.sites import Site
+from esnsim.compress.substitute import dequantized
 from esnsim.errors import ModelError
 from esnsim.network import Array
 from esnsim.quantizer import QuantizedLayer, codes
@@ -88,7 +89,8 @@ def stored(
     steps that float32 does not hold.
     """
     q = codes(layer)
-    steps = _steps(layer, q) if changed is None else _fitted(site, q, changed)
+    same = changed is None or np.array_equal(changed, site.to_operand(dequantized(layer)))
+    steps = _steps(layer, q) if changed is None or same else _fitted(site, q, changed)
     column = (-1, *[1] * (q.ndim - 1))
     q, steps = q * np.where(steps < 0, -1, 1).reshape(column), np.abs(steps)
     axis = _axis(site)

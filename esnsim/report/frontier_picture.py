@@ -31,8 +31,8 @@ def picture(sweep: Sweep, suffix: str = ".png") -> bytes:
     figure, axes = plt.subplots(2, 2, figsize=(11, 8), layout="constrained")
     metrics = dict.fromkeys((sweep.metric, *METRICS))
     for axis, metric in zip(axes.flat, list(metrics)[:3], strict=False):
-        _curves(axis, sweep, metric)
-    _widths(axes.flat[3], sweep)
+        draw_curves(axis, sweep, metric)
+    draw_widths(axes.flat[3], sweep)
     handles, labels = axes.flat[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=8)
     out = io.BytesIO()
@@ -41,7 +41,7 @@ def picture(sweep: Sweep, suffix: str = ".png") -> bytes:
     return out.getvalue()
 
 
-def _curves(axis: Any, sweep: Sweep, metric: str) -> None:
+def draw_curves(axis: Any, sweep: Sweep, metric: str) -> None:
     """Every point; a line along the best of each width of a network; the frontier of all."""
 
     def cost(point: Point) -> float:
@@ -67,7 +67,8 @@ def _line(points: "tuple[Point, ...] | list[Point]", cost: Any) -> tuple[list[fl
     return [cost(point) for point in points], [100 * point.accuracy for point in points]
 
 
-def _widths(axis: Any, sweep: Sweep) -> None:
+def draw_widths(axis: Any, sweep: Sweep) -> None:
+    """Filters by width, of the cheapest point of each method within the drop."""
     chosen = chosen_by_method(sweep)
     widest = max((max(p.histogram, default=0) for p in chosen.values()), default=0)
     thick = 0.8 / max(1, len(chosen))

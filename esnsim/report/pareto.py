@@ -20,6 +20,7 @@ from esnsim.report.grid import grid
 from esnsim.report.units import human, printable
 
 MARK = "●"  # of a point on the frontier
+LETTERS = dict(zip(METHODS, ("Q", "P", "PQ"), strict=True))
 NAMES = {
     "esn_a": "ESNa", "esn_d": "ESNd", "esn_d_tilde": "MAC×bit", "mac_bits": "MAC×bit",
     "mac_bits_layerwise": "layer-wise MAC×bit", "macs": "MACs", "live_macs": "live MACs",
@@ -141,7 +142,7 @@ def _cheapest(sweep: Sweep) -> list[str]:
         f"          {human(sweep.price(chosen))} {metric}, {_percent(chosen.accuracy)}{tie}",
     ]
     widest = _widest(sweep, best.model)
-    if widest is not None and sweep.price(chosen):
+    if widest is not None and widest is not chosen and sweep.price(chosen):
         ratio = sweep.price(widest) / sweep.price(chosen)
         lines.append(f"          {ratio:.2f} times less than {describe(widest, names[best.model])}")
     return lines
@@ -157,45 +158,58 @@ def _widest(sweep: Sweep, model: str) -> Point | None:
     return max(found, key=lambda p: p.candidate.bits, default=None)
 
 
-def _equal(
-    sweep: Sweep, groups: Mapping[str, Sequence[Point]], ours: str, accuracies: Sequence[float]
-) -> list[str]:
-    """The least cost of each group for each accuracy, and what `ours` saves against the others."""
-    others = [name for name in groups if name != ours]
-    found = {
-        name: {c.accuracy: c for c in compare(groups[ours], groups[name], accuracies, sweep.price)}
-        for name in others
-    }
-    rows = [
-        (
-            _percent(accuracy),
-            *(_cost(sweep, cheapest(groups[name], accuracy, sweep.price)) for name in groups),
-            *(_ratio(found[name].get(accuracy)) for name in others),
-        )
-        for accuracy in accuracies
-    ]
-    headings = ("at least", *groups, *(f"{name} ÷ {ours}" for name in others))
-    lines = grid(headings, rows, texts=1).splitlines()
-    for name in others:
-        lines += _sentences([*found[name].values()], ours, name)
-    return lines
-
-
 def _methods(sweep: Sweep, baseline: Baseline, points: Sequence[Point], name: str) -> list[str]:
     """Costs at equal accuracy of pruning then quantising and of each alone."""
-    groups = by_method(points)
-    if not groups[METHODS[-1]]:
+    groups = {f"{method} ({LETTERS[method]})": p for method, p in by_method(points).items()}
+    quantised, pruned, mixed = groups
+    if not groups[mixed]:
         return []
     widest = max(point.candidate.bits for point in points)
     title = f"{metric_name(sweep.metric)} at equal accuracy{name}; prune only keeps {widest} bits"
-    return ["", title, *_equal(sweep, groups, METHODS[-1], levels(baseline, sweep.drop))]
+    pairs = [(mixed, other) for other in (quantised, pruned) if groups[other]]
+    return ["", title, *_equal(sweep, groups, pairs, levels(baseline, sweep.drop))]
 
 
 def _between_models(sweep: Sweep) -> list[str]:
+    """Costs at equal accuracy of each model, against the most accurate in float."""
     names = titles(sweep)
     groups = {names[model]: points for model, points in by_model(sweep).items()}
-    lines = _equal(sweep, groups, names[sweep.best.model], levels(sweep.best, sweep.drop))
-    return ["", f"{metric_name(sweep.metric)} at equal accuracy, between networks", *lines]
+    best = names[sweep.best.model]
+    pairs = [(name, best) for name in groups if name != best]
+    title = f"{metric_name(sweep.metric)} at equal accuracy, between networks"
+    return ["", title, *_equal(sweep, groups, pairs, levels(sweep.best, sweep.drop))]
+
+
+def _equal(
+    sweep: Sweep,
+    groups: Mapping[str, Sequence[Point]],
+    pairs: Sequence[tuple[str, str]],
+    accuracies: Sequence[float],
+) -> list[str]:
+    """The least cost of each group for each accuracy, and ratios of pairs (ours, theirs)."""
+    found = [compare(groups[one], groups[two], accuracies, sweep.price) for one, two in pairs]
+    rows = [
+        (
+            _percent(accuracy),
+            *(_cost(sweep, cheapest(points, accuracy, sweep.price)) for points in groups.values()),
+            *(_ratio(next((c for c in each if c.accuracy == accuracy), None)) for each in found),
+        )
+        for accuracy in accuracies
+    ]
+    ratios = [f"{_short(theirs)} ÷ {_short(ours)}" for ours, theirs in pairs]
+    lines = grid(("at least", *groups, *ratios), rows, texts=1).splitlines()
+    for (ours, theirs), each in zip(pairs, found, strict=True):
+        lines += _sentences(each, _long(ours), _long(theirs)) or _apart(groups, ours, theirs)
+    return lines
+
+
+def _short(group: str) -> str:
+    """The letters of a method, or a model's name."""
+    return group.rpartition("(")[2].rstrip(")")
+
+
+def _long(group: str) -> str:
+    return group.partition(" (")[0]
 
 
 def _cost(sweep: Sweep, point: Point | None) -> str:
@@ -203,15 +217,20 @@ def _cost(sweep: Sweep, point: Point | None) -> str:
 
 
 def _ratio(item: Comparison | None) -> str:
-    return "–" if item is None else f"{item.ratio:.2f}{' (tie)' if item.tie else ''}"
+    return "–" if item is None else f"{item.ratio:.2f}×{' (tie)' if item.tie else ''}"
 
 
 def _sentences(found: Sequence[Comparison], ours: str, theirs: str) -> list[str]:
     """In words at the greatest and at the least accuracy that both reach."""
-    if not found:
-        return [f"no accuracy above is reached by both {ours} and {theirs}"]
-    ends = (found[0], found[-1]) if len(found) > 1 else found
+    ends = [found[0], found[-1]] if len(found) > 1 else found
     return [_sentence(item, ours, theirs) for item in ends]
+
+
+def _apart(groups: Mapping[str, Sequence[Point]], *names: str) -> list[str]:
+    """How far each group gets, where they share no level of accuracy."""
+    best = (_percent(max(p.accuracy for p in groups[name])) for name in names)
+    reached = " and ".join(f"{b} by {_long(n)}" for n, b in zip(names, best, strict=True))
+    return [f"no level is reached by both: at most {reached}"]
 
 
 def _sentence(item: Comparison, ours: str, theirs: str) -> str:
@@ -231,4 +250,4 @@ def _percent(share: float) -> str:
 
 
 def _points(drop: float) -> str:
-    return f"{100 * drop:g} points"
+    return f"{100 * drop:g} point{'' if drop == 0.01 else 's'}"

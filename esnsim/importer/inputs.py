@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 
-from onnx import GraphProto, TypeProto, ValueInfoProto, helper
+from onnx import GraphProto, TensorShapeProto, TypeProto, ValueInfoProto, helper
 
 from esnsim.errors import ModelError
 from esnsim.importer.values import type_shape
 
 LARGEST = 1 << 40  # elements of an input
+UNNAMED = {"?", "None", "-1"}  # what exporters call sizes that have nothing to do with each other
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -37,7 +38,7 @@ def resolve(graph: GraphProto, given: Shapes) -> Resolved:
         if info.name in given:
             _match(info, given[info.name], sizes)
     batch = [info for info in inputs if info.name not in given and _has_free_batch(info, sizes)]
-    sizes |= {info.type.tensor_type.shape.dim[0].dim_param: 1 for info in batch}
+    sizes |= {_name(info.type.tensor_type.shape.dim[0]): 1 for info in batch}
     types = {}
     for info in inputs:
         if info.type.WhichOneof("value") in ("tensor_type", None):
@@ -101,15 +102,14 @@ def _match(info: ValueInfoProto, shape: tuple[int, ...], sizes: dict[str, int]) 
             f"which declares {_declared(info)}"
         )
     for dim, n in zip(dims, shape, strict=True):
-        if dim.dim_param and sizes.setdefault(dim.dim_param, n) != n:
-            raise ModelError(
-                f"--input-shape gives '{dim.dim_param}' two sizes, {sizes[dim.dim_param]} and {n}"
-            )
+        name = _name(dim)
+        if name and sizes.setdefault(name, n) != n:
+            raise ModelError(f"--input-shape gives '{name}' two sizes, {sizes[name]} and {n}")
 
 
 def _has_free_batch(info: ValueInfoProto, sizes: Mapping[str, int]) -> bool:
     dims = info.type.tensor_type.shape.dim
-    return bool(dims) and dims[0].dim_value <= 0 and dims[0].dim_param not in sizes
+    return bool(dims) and dims[0].dim_value <= 0 and _name(dims[0]) not in sizes
 
 
 def _fixed(info: ValueInfoProto, sizes: Mapping[str, int]) -> tuple[int, ...]:
@@ -120,7 +120,7 @@ def _fixed(info: ValueInfoProto, sizes: Mapping[str, int]) -> tuple[int, ...]:
         )
     shape = tuple(
         dim.dim_value if dim.dim_value > 0
-        else sizes.get(dim.dim_param, 0) if dim.dim_param or axis == 0 else 0
+        else sizes.get(_name(dim), 0) if _name(dim) or axis == 0 else 0
         for axis, dim in enumerate(info.type.tensor_type.shape.dim)
     )  # fmt: skip
     if 0 in shape:
@@ -131,6 +131,11 @@ def _fixed(info: ValueInfoProto, sizes: Mapping[str, int]) -> tuple[int, ...]:
     if prod(shape) > LARGEST:
         raise ModelError(f"input '{info.name}' is {_declared(info)}: too large to be real")
     return shape
+
+
+def _name(dim: TensorShapeProto.Dimension) -> str:
+    """The name of a free size, empty where it has none that says anything."""
+    return "" if dim.dim_param in UNNAMED else dim.dim_param
 
 
 def _declared(info: ValueInfoProto) -> str:

@@ -137,12 +137,18 @@ def shape_of(value: Value, name: str) -> tuple[int, ...]:
     """The shape of an activation; `ShapeUnknownError` where it is not known."""
     shape = value.shape
     if shape is None or 0 in shape:
-        raise ShapeUnknownError(value.name)
+        raise ShapeUnknownError(value)
     return shape
 
 
 class ShapeUnknownError(Exception):
-    """A reader needs the shape of a value that inference did not find."""
+    """A reader needs the shape of a value that inference did not find; the message says so."""
+
+    def __init__(self, value: Value) -> None:
+        cause = f": {value.cause}" if value.cause else ""
+        super().__init__(
+            f"the shape of its input '{value.name}' is not known{cause}; try --input-shape"
+        )
 
 
 class CannotCountError(Exception):

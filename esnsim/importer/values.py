@@ -64,7 +64,8 @@ class Constant:
 class Value:
     """A value of the graph. `channels` broadcasts to its shape; None is live everywhere.
 
-    `producer` is the index of the layer whose direct output the value is.
+    `producer` is the index of the layer whose direct output the value is. `cause` says which
+    operator gave no shape, where that is why this value has none.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Value:
     constant: Constant | None = None
     channels: Ids | None = None
     producer: int | None = None
+    cause: str = ""
 
     @property
     def shape(self) -> tuple[int, ...] | None:

@@ -24,7 +24,7 @@ from esnsim.importer.damage import reading
 from esnsim.importer.inputs import bind
 from esnsim.importer.midrise import fold_shift, halved
 from esnsim.importer.operators import Inputs, reader_of, why_uncounted
-from esnsim.importer.products import CannotCountError, ShapeUnknownError
+from esnsim.importer.products import CannotCountError, ShapeUnknownError, by
 from esnsim.importer.quantized import fold_quantized
 from esnsim.importer.record import Record
 from esnsim.importer.scope import Scope, add_initializers, count_uses, dense, label, stored
@@ -100,6 +100,10 @@ class Walker:
             Value(name, self._type(types.get(name), scope.declared.get(name)))
             for name in node.output
         ]
+        outputs = [
+            v if v.shape is not None else replace(v, cause=_cause(original, given, scope))
+            for v in outputs
+        ]
         folded = _folded(original, given, outputs, scope)
         if folded is not None:
             return folded
@@ -125,9 +129,7 @@ class Walker:
                         outputs[0] = record.layer(
                             found, name, node.op_type, outputs[0], scope.repeats
                         )
-            except ShapeUnknownError as unknown:
-                reason = f"the shape of its input '{unknown}' is not known; try --input-shape"
-            except CannotCountError as error:
+            except (ShapeUnknownError, CannotCountError) as error:
                 reason = str(error)
         if reason is not None:
             record.uncounted.append(Uncounted(name, node.op_type, reason))
@@ -140,6 +142,16 @@ class Walker:
             if type_shape(bound) is not None:
                 return bound
         return inferred or declared
+
+
+def _cause(node: NodeProto, inputs: Inputs, scope: Scope) -> str:
+    """Why an output has no shape: an earlier operator, or this one where its inputs have theirs."""
+    values = [value for value in inputs if value is not None]
+    earlier = next((value.cause for value in values if value.cause), "")
+    if earlier or any(value.shape is None for value in values):
+        return earlier
+    shapes = " and ".join(by(value.shape or ()) for value in values[:2]) or "no inputs"
+    return f"{node.op_type} '{scope.name(node)}' gives none for {shapes}"
 
 
 def _folded(

@@ -170,6 +170,18 @@ UNCOUNTED = {
     ),
     "a convolution of unknown shape": (
         "s = NonZero(x) f = Cast<to=1>(s) y = Conv(f, k)",
+        "the shape of its input 'f' is not known: NonZero 's' gives none for 3×3; "
+        "try --input-shape",
+    ),
+    "a convolution after an addition that cannot be": (
+        "l = Concat<axis=0>(x, w) a = Add(x, l) r = Relu(a) y = Conv(r, k)",
+        "the shape of its input 'r' is not known: Add 'a' gives none for 3×3 and 6×3; "
+        "try --input-shape",
+    ),
+    "a convolution of what a loop gives": (
+        "c = ReduceSum<keepdims=0>(x) n = Cast<to=7>(c) "
+        'f = Loop(n, "") <body = b (int64 i, bool t) => (bool u, float[3] o) '
+        "{ u = Identity(t) o = Constant<value = float[3] {1, 2, 3}>() }> y = Conv(f, k)",
         "the shape of its input 'f' is not known; try --input-shape",
     ),
     "an Einsum with a diagonal": (

@@ -58,6 +58,16 @@ def test_other_free_dimensions_are_asked_for() -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["?", "None", "-1"])
+def test_sizes_without_a_name_of_their_own_are_not_one_size(name: str) -> None:
+    proto = model(CONV, "float[N,3,H,W] x", w=W)
+    for axis in (0, 2, 3):
+        proto.graph.input[0].type.tensor_type.shape.dim[axis].dim_param = name
+    with pytest.raises(ModelError, match="give its free sizes with --input-shape x=1,3,224,224"):
+        read_onnx(proto)
+    assert sizes(read_onnx(proto, {"x": (2, 3, 9, 8)})) == [(2, (9, 8))]
+
+
 @pytest.mark.parametrize("name", ["x", ""])
 def test_a_given_shape_fixes_them(name: str) -> None:
     network = read_onnx(model(CONV, "float[N,3,H,W] x", w=W), {name: (2, 3, 9, 8)})

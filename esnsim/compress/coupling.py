@@ -93,12 +93,13 @@ def tie_node(graph: Graph, ties: Ties, node: NodeProto) -> None:
     carried = {n: ids for n in reads(node) if (ids := ids_of(graph, n)) is not None}
     if not carried or node.op_type in ("Shape", "Size"):
         return
-    outputs = [ids_of(graph, n) for n in node.output if n and graph.scope.uses[n]]
+    first, *rest = node.output  # the first is computed even if nothing reads it
+    outputs = [ids_of(graph, n) for n in (first, *(n for n in rest if graph.scope.uses[n]))]
     title = f"{node.op_type} '{label(node)}'"
     if not _keeps_apart(graph, node, carried) or any(ids is None for ids in outputs):
         for ids in carried.values():
             ties.pin(ids, f"{title} reads what they make, and may mix channels")
-    elif node.op_type in ELEMENTWISE and outputs:
+    elif node.op_type in ELEMENTWISE:
         for ids in carried.values():
             given = outputs[0]
             assert given is not None

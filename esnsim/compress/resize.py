@@ -112,7 +112,7 @@ def _reshape(graph: Graph, node: NodeProto, alive: Mask) -> Values:
     for axis, size in enumerate(target):
         copied = size == 0 and source is not None and source.axis == axis
         if axis == found.axis:
-            target[axis] = size if size == -1 or copied else found.count
+            target[axis] = size if size == -1 or copied else found.size
         elif computed and size > 0 and x[axis : axis + 1] == (size,):
             target[axis] = 0 if not attribute(node, "allowzero", 0) else size
     return {(1, "shape"): target}
@@ -126,7 +126,7 @@ def _expand(graph: Graph, node: NodeProto, alive: Mask) -> Values:
     axis = found.axis - len(shape) + len(target)
     if axis < 0 or target[axis] == 1:
         return {}
-    target[axis] = found.count
+    target[axis] = found.size
     return {(1, "shape"): target}
 
 
@@ -136,7 +136,7 @@ def _resize(graph: Graph, node: NodeProto, alive: Mask) -> Values:
     axes = axes if isinstance(axes, list) else list(range(len(sizes)))
     if found is None or not sizes or node.input[3] not in graph.constants or found.axis not in axes:
         return {}
-    sizes[axes.index(found.axis)] = found.count
+    sizes[axes.index(found.axis)] = found.size
     return {(3, "sizes"): sizes}
 
 

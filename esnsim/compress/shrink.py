@@ -1,6 +1,6 @@
 """A pruned model: masked, with zeros in place of what goes, or smaller, without it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 
 import numpy as np
@@ -186,7 +186,7 @@ def _declare(target: GraphProto, graph: Graph, alive: Mask) -> None:
         found = kept_of(graph, info.name, alive)
         dims = info.type.tensor_type.shape.dim
         if found is not None and found.axis < len(dims):
-            dims[found.axis].dim_value = found.count
+            dims[found.axis].dim_value = found.size
 
 
 def _activation(graph: Graph, name: str) -> bool:
@@ -196,22 +196,15 @@ def _activation(graph: Graph, name: str) -> bool:
 def _check(graph: Graph, network: Network, model: ModelProto, alive: Mask) -> None:
     """Every value has the shape that it should have."""
     scope, _, _ = explore(model, Store(), dict(network.source.inputs))
-    for name, got in _shapes(scope.values):
-        shape = graph.scope.get(name).shape
-        if shape is None or graph.scope.get(name).constant is not None:
+    for name, value in scope.values.items():
+        old = graph.scope.get(name)
+        if old.shape is None or old.constant is not None:
             continue
-        found = kept_of(graph, name, alive)
+        found, shape = kept_of(graph, name, alive), list(old.shape)
         if found is not None:
-            shape = (*shape[: found.axis], found.count, *shape[found.axis + 1 :])
-        if got != shape:
+            shape[found.axis] = found.size
+        if value.shape != tuple(shape):
             raise ModelError(
-                f"the smaller model would have '{name}' of shape {got} in place of {shape}: "
-                "use the masked one, and report this"
+                f"the smaller model would have '{name}' of shape {value.shape} in place of "
+                f"{tuple(shape)}: use the masked model, and report this"
             )
-
-
-def _shapes(values: Mapping[str, object]) -> Iterator[tuple[str, tuple[int, ...]]]:
-    for name, value in values.items():
-        shape = getattr(value, "shape", None)
-        if shape is not None:
-            yield name, shape

@@ -69,7 +69,7 @@ class Along(NamedTuple):
     mask: Mask
 
     @property
-    def count(self) -> int:
+    def size(self) -> int:
         """How many channels stay."""
         return int(self.mask.sum())
 

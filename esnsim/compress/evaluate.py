@@ -131,6 +131,10 @@ class Feeds:
         self._batch = self._fixed or batch or fitting(graph, LARGEST, MOST)
         self._kept: list[Array] = []
 
+    def full(self, count: int) -> bool:
+        """Whether no image of a batch is there only to fill it."""
+        return not self._fixed or count == self._fixed
+
     def __iter__(self) -> Iterator[tuple[dict[str, Array], int]]:
         """Feeds, each with how many of its images count: the others fill a fixed batch."""
         images, batch = self._images, self._batch

@@ -1,9 +1,9 @@
 """Mean and variance of the channels at every meter, measured in one pass.
 
-What is metered is standardised by its own batch before others read it: a BatchNormalization uses
-the mean and variance of the batch, the output of a layer without one is brought to the moments
-that it has in float. So all upstream of a meter is corrected when it is read: this is correction
-layer by layer, exactly, though the batch runs once.
+In a batch of all images, what is metered can be standardised before others read it: a
+BatchNormalization uses the mean and variance of the batch, the output of a layer without one is
+brought to the moments that it has in float. So all upstream of a meter is corrected when it is
+read: this is correction layer by layer, exactly, though the batch runs once.
 """
 
 from collections import defaultdict
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, helper, numpy_helper
 
-from esnsim.compress.evaluate import Feeds, fitting, open_model, run
+from esnsim.compress.evaluate import MOST, Feeds, fitting, open_model, run
 from esnsim.compress.meters import Meter, Norm, Output
 from esnsim.compress.substitute import Changes, complete, copied, place
 from esnsim.data import ImageSet
@@ -22,7 +22,7 @@ from esnsim.execute.graph import Graph
 from esnsim.network import Array
 
 LARGEST = 1 << 26  # elements of one value in a batch
-GAINS = (1 / 16, 16.0)  # a filter's output is scaled by no less and no more
+GAINS = (1 / 16, 16.0)  # a filter's output is scaled by no less and no more in a pass
 AXES_ARE_INPUTS = 18  # opset from which ReduceMean takes its axes so
 
 Floats = NDArray[np.float64]
@@ -34,6 +34,14 @@ class Moments:
 
     mean: Floats
     variance: Floats
+
+    def near(self, other: "Moments", tolerance: float) -> bool:
+        """Whether means are as near as that in standard deviations, and variances relatively."""
+        least = _least(self.variance)
+        spread = np.sqrt(self.variance) + np.sqrt(least)
+        means = np.abs(self.mean - other.mean) <= tolerance * spread
+        variances = np.abs(self.variance - other.variance) <= tolerance * self.variance + least
+        return bool(means.all() and variances.all())
 
     def kept(self, mask: NDArray[np.bool_]) -> "Moments":
         """Those of some of the channels (C,)."""
@@ -48,27 +56,27 @@ def measure(
     graph: Graph, changes: Changes, meters: Sequence[Meter], images: ImageSet,
     targets: ByName | None = None, threads: int = 0,
 ) -> dict[str, Moments]:  # fmt: skip
-    """The moments at meters, in a graph with other constants.
+    """The moments at meters over all images, in a graph with other constants.
 
-    With `targets` (those of the outputs in float) what is metered is standardised by its batch;
-    without it is left as it is. Images that do not fit into one batch are standardised batch by
-    batch, which is not exactly layer by layer, and their moments pooled. ModelError where the
-    model runs no batch.
+    With `targets` (those of the outputs in float) the images run as one batch, by which what is
+    metered is standardised; without they run in batches that fit and nothing is. Raises
+    ModelError where the model does not run such a batch.
     """
     if not meters:
         return {}
-    feeds = Feeds(graph, images, fitting(graph, LARGEST, images.count), free=True)
+    whole = targets is not None
+    feeds = Feeds(graph, images, images.count if whole else fitting(graph, LARGEST, MOST), whole)
     model = copied(graph)
     place(graph, model, changes)
     _insert(graph, model, meters, targets)
     del model.graph.value_info[:]
     for info in model.graph.input:
-        if info.name == feeds.name and info.type.tensor_type.shape.dim:
+        if whole and info.name == feeds.name and info.type.tensor_type.shape.dim:
             info.type.tensor_type.shape.dim[0].dim_param = "images"
     complete(graph, model)
     session = open_model(model, threads)
     names = [output.name for output in model.graph.output]
-    batches = [(run(session, names, feed), count) for feed, count in feeds]
+    batches = [(run(session, names, feed), count) for feed, count in feeds if feeds.full(count)]
     return {
         meter.name: _pooled([(found[2 * i], found[2 * i + 1], n) for found, n in batches])
         for i, meter in enumerate(meters)
@@ -83,7 +91,7 @@ def gains(measured: Floats, wanted: Floats) -> Floats:
 
 def _least(wanted: Floats) -> Floats:
     """A variance that is as good as none."""
-    return 1e-6 * wanted + 1e-12
+    return 1e-9 * wanted + 1e-20
 
 
 def _pooled(batches: Sequence[tuple[Array, Array, int]]) -> Moments:

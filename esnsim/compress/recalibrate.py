@@ -11,14 +11,17 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from esnsim.compress.evaluate import fitting
 from esnsim.compress.meters import Output, constant, meters, scaled
-from esnsim.compress.moments import ByName, Moments, gains, measure
+from esnsim.compress.moments import LARGEST, ByName, Moments, gains, measure
 from esnsim.compress.sites import Slot
 from esnsim.compress.substitute import Changes
 from esnsim.data import ImageSet
-from esnsim.errors import UsageError
+from esnsim.errors import ModelError, UsageError
 from esnsim.execute.graph import Graph
 from esnsim.network import Array
+
+SETTLED = 1e-3  # standard deviations, or relative change of a variance, from pass to pass
 
 
 class Corrector:
@@ -37,19 +40,43 @@ class Corrector:
         for meter in self._meters:
             if isinstance(meter, Output):
                 _check_target(meter, self._targets)
+        self._at_once = fitting(graph, LARGEST, images.count) == images.count
 
     def __call__(self, changes: Changes) -> Changes:
-        """The changes with corrected statistics, biases and gains of filters added to them."""
-        graph = self._graph
-        found = measure(graph, changes, self._meters, self._images, self._targets, self._threads)
-        corrected = dict(changes)
+        """The changes with corrected statistics, biases and gains of filters added to them.
+
+        In one pass where all images run as one batch; else in passes of which each corrects at
+        least the next layer, until nothing moves any more.
+        """
+        if self._at_once:
+            try:
+                return self._updated(changes, self._measured(changes, self._targets))
+            except ModelError:  # the graph runs the batch of the file only
+                self._at_once = False
+        before: ByName = {}
+        found = changes
+        for _ in self._meters:
+            now = self._measured(found)
+            found = self._updated(found, now)
+            if before and all(now[name].near(before[name], SETTLED) for name in now):
+                break
+            before = now
+        return found
+
+    def _measured(self, changes: Changes, targets: ByName | None = None) -> ByName:
+        images, threads = self._images, self._threads
+        return measure(self._graph, changes, self._meters, images, targets, threads)
+
+    def _updated(self, changes: Changes, found: ByName) -> Changes:
+        """The changes with what brings each metered value from its moments to the right ones."""
+        after = dict(changes)
         for meter in self._meters:
-            moments = found[meter.name]
+            now = found[meter.name]
             if isinstance(meter, Output):
-                corrected |= _matched(graph, meter, changes, moments, self._targets[meter.name])
+                after |= _matched(self._graph, meter, changes, now, self._targets[meter.name])
             else:
-                corrected |= {meter.mean: moments.mean, meter.variance: moments.variance}
-        return corrected
+                after |= {meter.mean: now.mean, meter.variance: now.variance}
+        return after
 
 
 def corrected(graph: Graph, changes: Changes, images: ImageSet, threads: int = 0) -> Changes:

@@ -10,21 +10,18 @@ to a fraction gives the dual bound, which no allocation is below.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import floor
 
 import numpy as np
 from numpy.typing import NDArray
 
+from esnsim.compress.budget import by_weights, known, of_filters, unit
 from esnsim.errors import UsageError, WidthError
-from esnsim.metrics import Cost
-from esnsim.network import Network
+from esnsim.network import Layer, Mask, Network, propagate
 from esnsim.quantizer import QuantizedLayer, Scheme, quantize
-from esnsim.sums import Floats, Ints
+from esnsim.sums import Floats, Ints, midrise_sums, stored_sums
 
-#: What a budget may be of, over live weights: MAC×bit, bits of codes by MACs, signal norm by MACs,
-#: and the bits that store the weights.
-METRICS = ("esn_d_tilde", "esn_d", "esn_a", "weight_bits")
 RULES = ("mse", "filter-max", "aciq")  # the step of a filter depends on its own width alone
 WIDEST = 8  # bits that a filter is offered
 NEVER = np.iinfo(np.int64).max
@@ -102,18 +99,18 @@ def choices(
     width of 0, all but the one of most noise in each layer. Layers that share a weight share its
     widths. Raises UsageError or WidthError for what is not offered.
     """
-    unit(metric)
+    metric = known(metric)
     if rule not in RULES:
         raise WidthError(f"no allocation under the rule '{rule}': use one of {', '.join(RULES)}")
-    runs = [quantize(network, Scheme(rule=rule, bits=b)).layers for b in range(1, WIDEST + 1)]
-    merge = np.maximum if metric == "weight_bits" else np.add  # a shared weight is stored once
+    runs = _runs(network, rule)
+    merge = np.maximum if by_weights(metric) else np.add  # a shared weight is stored once
     tables: dict[object, tuple[Ints, Floats, Ints]] = {}
     names: dict[object, tuple[str, ...]] = {}
     fixed = 0
-    for index, (layer, name) in enumerate(zip(network.layers, _names(network), strict=True)):
-        each = [run[index] for run in runs]
+    for index, name in enumerate(_names(network)):
+        layer, each = network.layers[index], runs[index]
         if layer.weight.codes is not None:
-            fixed += int(_cost(each[0], metric).sum())
+            fixed += int(of_filters(each[0], metric).sum())
             continue
         cost, noise, first = _table(each, metric, None if gains is None else gains[index], prune)
         key = layer.weight.origin, layer.weight.shape
@@ -155,25 +152,6 @@ def allocate(offer: Choices, budget: float) -> Allocation:
     parts = np.split(at, np.cumsum(offer.filters)[:-1])
     widths = {name: part for names, part in zip(offer.names, parts, strict=True) for name in names}
     return Allocation(offer.rule, offer.metric, budget, cost, noise, min(bound, noise), widths)
-
-
-def unit(metric: str) -> int:
-    """How many units the integers here count for 1 of a metric. Raises UsageError."""
-    if metric not in METRICS:
-        raise UsageError(f"no budget of '{metric}': use one of {', '.join(METRICS)}")
-    return 4 if metric == "esn_a" else 1
-
-
-def spent(cost: Cost, metric: str) -> float:
-    """What a quantised network costs in a budget's metric."""
-    total = cost.total
-    values = {
-        "esn_d_tilde": total.esn_d_tilde.macs,
-        "esn_d": total.esn_d.macs,
-        "esn_a": total.esn_a_x4.macs,
-        "weight_bits": total.esn_d_tilde.weights,
-    }
-    return values[metric] / unit(metric)
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,31 +202,43 @@ def _fill(at: Ints, steps: Steps, taken: int, spare: int) -> None:
             spare -= int(steps.cost[index])
 
 
+def _runs(network: Network, rule: str) -> list[list[QuantizedLayer]]:
+    """Each layer at every width from 1 on, with the channels live that any width leaves live."""
+    runs = [quantize(network, Scheme(rule=rule, bits=b)).layers for b in range(1, WIDEST + 1)]
+    found: list[list[QuantizedLayer]] = []
+
+    def decide(layer: Layer, live: Mask) -> Mask:
+        each = [_with_live(run[len(found)], live) for run in runs]
+        found.append(each)
+        return np.asarray(np.any([one.sums.width_code > 0 for one in each], axis=0))
+
+    propagate(network, decide)
+    return found
+
+
+def _with_live(quantized: QuantizedLayer, live: Mask) -> QuantizedLayer:
+    if (quantized.live == live).all():
+        return quantized
+    layer, stored = quantized.layer, quantized.layer.weight.codes
+    if stored is not None:
+        return replace(quantized, live=live, sums=stored_sums(layer, live, stored))
+    steps = np.where(quantized.steps > 0, quantized.steps, 1.0)
+    sums = midrise_sums(layer, live, steps, quantized.limit, quantized.keep_zeros)
+    return replace(quantized, live=live, sums=sums)
+
+
 def _table(
     runs: Sequence[QuantizedLayer], metric: str, gain: Floats | None, prune: bool
 ) -> tuple[Ints, Floats, Ints]:
     """Cost and noise (M, widths) of a layer's filters, and their first columns (M,)."""
     none = np.zeros(runs[0].layer.filters, np.int64)
-    cost = np.stack([none, *(_cost(run, metric) for run in runs)], axis=1)
+    cost = np.stack([none, *(of_filters(run, metric) for run in runs)], axis=1)
     noise = np.stack([runs[0].sums.signal, *(run.sums.noise for run in runs)], axis=1)
     if gain is not None:
         noise = noise * gain[:, None]
     first = none + (not prune)
     first[noise[:, 0].argmax()] = 1
     return cost, noise, first
-
-
-def _cost(quantized: QuantizedLayer, metric: str) -> Ints:
-    """The cost of each filter (M,) in the units of `unit`."""
-    sums, c = quantized.sums, quantized.layer.macs_per_weight
-    if metric == "weight_bits":
-        return sums.width_code * sums.weights
-    values = {
-        "esn_d_tilde": sums.width_code * sums.weights,
-        "esn_d": sums.bits_code,
-        "esn_a": sums.squares_x4,
-    }
-    return values[metric] * c
 
 
 def _names(network: Network) -> list[str]:

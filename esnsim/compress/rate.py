@@ -58,7 +58,7 @@ class Rates:
     @property
     def pruned_filters(self) -> Ints:
         """How many filters each step (S,) prunes."""
-        return np.count_nonzero(self.widths == 0, axis=1)
+        return np.asarray(np.count_nonzero(self.widths == 0, axis=1))
 
     def by_macs(self, values: Ints) -> list[int]:
         """A metric weighted by computations: each weight counts its MACs."""
@@ -99,8 +99,8 @@ def sort_layer(layer: Layer, live: Mask | None = None) -> SortedLayer:
     positive, negative = (np.sort(np.concatenate([*parts, np.empty(0, np.float32)]))
                           for parts in found)  # fmt: skip
     return SortedLayer(
-        layer, positive, negative, _tails(positive), _tails(negative), *counts.T, *energies.T,
-        np.maximum(tops, 0.0),
+        layer, positive, negative, _tails(positive), _tails(negative), counts[:, 0], counts[:, 1],
+        energies[:, 0], energies[:, 1], np.maximum(tops, 0.0),
     )  # fmt: skip
 
 

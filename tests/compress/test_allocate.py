@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from esnsim.compress.allocate import METRICS, RULES, Choices, allocate, choices, spent
+from esnsim.compress.allocate import RULES, Choices, allocate, choices
+from esnsim.compress.budget import ALIASES, METRICS, spent
 from esnsim.errors import UsageError, WidthError
 from esnsim.metrics import cost
 from esnsim.network import Codes, Network
@@ -97,8 +98,14 @@ def test_more_budget_is_never_more_noise(drawn: Choices) -> None:
     assert (np.diff(noise) <= 1e-9).all()
 
 
+@settings(max_examples=25)  # searching steps of least error takes a while for tiny filters
 @given(
-    networks(), st.sampled_from(METRICS), st.sampled_from(RULES), SHARES, st.booleans(), st.data()
+    networks(),
+    st.sampled_from([*METRICS, *ALIASES]),
+    st.sampled_from(RULES),
+    SHARES,
+    st.booleans(),
+    st.data(),
 )
 def test_a_quantised_network_is_within_its_budget(
     drawn: Network, metric: str, rule: str, share: float, prune: bool, data: st.DataObject
@@ -114,6 +121,15 @@ def test_a_quantised_network_is_within_its_budget(
     assert spent(cost(quantize(drawn, found.scheme)), metric) <= found.cost
     if not prune:
         assert all((widths > 0).all() for widths in found.widths.values())
+
+
+def test_liveness_is_what_the_widest_choice_leaves_live() -> None:
+    """Below 5 bits the second filter is pruned, as its largest weight reads a dead channel."""
+    first = np.array([[0.0], [1.0]])
+    net = chain(first, np.array([[1.0, 1.0], [9.0, 0.5]]), np.array([[1.0, 2.0]]))
+    made = choices(net, rule="filter-max")
+    assert made.cost[3].tolist() == [0, 0, 0, 0, 0, 1, 2, 3, 4]
+    assert made.cost[4, 1] == 2
 
 
 def test_it_is_uniform_where_filters_are_alike_and_spends_on_the_sensitive() -> None:

@@ -206,10 +206,14 @@ def test_images_that_do_not_fit_at_once_are_corrected_pass_by_pass(
     graph, network = prepared(proto)
     some = images(*size, count=23)
     changes = quantised(graph, network, Scheme("filter-max", 4))
-    whole = corrected(graph, changes, some)
+    targets = {
+        m.name: Moments(np.full(m.shape[m.axis], 0.1), np.full(m.shape[m.axis], 0.5))
+        for m in meters(graph)
+    }
+    whole = Corrector(graph, some, targets)(changes)
     monkeypatch.setattr(recalibrate, "LARGEST", 1000)  # a few images
     monkeypatch.setattr(moments, "LARGEST", 1000)
-    parts = corrected(graph, changes, some)
+    parts = Corrector(graph, some, targets)(changes)
     for slot, array in whole.items():
         assert relative(parts[slot], array) < 5e-3
 

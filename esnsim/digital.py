@@ -1,8 +1,10 @@
 """The variable-precision MAC array: exact outputs and counted cycles of a layer."""
 
 import os
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -17,8 +19,12 @@ from esnsim.quantizer import QuantizedLayer
 from esnsim.windows import addresses, check_activations, padded_pixels
 
 Ints = NDArray[np.int64]
+Map = Callable[..., Iterable[Any]]
 
-BLOCK = 128  # windows that a block of im2col holds, or the array's own number if that is more
+BLOCK = 256  # windows that a block of im2col holds, or the array's own number if that is more
+LARGEST = 1 << 20  # words of a block
+PART = 1 << 17  # activations that a thread packs
+WIDE = 16  # words of a window from which the kernel takes one activation plane at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,48 +97,98 @@ def _walk(
     program: Program, x: NDArray[Any], zero_point: int, signed: bool, engine: DigitalEngine
 ) -> tuple[Ints, Ints]:
     """Outputs (batch, M', windows) and counts, by the kernel in threads."""
-    spec, lowered = engine.spec, program.lowered
-    base, offsets = addresses(lowered.geometry, len(x))
-    values = padded_pixels(lowered.geometry, x, zero_point, program.channels)
-    packed = np.empty((0, 0, 0, 0), np.uint64)
-    if program.packed:
-        words = -(-values.shape[1] // WORD)
-        packed = np.empty((len(values), spec.activation_bits, words, values.shape[2]), np.uint64)
-        for group, pixels in enumerate(values):
-            planes.pack_pixels(pixels, packed[group])
-    reductions = np.array([len(offsets) * len(c) for c in program.channels], np.int64)
-    widest = max(map(len, program.channels), default=0) or 1
-    stride = spec.windows * max(1, BLOCK // spec.windows)
-    n = (min(stride, len(base)) + 7) // 8 * 8
-
-    def run(share: Share) -> Ints:
-        counts = np.zeros(len(bitserial.COUNTS), np.int64)
-        bitserial.walk(
-            (spec.rows, spec.lanes, spec.windows, stride),
-            packed, values, widest, signed, base, offsets, reductions,
-            program.words, program.filters, program.shifts, program.signs, program.sums,
-            program.starts, program.used, program.assigned, program.mask, program.groups,
-            *share.passes, *share.tiles,
-            np.zeros((spec.activation_bits, program.words.shape[1], n), np.uint64),
-            np.empty((QUAD, n), np.int64), np.empty((QUAD, n), np.uint64), np.empty(n, np.int64),
-            share.out, counts,
-        )  # fmt: skip
-        return counts
-
-    tiles = -(-len(base) // spec.windows)
-    shape = (len(lowered.values), len(base))
     workers = engine.threads or os.cpu_count() or 1
-    shares = _shares(shape, len(program.used), tiles, stride // spec.windows, workers)
-    if len(shares) == 1:
-        counts = [run(shares[0])]
-    else:
-        with ThreadPoolExecutor(workers) as pool:
-            counts = list(pool.map(run, shares))
+    with ThreadPoolExecutor(workers) as pool:
+        share_out: Map = pool.map if workers > 1 else map
+        stream = _stream(program, x, zero_point, signed, engine.spec, share_out)
+        tiles = -(-len(stream.base) // engine.spec.windows)
+        shape = (len(program.lowered.values), len(stream.base))
+        stride = stream.stride // engine.spec.windows
+        shares = _shares(shape, len(program.used), tiles, stride, workers)
+        counts = list(share_out(partial(_run, program, stream, engine.spec), shares))
     outputs = shares[0].out
     if shares[-1].out is not outputs:
         outputs = np.sum([share.out for share in shares], axis=0)
     apart = outputs.reshape(shape[0], len(x), -1).transpose(1, 0, 2)
     return np.ascontiguousarray(apart), np.sum(counts, axis=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """Activations as the array reads them, `stride` windows at a time.
+
+    `packed` (G, A, words, pixels) are their bits, or where words of channels would be almost empty
+    `values` (G, C, pixels) themselves; `sums` (G, pixels) are over channels. `base` (windows,) and
+    `offsets` (taps,) find a window's pixels.
+    """
+
+    base: Ints
+    offsets: Ints
+    values: NDArray[np.int32]
+    packed: NDArray[np.uint64] | None
+    sums: Ints
+    signed: bool
+    stride: int
+
+
+def _stream(
+    program: Program,
+    x: NDArray[Any],
+    zero_point: int,
+    signed: bool,
+    spec: ArraySpec,
+    share_out: Map,
+) -> Stream:
+    """Lay activations out, and pack the channels of each pixel once."""
+    geometry, bits = program.lowered.geometry, spec.activation_bits
+    values = padded_pixels(geometry, x, zero_point, program.channels)
+    groups, channels, pixels = values.shape
+    packed = None
+    if program.packed:
+        packed = np.empty((groups, bits, -(-channels // WORD), pixels), np.uint64)
+        sums = np.empty((groups, pixels), np.int64)
+
+        def pack(first: int) -> None:
+            octets, last = np.empty(BLOCK, np.uint64), min(first + part, pixels)
+            planes.pack_pixels(values, first, last, octets, packed, sums)
+
+        part = max(BLOCK, PART // (groups * channels))
+        list(share_out(pack, range(0, pixels, part)))
+    else:
+        sums = values.sum(axis=1, dtype=np.int64)
+    words = groups * bits * program.words.shape[1]
+    stride = spec.windows * max(1, max(8, min(BLOCK, LARGEST // words)) // spec.windows)
+    return Stream(*addresses(geometry, len(x)), values, packed, sums, signed, stride)
+
+
+def _run(program: Program, stream: Stream, spec: ArraySpec, share: "Share") -> Ints:
+    """Run a share of the walk, block by block of windows; what it counted."""
+    counts = np.zeros(len(bitserial.COUNTS), np.int64)
+    reductions = np.array([len(stream.offsets) * len(c) for c in program.channels], np.int64)
+    widest = max(map(len, program.channels), default=0) or 1
+    groups, words = len(stream.values), program.words.shape[1]
+    start, end = (tile * spec.windows for tile in share.tiles)
+    end = min(end, len(stream.base))
+    n = (min(stream.stride, end - start) + 7) // 8 * 8
+    blocks = np.empty((groups, spec.activation_bits, words, n), np.uint64)
+    totals, octets = np.empty((groups, n), np.int64), np.empty(n, np.uint64)
+    sums, part = np.empty((QUAD, n), np.int64), np.empty((QUAD, n), np.uint64)
+    for first in range(start, end, stream.stride):
+        last = min(first + stream.stride, end)
+        base = stream.base[first:last]
+        if stream.packed is not None:
+            planes.gather(stream.packed, base, stream.offsets, blocks)
+        else:
+            planes.pack_patches(stream.values, widest, base, stream.offsets, octets, blocks)
+        planes.add_taps(stream.sums, base, stream.offsets, totals)
+        bitserial.walk(
+            (spec.rows, spec.lanes, spec.windows, WIDE),
+            blocks, totals, stream.signed, first, last, *share.passes, reductions,
+            program.words, program.filters, program.shifts, program.signs, program.sums,
+            program.starts, program.used, program.assigned, program.mask, program.groups,
+            sums, part, share.out, counts,
+        )  # fmt: skip
+    return counts
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ byte (Warren, Hacker's Delight, section 7-3). That is done for all rows or pixel
 import numpy as np
 from numba import njit
 
-__all__ = ["pack_pixels", "pack_rows"]
+__all__ = ["add_taps", "gather", "pack_patches", "pack_pixels", "pack_rows"]
 
 
 @njit(nogil=True, error_model="numpy")
@@ -36,23 +36,86 @@ def pack_rows(octets, out):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def pack_pixels(values, out):
-    """out[j, c // 64, pixel] gets bit j of values[c, pixel] at position c % 64.
+def pack_pixels(values, start, end, octets, out, sums):
+    """out[g, j, c // 64, pixel] gets bit j of values[g, c, pixel] at position c % 64.
 
-    values (C, pixels) int32, C a multiple of 8; out (A, ⌈C/64⌉, pixels) uint64.
+    For pixels from start to end. values (G, C, pixels) int32, C a multiple of 8; out (G, A,
+    ⌈C/64⌉, pixels) uint64; sums (G, pixels) int64 are over channels; octets (n,) uint64 is
+    working memory for n pixels at a time.
     """
-    bits, words, pixels = out.shape
-    for word in range(words):
-        out[:, word] = np.uint64(0)
-        for c in range(word * 64, min(word * 64 + 64, values.shape[0]), 8):
-            at = np.uint64(c - word * 64)
-            for low in range(0, bits, 8):
-                for pixel in range(pixels):
-                    x = np.uint64(0)
+    groups, bits = out.shape[:2]
+    for g in range(groups):
+        for first in range(start, end, len(octets)):
+            n = min(len(octets), end - first)
+            out[g, :, :, first : first + n] = np.uint64(0)
+            sums[g, first : first + n] = 0
+            for c in range(0, values.shape[1], 8):
+                for v in range(n):
                     for i in range(8):
-                        byte = (values[c + i, pixel] >> low) & 255
-                        x |= np.uint64(byte) << np.uint64(8 * i)
-                    x = transpose(x)
+                        sums[g, first + v] += values[g, c + i, first + v]
+                for low in range(0, bits, 8):
+                    for v in range(n):
+                        x = np.uint64(0)
+                        for i in range(8):
+                            byte = (values[g, c + i, first + v] >> low) & 255
+                            x |= np.uint64(byte) << np.uint64(8 * i)
+                        octets[v] = transpose(x)
                     for j in range(low, min(low + 8, bits)):
-                        byte = (x >> np.uint64(8 * (j - low))) & np.uint64(255)
-                        out[j, word, pixel] |= byte << at
+                        shift, at = np.uint64(8 * (j - low)), np.uint64(c % 64)
+                        row = out[g, j, c // 64]
+                        for v in range(n):
+                            row[first + v] |= (octets[v] >> shift & np.uint64(255)) << at
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def gather(packed, base, offsets, out):
+    """out[g, j, (tap, word), v] = the packed channels of group g that window v sees at each tap.
+
+    packed (G, A, words, pixels) uint64; base (n,) and offsets (taps,) find a window's pixels.
+    """
+    groups, bits, words, _ = packed.shape
+    for group in range(groups):
+        for j in range(bits):
+            for tap in range(len(offsets)):
+                for word in range(words):
+                    pixels, row = packed[group, j, word], out[group, j, tap * words + word]
+                    for v in range(len(base)):
+                        row[v] = pixels[base[v] + offsets[tap]]
+                    row[len(base) :] = np.uint64(0)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def pack_patches(values, channels, base, offsets, octets, out):
+    """As `gather` from the first `channels` of values (G, C, pixels) int32, bit by bit.
+
+    For few channels: words that hold one pixel's channels would be almost empty. The bit of (tap,
+    channel) is at tap·channels + channel; octets (n,) uint64 is working memory.
+    """
+    bits = out.shape[1]
+    out[:] = np.uint64(0)
+    for group in range(len(values)):
+        for start in range(0, len(offsets) * channels, 8):
+            for low in range(0, bits, 8):
+                octets[:] = np.uint64(0)
+                for i in range(min(8, len(offsets) * channels - start)):
+                    tap, c = divmod(start + i, channels)
+                    for v in range(len(base)):
+                        byte = (values[group, c, base[v] + offsets[tap]] >> low) & 255
+                        octets[v] |= np.uint64(byte) << np.uint64(8 * i)
+                for v in range(len(base)):
+                    octets[v] = transpose(octets[v])
+                for j in range(low, min(low + 8, bits)):
+                    row = out[group, j, start // 64]
+                    for v in range(len(base)):
+                        byte = (octets[v] >> np.uint64(8 * (j - low))) & np.uint64(255)
+                        row[v] |= byte << np.uint64(start % 64)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def add_taps(sums, base, offsets, out):
+    """out[g, v] = Σ of sums[g] over the pixels of window v: (G, pixels) to (G, n) int64."""
+    out[:] = 0
+    for group in range(len(sums)):
+        for tap in range(len(offsets)):
+            for v in range(len(base)):
+                out[group, v] += sums[group, base[v] + offsets[tap]]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from esnsim.commands import images, options
-from esnsim.errors import UsageError
+from esnsim.errors import UsageError, WidthError
 from esnsim.report.write import say, write, write_bytes
 
 if TYPE_CHECKING:
@@ -179,8 +179,8 @@ def _sweep(
     _tell(refused, arguments.quiet)
     done = sweep()
     if not done.points:
-        raise UsageError(
-            "no point of the grid can be made: see the reasons above, give other --bits"
+        raise WidthError(
+            "no point of the grid can be made, for the reasons above: give other --bits"
         )
     return done
 

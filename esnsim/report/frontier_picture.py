@@ -43,6 +43,7 @@ def picture(sweep: Sweep, suffix: str = ".png") -> bytes:
 
 def draw_curves(axis: Any, sweep: Sweep, metric: str) -> None:
     """Every point; a line along the best of each width of a network; the frontier of all."""
+    from matplotlib.ticker import EngFormatter
 
     def cost(point: Point) -> float:
         return price(point.total, metric)
@@ -59,6 +60,7 @@ def draw_curves(axis: Any, sweep: Sweep, metric: str) -> None:
     for baseline in sweep.baselines:
         axis.axhline(100 * baseline.accuracy, color="grey", lw=0.6, ls=":")
     axis.set_xscale("log")
+    axis.xaxis.set_major_formatter(EngFormatter(sep=""))
     axis.set(xlabel=metric_name(metric), ylabel="accuracy, %")
     axis.spines[["top", "right"]].set_visible(False)
 

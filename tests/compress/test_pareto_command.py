@@ -1,0 +1,328 @@
+"""`esnsim pareto` on the embedded ResNet-8: its points, its results file, what it refuses."""
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from esnsim import Scheme, cost, quantize, read_onnx
+from esnsim.compress import sweep
+from esnsim.compress.pareto import Candidate
+from esnsim.data import embedded
+from esnsim.errors import WidthError
+from tests.commandline import Ended, esnsim, refused, report
+
+MODEL = "builtin:resnet8"
+FEW = ("--images", 40, "--ratios", "0,0.25", "--bits", "2,4", "-q")
+POINTS = 4
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Results go to the current folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def pareto(*words: Any) -> Ended:
+    return esnsim("pareto", MODEL, *FEW, *words)
+
+
+def points(ended: Ended) -> list[dict[str, Any]]:
+    """The points of --json, without the time that each took."""
+    return [{**p, "seconds": None} for p in report(ended)["points"]]
+
+
+def kept(path: Path) -> list[dict[str, Any]]:
+    records = [json.loads(line) for line in path.read_bytes().splitlines(keepends=True)[1:]]
+    return [record for record in records if record["kind"] == "point"]
+
+
+def test_a_sweep_gives_a_point_for_every_candidate_and_keeps_them(folder: Path) -> None:
+    found = report(pareto("--json"))
+    grid = {(p["ratio"], p["bits"]) for p in found["points"]}
+    assert grid == {(0, 2), (0, 4), (0.25, 2), (0.25, 4)}
+    assert len(kept(folder / "resnet8.pareto.jsonl")) == POINTS
+    assert found["models"][0]["macs"] == cost(quantize(read_onnx(MODEL))).total.macs
+
+
+def test_the_cost_of_an_unpruned_point_is_that_of_the_cost_command() -> None:
+    found = next(p for p in points(pareto("--json")) if (p["ratio"], p["bits"]) == (0, 4))
+    priced = cost(quantize(read_onnx(MODEL), Scheme(bits=4)))
+    assert found["cost"] == priced.total.esn_d_tilde.macs
+    assert found["esn_a"]["macs"] == priced.total.esn_a_x4.macs / 4
+    assert found["bits_histogram"] == {str(b): n for b, n in {0: 0, **priced.histogram}.items()}
+
+
+def test_pruned_filters_are_in_the_histogram() -> None:
+    filters = cost(quantize(read_onnx(MODEL))).total.filters
+    for found in points(pareto("--json")):
+        assert sum(found["bits_histogram"].values()) == filters
+        assert found["bits_histogram"]["0"] > filters / 10 or not found["ratio"]
+
+
+@pytest.mark.parametrize("policy", ["filter-sigma", "allocate"])
+def test_other_policies_spend_no_more_than_the_mean_width(policy: str) -> None:
+    for found in points(pareto("--policy", policy, "--json")):
+        assert 0 < found["cost"] <= found["bits"] * found["macs"]
+
+
+def test_correction_makes_a_difference_and_can_be_left_out() -> None:
+    with_it = points(pareto("--results", "a", "--json"))
+    without = points(pareto("--results", "b", "--json", "--no-correct"))
+    assert [p["cost"] for p in with_it] == [p["cost"] for p in without]
+    noise = [[p["evaluation"]["sqnr_db"] for p in found] for found in (with_it, without)]
+    assert np.mean(noise[0]) > np.mean(noise[1])
+
+
+def test_processes_find_the_same_points() -> None:
+    assert points(pareto("--results", "a", "--json", "--jobs", 2)) == points(
+        pareto("--results", "b", "--json")
+    )
+
+
+def test_a_cluster_finds_the_same_points_although_a_worker_dies() -> None:
+    distributed = pytest.importorskip("distributed")
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+        ) as cluster,
+        closing_in(cluster),
+    ):
+        spread = points(
+            pareto("--results", "a", "--json", "--scheduler", cluster.scheduler_address)
+        )  # fmt: skip
+    assert spread == points(pareto("--results", "b", "--json"))
+
+
+@contextmanager
+def closing_in(cluster: Any) -> Iterator[None]:
+    """Kill one worker of a cluster as soon as the first point is kept."""
+    from threading import Event, Thread
+
+    pids = [worker.pid for worker in cluster.workers.values()]
+    over = Event()
+
+    def kill() -> None:
+        while not over.wait(0.01):
+            if Path("a").exists() and Path("a").read_bytes().count(b'"point"'):
+                os.kill(pids[0], signal.SIGKILL)
+                return
+
+    thread = Thread(target=kill)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def test_resume_does_not_do_again_what_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = pareto("--json")
+
+    def again(task: object, candidate: Candidate) -> None:
+        raise AssertionError(f"{candidate} is done")
+
+    monkeypatch.setattr(sweep, "point", again)
+    assert pareto("--json", "--resume").out == first.out
+    more = pareto("--resume", "--metric", "esn_a", "--drop", "5%")
+    assert more.code == 0
+    assert "ESNa" in more.out
+
+
+def test_without_resume_finished_points_are_not_touched(folder: Path) -> None:
+    pareto()
+    before = (folder / "resnet8.pareto.jsonl").read_bytes()
+    refused(pareto(), "'resnet8.pareto.jsonl' is there already", "--resume")
+    assert (folder / "resnet8.pareto.jsonl").read_bytes() == before
+
+
+def test_resume_takes_more_widths_and_more_models(folder: Path) -> None:
+    pareto()
+    ended = esnsim(
+        "pareto", MODEL, "builtin:resnet20", "--images", 40, "--ratios", "0", "--bits", "2-3",
+        "--resume", "--json",
+    )  # fmt: skip
+    assert {(p["model"], p["bits"]) for p in report(ended)["points"]} == {
+        (m, b) for m in (MODEL, "builtin:resnet20") for b in (2, 3)
+    }
+    assert len(kept(folder / "resnet8.pareto.jsonl")) == POINTS + 3
+
+
+def run(*words: Any) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "esnsim", "pareto", MODEL, *FEW, *words]
+    return subprocess.Popen(
+        [*map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+
+
+def running(group: int) -> list[str]:
+    """Processes of a group, but for dead ones that nobody has asked about yet."""
+    found = [path.read_text() for path in Path("/proc").glob("[0-9]*/stat")]
+    fields = [text.rpartition(") ")[2].split() for text in found]  # state, parent, group, …
+    return [
+        text for text, f in zip(found, fields, strict=True) if int(f[2]) == group and f[0] != "Z"
+    ]
+
+
+def wait_for(path: Path, count: int) -> None:
+    """Until so many points are in the file."""
+    for _ in range(6000):
+        if path.exists() and path.read_bytes().count(b'"point"') >= count:
+            return
+        time.sleep(0.01)
+    raise AssertionError("the sweep found no point within a minute")
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_killed_sweep_goes_on_where_it_stopped(folder: Path, jobs: int) -> None:
+    path, whole = folder / "r", folder / "whole"
+    many = ("--ratios", "0,0.25,0.5", "--bits", "1-4")
+    process = run("--results", path, "--jobs", jobs, *many)
+    wait_for(path, 2)
+    process.kill()
+    process.communicate()
+    before = path.read_bytes()
+    done = before[: before.rfind(b"\n") + 1]
+    assert 2 <= done.count(b'"point"') < 12
+    found = points(pareto("--results", path, "--resume", "--json", *many))
+    assert path.read_bytes().startswith(done)
+    assert len(kept(path)) == 12
+    assert found == points(pareto("--results", whole, "--json", *many))
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="no /proc")
+def test_an_interrupted_sweep_ends_cleanly_with_its_workers(folder: Path) -> None:
+    process = run("--results", "r", "--jobs", 2, "--bits", "1-8")
+    wait_for(folder / "r", 1)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does for Ctrl-C
+    _, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors) == (130, "esnsim: error: interrupted\n")
+    assert running(process.pid) == []
+    assert len(kept(folder / "r")) >= 1
+
+
+def test_a_full_disk_is_an_error_and_keeps_what_is_finished(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced, real = [], os.fsync
+
+    def fill(descriptor: int) -> None:
+        synced.append(descriptor)
+        if len(synced) > 4:  # header, model, two points
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fill)
+        refused(pareto(), "No space left on device; its 2 finished points are kept", "--resume")
+    assert report(pareto("--resume", "--json"))["points"]
+    assert len(kept(folder / "resnet8.pareto.jsonl")) == POINTS
+
+
+def test_a_broken_results_file_is_refused_and_left_alone(folder: Path) -> None:
+    pareto()
+    path = folder / "resnet8.pareto.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    broken = b"".join([*lines[:3], b"garbage\n", *lines[4:]])
+    path.write_bytes(broken)
+    refused(pareto("--resume"), "line 4 of 'resnet8.pareto.jsonl' is damaged: delete that line")
+    assert path.read_bytes() == broken
+
+
+def test_results_of_another_model_are_refused(folder: Path) -> None:
+    model = folder / "net.onnx"
+    words = ("pareto", model, "--data", "d.npz", *FEW, "--results", "r")
+    images = embedded().read(0, 40)
+    np.savez("d.npz", images=images)
+    model.write_bytes((Path(sweep.__file__).parents[1] / "embedded/resnet8.onnx").read_bytes())
+    assert esnsim(*words).code == 0
+    model.write_bytes((Path(sweep.__file__).parents[1] / "embedded/resnet20.onnx").read_bytes())
+    refused(esnsim(*words, "--resume"), "'r' was made with another", "contents differ")
+    np.savez("d.npz", images=1 - images)
+    refused(esnsim(*words, "--resume"), "'r' was made with other images (sha256")
+
+
+def test_images_without_labels_give_agreement() -> None:
+    np.savez("d.npz", images=embedded().read(0, 40))
+    found = report(pareto("--data", "d.npz", "--json"))
+    assert found["models"][0]["accuracy"] == 1
+    assert {p["evaluation"]["top1"] for p in found["points"]} == {None}
+    assert all(p["accuracy"] == p["evaluation"]["agreement"] for p in found["points"])
+
+
+def test_labels_and_images_that_do_not_fit_are_refused() -> None:
+    images = embedded().read(0, 40)
+    np.savez("few.npz", images=images, labels=np.zeros(39, np.int64))
+    refused(pareto("--data", "few.npz"), "39 labels", "40 images")
+    np.savez("high.npz", images=images, labels=np.full(40, 10))
+    refused(pareto("--data", "high.npz", "--results", "b"), "go from 10 to 10", "10 classes")
+    np.savez("wide.npz", images=images[..., :20])
+    refused(pareto("--data", "wide.npz", "--results", "c"), "are 1×28×20", "takes 1×28×28")
+    refused(pareto("--data", "none.npz"), "there is no 'none.npz'")
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (("--picture", "p.txt"), "give a .png, .svg, .pdf file"),
+        (("-o", "none/f.json"), "cannot write 'none/f.json'"),
+        (("--picture", "none/p.png"), "cannot write 'none/p.png'"),
+        (("--jobs", "2", "--scheduler", "tcp://x:1"), "exclude each other"),
+        ((MODEL,), "a model is given twice"),
+        (("--ratios", "1"), "give shares from 0 to below 1"),
+        (("--policy", "best"), "'best' is none of uniform, filter-sigma, allocate"),
+        (("--drop", "all"), "is no drop of accuracy"),
+        (("--metric", "macs.weights"), "is no metric"),
+    ],
+)
+def test_wrong_usage_is_refused_before_anything_runs(
+    folder: Path, words: tuple[str, ...], part: str
+) -> None:
+    refused(esnsim("pareto", MODEL, *words), part, code=2)
+    assert [*folder.iterdir()] == []
+
+
+def test_another_model_needs_images(folder: Path) -> None:
+    refused(esnsim("pareto", "net.onnx"), "accuracy needs images: give --data", code=2)
+
+
+def test_a_results_folder_that_is_not_there_is_refused() -> None:
+    refused(pareto("--results", "none/r"), "cannot write 'none/r'")
+
+
+def test_points_that_cannot_be_made_are_left_out_with_the_reason(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def below(network: object, budget: float) -> None:
+        raise WidthError("a budget is below the least: give more")
+
+    monkeypatch.setattr(sweep, "filter_sigma", below)
+    words = ("pareto", MODEL, "--images", 40, "--ratios", "0", "--bits", "3,4", "--json")
+    ended = esnsim(*words, "--policy", "uniform,filter-sigma")
+    assert [p["policy"] for p in report(ended)["points"]] == ["uniform", "uniform"]
+    assert "2 points left out: a budget is below the least: give more" in ended.err
+    ended = esnsim(*words, "--policy", "filter-sigma", "--resume")
+    assert (ended.code, ended.out) == (1, "")
+    assert "no point of the grid can be made" in ended.err
+
+
+def test_the_picture_and_the_files_are_written(folder: Path) -> None:
+    pytest.importorskip("matplotlib")
+    assert pareto("--picture", "p.png", "-o", "p.json").code == 0
+    assert (folder / "p.png").read_bytes().startswith(b"\x89PNG")
+    assert json.loads((folder / "p.json").read_text())["schema"] == "esnsim.pareto/1"
+    assert pareto("--resume", "-o", "p.csv").code == 0
+    assert (folder / "p.csv").read_text().count("\n") == POINTS + 1

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import esnsim
-from esnsim.commands import bench, cost, models, options, pareto, selftest, simulate
+from esnsim.commands import bench, compress, cost, models, options, pareto, selftest, simulate
 from esnsim.errors import EsnsimError, UsageError
 from esnsim.report.write import say
 
@@ -35,6 +35,7 @@ def parser() -> Parser:
     p.add_argument("--version", action="version", version=f"esnsim {esnsim.__version__}")
     commands = p.add_subparsers(dest="command", metavar="COMMAND", required=True)
     cost.add_parser(commands)
+    compress.add_parser(commands)
     simulate.add_parser(commands)
     pareto.add_parser(commands)
     bench.add_parser(commands)

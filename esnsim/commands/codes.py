@@ -26,8 +26,8 @@ def add_model(parser: argparse.ArgumentParser) -> "argparse._ArgumentGroup":
     return group
 
 
-def add_codes(parser: argparse.ArgumentParser) -> "argparse._ArgumentGroup":
-    """Add the options that say how weights become codes."""
+def add_codes(parser: argparse.ArgumentParser, fold: bool = True) -> "argparse._ArgumentGroup":
+    """Add the options that say how weights become codes; with `fold` also --fold-batchnorm."""
     group = parser.add_argument_group("codes")
     group.add_argument(
         "--bits-per-filter", nargs="?", const=options.ALONE, metavar="N|FILE", type=options.widths,
@@ -47,9 +47,10 @@ def add_codes(parser: argparse.ArgumentParser) -> "argparse._ArgumentGroup":
         "--keep-zeros", action=argparse.BooleanOptionalAction, default=True,
         help="weights of exactly 0 stay 0 in filters that survive (default yes)",
     )  # fmt: skip
-    group.add_argument(
-        "--fold-batchnorm", action="store_true", help="fold BatchNormalization into the weights"
-    )
+    if fold:
+        group.add_argument(
+            "--fold-batchnorm", action="store_true", help="fold BatchNormalization into the weights"
+        )
     return group
 
 
@@ -80,7 +81,7 @@ def read_network(arguments: argparse.Namespace) -> "Network":
 
     network = read_onnx(arguments.model, dict(arguments.input_shape))
     _warn(network, arguments.strict)
-    return fold_batchnorm(network) if arguments.fold_batchnorm else network
+    return fold_batchnorm(network) if getattr(arguments, "fold_batchnorm", False) else network
 
 
 def quantized_network(network: "Network", scheme: "Scheme", quiet: bool) -> "QuantizedNetwork":

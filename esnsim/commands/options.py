@@ -148,6 +148,14 @@ def shares(text: str) -> tuple[float, ...]:
     return found
 
 
+def share(text: str) -> float:
+    """A share of filters such as 0.5."""
+    found = shares(text)
+    if len(found) > 1:
+        raise ArgumentTypeError(f"'{text}': give one share, like 0.5")
+    return found[0]
+
+
 def drop(text: str) -> float:
     """Percentage points such as 1%, as a share."""
     try:

@@ -23,7 +23,7 @@ def document(cost: Cost) -> dict[str, Any]:
         "esnsim": esnsim.__version__,
         "model": _model(cost),
         "quantizer": _quantizer(cost),
-        "totals": _totals(cost),
+        "totals": totals(cost),
         "layers": [_layer(row, cost.width) for row in cost.layers],
         "products": [asdict(product) for product in cost.network.products],
         "machines": asdict(cost.machines),
@@ -85,7 +85,8 @@ def _quantizer(cost: Cost) -> dict[str, Any]:
     }
 
 
-def _totals(cost: Cost) -> dict[str, Any]:
+def totals(cost: Cost) -> dict[str, Any]:
+    """What is summed over the network."""
     return {
         **_metrics(cost.total, cost.width),
         **_estimate(cost.layers, cost.total),

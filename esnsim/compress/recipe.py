@@ -1,0 +1,78 @@
+"""What is to be done to a model, and how a budget becomes the codes of its filters."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from esnsim.compress.allocate import allocate, choices
+from esnsim.compress.policies import filter_sigma, uniform
+from esnsim.data import ImageSet
+from esnsim.errors import UsageError
+from esnsim.execute.graph import Graph
+from esnsim.network import Network
+from esnsim.quantizer import Scheme
+
+POLICIES = ("allocate", "uniform", "filter-sigma", "esna-targets")
+SENSITIVITY = 64  # images that the gain of each filter's noise is measured with
+
+#: Gives the codes for a budget.
+Planner = Callable[[float], Scheme]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How a model is compressed.
+
+    A share `ratio` of its filters goes, the first by `criterion` in each `scope`. Then weights
+    become codes: by `scheme`, or where that is None by `policy` within a `budget` of `metric`, or
+    for the least of it whose accuracy is at most `drop` (0 to 1) below the float model's. `rule`
+    is the step rule of a policy that takes one, `targets` the file of esna-targets. Statistics are
+    corrected where `correct`. The model is written as `form`, with activations in eight bits where
+    `activations`. Without `quantize` it is only pruned.
+    """
+
+    ratio: float = 0.0
+    criterion: str = "norm"
+    scope: str = "layer"
+    scheme: Scheme | None = None
+    policy: str = "allocate"
+    rule: str | None = None
+    targets: Path | None = None
+    metric: str = "esn_d_tilde"
+    budget: float | None = None
+    drop: float | None = None
+    correct: bool = True
+    form: str = "qdq"
+    activations: bool = False
+    quantize: bool = True
+
+    def __post_init__(self) -> None:
+        ways = [w for w in (self.scheme, self.budget, self.drop) if w is not None]
+        if len(ways) != (1 if self.quantize else 0):
+            raise UsageError("give one of a budget, a drop of accuracy, and codes")
+        if self.policy not in POLICIES:
+            raise UsageError(f"no policy '{self.policy}': use one of {', '.join(POLICIES)}")
+        if self.activations and self.form != "qdq":
+            raise UsageError("activations in integers are written as qdq alone: give that format")
+        if not self.quantize and (self.form != "float" or not self.ratio):
+            raise UsageError("without quantisation give a ratio of pruning and the format float")
+
+
+def planner(recipe: Recipe, graph: Graph, network: Network, images: ImageSet | None) -> Planner:
+    """The codes of a policy for any budget; what all budgets share is made here, once.
+
+    `allocate` weighs the noise of each filter by its gain to the output on `images`, or where there
+    are none takes the squared error of the weights.
+    """
+    metric = recipe.metric
+    if recipe.policy == "uniform":
+        return lambda budget: uniform(network, budget, metric, recipe.rule or "layer-max")
+    if recipe.policy == "filter-sigma":
+        return lambda budget: filter_sigma(network, budget, metric)
+    from esnsim.compress.sensitivity import sensitivity
+
+    gains = None
+    if images is not None:
+        gains = sensitivity(graph, network, images.first(SENSITIVITY))
+    offer = choices(network, metric, recipe.rule or "mse", gains)
+    return lambda budget: allocate(offer, budget).scheme

@@ -52,8 +52,8 @@ class Evaluation:
     def ties(self, other: "Evaluation") -> bool:
         """Whether the accuracy of one lies in the interval of the other.
 
-        The intervals are those of two unpaired samples: on the same images a paired test would
-        tell more differences apart, so a difference that is no tie here is none there either.
+        The intervals are those of unpaired samples: a paired test of both models' answers to the
+        same images would tell smaller differences apart.
         """
         first, last = self.interval
         low, high = other.interval
@@ -101,7 +101,14 @@ class Evaluator:
         session = open_model(with_weights(self.graph, changes), self.threads)
         name, found, done = session.get_outputs()[0].name, [], 0
         for feed, count in self._feeds:
-            found.append(run(session, [name], feed)[0][:count])
+            [array] = run(session, [name], feed)
+            fed = len(feed[self._feeds.name])
+            if array.ndim < 2 or len(array) != fed:
+                raise UsageError(
+                    f"output '{name}' has the shape {array.shape} for {fed} images: esnsim "
+                    "compares models whose first output has a row of scores for each"
+                )
+            found.append(array[:count])
             done += count
             watch(done)
         return np.concatenate(found)
@@ -178,11 +185,6 @@ def votes(outputs: Array) -> NDArray[np.int64]:
 
     Scores lie along the second axis, as in (N, K) and (N, K, H, W), or of (N, T, K) the last.
     """
-    if outputs.ndim < 2:
-        raise UsageError(
-            f"the model's first output has the shape {outputs.shape}: it has no scores of classes "
-            "for each image"
-        )
     return np.asarray(outputs.argmax(axis=-1 if outputs.ndim == 3 else 1).reshape(len(outputs), -1))
 
 
@@ -200,7 +202,7 @@ def wilson(right: float, count: int) -> tuple[float, float]:
     share, z2 = right / count, Z * Z
     middle = (share + z2 / (2 * count)) / (1 + z2 / count)
     spread = Z * sqrt(share * (1 - share) / count + z2 / (4 * count**2)) / (1 + z2 / count)
-    return max(0.0, middle - spread), min(1.0, middle + spread)
+    return min(share, max(0.0, middle - spread)), max(share, min(1.0, middle + spread))
 
 
 def fitting(graph: Graph, elements: int, most: int) -> int:

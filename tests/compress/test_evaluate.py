@@ -1,0 +1,199 @@
+"""Evaluation: accuracy, agreement, noise and intervals, and what is refused."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from onnx import ModelProto
+
+from esnsim import data, read_onnx
+from esnsim.compress import evaluate
+from esnsim.compress.evaluate import Evaluation, Evaluator, Feeds, evaluation, fitting, wilson
+from esnsim.compress.sites import sites
+from esnsim.data import DataError, ImageSet
+from esnsim.errors import EsnsimError, UsageError
+from esnsim.execute.graph import Graph, graph_of
+from esnsim.importer import load
+from tests.execute.models import model, normal, whole
+
+CLASSIFIER = "t = Conv<strides = [1, 2]>(x, w)\n p = GlobalAveragePool(t)\n y = Flatten(p)"
+
+
+def graph_of_model(proto: ModelProto | str) -> Graph:
+    return graph_of(load(proto), read_onnx(proto))
+
+
+def classifier(classes: int = 7, batch: str = "N") -> ModelProto:
+    return model(CLASSIFIER, f"float[{batch},3,6,5] x", w=normal(classes, 3, 3, 2))
+
+
+def images(count: int = 10, labels: NDArray[np.int64] | None = None, size=(3, 6, 5)) -> ImageSet:
+    x = normal(count, *size)
+    return ImageSet("made", count, lambda start, stop: x[start:stop], labels)
+
+
+def test_the_embedded_network_has_the_accuracy_that_its_card_states() -> None:
+    found = Evaluator(graph_of_model("builtin:resnet8"), data.embedded().first(300))({})
+    assert found.agreement == 1
+    assert found.sqnr_db == np.inf
+    scores = whole("builtin:resnet8", {"image": data.embedded().read(0, 300)})["logits"]
+    labels = data.embedded().first(300).labels
+    assert found.top1 == (scores.argmax(axis=1) == labels).mean()
+    best = np.argsort(-scores, axis=1)[:, :5]
+    assert found.top5 == (best == labels[:, None]).any(axis=1).mean()
+
+
+@pytest.mark.parametrize("batch", ["N", "4"])
+def test_other_weights_are_compared_with_the_float_model(batch: str) -> None:
+    proto = classifier(batch=batch)
+    graph = graph_of_model(proto)
+    [site] = sites(graph, read_onnx(proto))
+    evaluator = Evaluator(graph, images(), batch=3)
+    other = normal(7, 3, 3, 2, seed=5)
+    done: list[int] = []
+    found = evaluator({site.slot: other}, done.append)
+    x = images().read(0, 10)
+    free = {"x": x}
+    before = whole(classifier(), free)["y"]
+    after = whole(model(CLASSIFIER, "float[N,3,6,5] x", w=other), free)["y"]
+    np.testing.assert_allclose(evaluator.reference, before, rtol=1e-4, atol=1e-5)
+    assert found.agreement == (before.argmax(axis=1) == after.argmax(axis=1)).mean()
+    noise = ((after - before) ** 2).sum()
+    assert found.sqnr_db == pytest.approx(10 * np.log10((before**2).sum() / noise), abs=1e-3)
+    assert (found.top1, found.top5) == (None, None)
+    assert found.interval == wilson(found.agreement * 10, 10)
+    assert done == ([3, 6, 9, 10] if batch == "N" else [4, 8, 10])
+
+
+def test_the_reference_of_another_model_is_compared_with() -> None:
+    graph, some = graph_of_model(classifier()), images()
+    reference = Evaluator(graph, some).reference
+    assert Evaluator(graph, some, -reference)({}).sqnr_db == pytest.approx(-10 * np.log10(4))
+    with pytest.raises(UsageError, match="outputs for 9 images, not for 10"):
+        Evaluator(graph, some, reference[:9])
+    with pytest.raises(UsageError, match="same classes"):
+        Evaluator(graph, some, reference[:, :6])({})
+
+
+def test_images_are_prepared_once_where_they_are_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[int] = []
+    some = images()
+    counted = replace(some, read=lambda a, b: (reads.append(a), some.read(a, b))[1])
+    graph = graph_of_model(classifier())
+    for kept in (1 << 28, 0):
+        monkeypatch.setattr(evaluate, "KEPT", kept)
+        feeds = Feeds(graph, counted, 4)
+        first = [feed["x"] for feed, _ in feeds]
+        reads.clear()
+        again = [feed["x"] for feed, _ in feeds]
+        np.testing.assert_array_equal(np.concatenate(first), np.concatenate(again))
+        assert [r for r in reads if r] == ([] if kept else [4, 8])
+
+
+def test_a_batch_is_as_large_as_memory_allows() -> None:
+    graph = graph_of_model(classifier())
+    assert fitting(graph, 7 * 4 * 2 * 5, 99) == 5
+    assert fitting(graph, 1, 99) == 1
+    assert fitting(graph, 1 << 40, 99) == 99
+
+
+@pytest.mark.parametrize(
+    ("shape", "places"), [((4, 7), 1), ((4, 6, 7), 6), ((4, 7, 3, 2), 6), ((4, 7, 1, 1), 1)]
+)
+def test_classes_lie_along_the_axis_that_the_rank_tells(shape, places: int) -> None:
+    scores = normal(*shape)
+    found = evaluate.votes(scores)
+    assert found.shape == (4, places)
+    moved = scores if len(shape) == 3 else np.moveaxis(scores, 1, -1)
+    np.testing.assert_array_equal(found, moved.argmax(axis=-1).reshape(4, -1))
+
+
+# Newcombe 1998, Table I, method 3 (Statist. Med. 17, 857–872).
+@pytest.mark.parametrize(
+    ("right", "count", "low", "high"),
+    [
+        (81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+    ],
+)  # fmt: skip
+def test_intervals_are_those_of_newcombe(right: int, count: int, low: float, high: float) -> None:
+    assert wilson(right, count) == pytest.approx((low, high), abs=5e-5)
+
+
+@given(st.integers(1, 500), st.data())
+def test_an_interval_holds_the_share_and_shrinks_with_images(count: int, draw) -> None:
+    right = draw.draw(st.integers(0, count))
+    low, high = wilson(right, count)
+    assert 0 <= low <= right / count <= high <= 1
+    narrow = wilson(4 * right, 4 * count)
+    assert narrow[1] - narrow[0] < high - low
+    mirrored = wilson(count - right, count)
+    assert mirrored == pytest.approx((1 - high, 1 - low), abs=1e-12)
+
+
+def of(right: int, count: int = 1000) -> Evaluation:
+    share = right / count
+    return Evaluation(count, share, None, 1.0, 10.0, wilson(right, count))
+
+
+def test_a_difference_inside_the_interval_is_a_tie() -> None:
+    assert of(955).ties(of(955))
+    assert of(955).ties(of(945))
+    assert of(945).ties(of(955))
+    assert not of(955).ties(of(935))
+    assert not of(935).ties(of(955))
+    assert of(60, 100).ties(of(520))
+    assert Evaluation(10, None, None, 0.5, 1.0, wilson(5, 10)).accuracy == 0.5
+
+
+def test_labels_count_and_top5_needs_more_than_five_classes() -> None:
+    scores = np.eye(6)[[0, 1, 2, 3]] - 2 * np.eye(6)[[5, 5, 5, 4]]
+    found = evaluation(scores, scores, np.array([0, 1, 5, 0]))
+    assert (found.top1, found.top5, found.agreement) == (0.5, 0.75, 1.0)
+    assert evaluation(scores[:, :5], scores[:, :5], np.array([0, 1, 2, 3])).top5 is None
+
+
+def test_outputs_that_are_not_finite_are_all_noise() -> None:
+    scores = normal(4, 7)
+    broken = scores.copy()
+    broken[2] = np.nan
+    assert evaluation(broken, scores).sqnr_db == -np.inf
+    assert evaluation(scores, np.zeros_like(scores)).sqnr_db == -np.inf
+
+
+BAD = {
+    "labels of more classes": (images(labels=np.arange(10)), "from 0 to 9, but the model has 7"),
+    "negative labels": (images(labels=np.arange(-1, 9) // 2), "from -1 to 4"),
+    "another size": (images(size=(3, 5, 6)), "are 3×5×6, but input 'x' takes 3×6×5"),
+    "no image": (images(0), "has no images"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_images_that_do_not_fit_are_refused(name: str) -> None:
+    some, message = BAD[name]
+    with pytest.raises(DataError, match=message) as error:
+        Evaluator(graph_of_model(classifier()), some)
+    assert "\n" not in str(error.value)
+
+
+MODELS = {
+    "two inputs": ("y = Add(x, z)\n t = MatMul(x, w)", "float[N,5] x, float[N,5] z", "'x', 'z'"),
+    "integers": ("c = Cast<to = 1>(x)\n y = MatMul(c, w)", "int32[N,5] x", "of type int32"),
+    "no scores": ("t = MatMul(x, w)\n y = ReduceSum(t)", "float[N,5] x", "row of scores"),
+    "wrong for more than one image": (
+        "t = MatMul(x, w)\n y = Reshape(t, s)", "float[N,5] x", "ONNX Runtime stopped"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_models_that_images_cannot_run_through_are_refused(name: str) -> None:
+    nodes, inputs, message = MODELS[name]
+    proto = model(nodes, inputs, w=normal(5, 7), s=np.array([1, 7]))
+    with pytest.raises(EsnsimError, match=message) as error:
+        Evaluator(graph_of_model(proto), images(size=(5,)))({})
+    assert "\n" not in str(error.value)

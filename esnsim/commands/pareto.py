@@ -153,12 +153,16 @@ def _sweep(
     from contextlib import closing
 
     from esnsim.compress.pareto import Sweep
-    from esnsim.compress.sweep import Refused, described, measured, run_candidates
+    from esnsim.compress.sweep import Refused, described, measured, run_candidates, stay_float
     from esnsim.report.pareto import so_far
     from esnsim.report.progress import Meter
 
     images = described(task)
     baselines = tuple(measured(task, model, results) for model in arguments.models)
+
+    if not arguments.quiet:
+        for note in (note for model in arguments.models for note in stay_float(task, model)):
+            say(note)
 
     def sweep() -> Sweep:
         points = tuple(results.points[c] for c in grid if c in results.points)

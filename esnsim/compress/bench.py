@@ -4,16 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from esnsim.compress.evaluate import Evaluation, Evaluator
+from esnsim.compress.frozen import frozen
 from esnsim.compress.meters import Output, meters
 from esnsim.compress.moments import ByName
 from esnsim.compress.recalibrate import Corrector, output_moments
 from esnsim.compress.shrink import shrunk
-from esnsim.compress.sites import Site, sites
+from esnsim.compress.sites import Site, left_alone, sites
 from esnsim.compress.substitute import Changes, dequantized
 from esnsim.data import ImageSet
 from esnsim.execute.graph import Graph, graph_of
 from esnsim.importer import Loaded, load, read_onnx
-from esnsim.network import Array, Mask, Network
+from esnsim.network import Array, Layer, Mask, Network
 from esnsim.quantizer import QuantizedNetwork
 
 
@@ -21,12 +22,14 @@ from esnsim.quantizer import QuantizedNetwork
 class Bench:
     """A model as it is, or without some of its filters, on its images.
 
-    `corrector` is None where statistics are not corrected; `removed` filters are pruned away.
+    Layers that stay float, `left` with the reason, have fixed codes in `network`. `corrector` is
+    None where statistics are not corrected; `removed` filters are pruned away.
     """
 
     graph: Graph
     network: Network
     sites: tuple[Site, ...]
+    left: tuple[tuple[Layer, str], ...]
     evaluator: Evaluator
     corrector: Corrector | None
     removed: int
@@ -71,8 +74,10 @@ def bench(
         targets = _targets(whole, network, kept, calibration, threads)
         corrector = Corrector(graph, calibration, targets, threads)
     filters, left = (sum(layer.filters for layer in n.layers) for n in (network, smaller))
+    found, stay = sites(graph, smaller), left_alone(graph, smaller)
+    counted = frozen(smaller, [layer for layer, _ in stay])
     evaluator = Evaluator(graph, images, reference, threads)
-    return Bench(graph, smaller, sites(graph, smaller), evaluator, corrector, filters - left)
+    return Bench(graph, counted, found, stay, evaluator, corrector, filters - left)
 
 
 def _targets(

@@ -21,6 +21,7 @@ from esnsim.compress.pareto import Baseline, Candidate, Point
 from esnsim.compress.policies import filter_sigma
 from esnsim.compress.prune import choose
 from esnsim.compress.results import Results, ResultsError
+from esnsim.compress.sites import left_alone
 from esnsim.data import ImageSet, Preparation, embedded
 from esnsim.data import load as load_images
 from esnsim.errors import EsnsimError
@@ -28,7 +29,7 @@ from esnsim.execute.graph import graph_of
 from esnsim.importer import find, load, read_onnx
 from esnsim.metrics import cost
 from esnsim.network import Array, Network
-from esnsim.quantizer import Scheme, quantize
+from esnsim.quantizer import DEFAULT_BITS, Scheme, quantize
 
 CALIBRATION = 256  # images that statistics are corrected with
 SENSITIVITY = 64  # images that the gain of each filter's noise is measured with
@@ -124,6 +125,21 @@ def measured(task: Task, model: str, results: Results) -> Baseline:
         known = Baseline(model, digest, macs, filters, evaluation(reference, reference, labels))
         results.add(known)
     return known
+
+
+def stay_float(task: Task, model: str) -> list[str]:
+    """Which layers of a model no candidate changes, a sentence for each reason."""
+    network = read_onnx(model, dict(task.shapes))
+    left = left_alone(graph_of(load(model), network), network)
+    names: dict[str, list[str]] = {}
+    for layer, reason in left:
+        if layer.weight.codes is None:
+            names.setdefault(reason, []).append(layer.name)
+    return [
+        f"{model}: layer '{found[0]}'{f' and {len(found) - 1} more' if len(found) > 1 else ''} "
+        f"stays float, counted at {DEFAULT_BITS} bits: {reason}"
+        for reason, found in names.items()
+    ]
 
 
 def run_candidates(

@@ -7,6 +7,7 @@ BENCHMARKS = {
     "cost": "esnsim cost against its peers and the memory's read bandwidth",
     "literature": "MAC×bit of published quantisers on ResNet-18 and ResNet-50",
     "quantisers": "other quantisers beside ours on the embedded ResNet-20",
+    "pareto": "a sweep of 32 points of the embedded ResNet-20, and the cost side of one",
     "training": "what ESNTracker adds to a training step",
 }
 

@@ -1,10 +1,8 @@
-"""Image sets: the embedded sample, arrays, idx files, folders of images."""
+"""Image sets: the embedded sample, arrays, idx and CIFAR files, folders of images."""
 
-import gzip
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esnsim.errors import EsnsimError
+from esnsim.imagefiles import LARGEST, labels_of, read_cifar, standard
+from esnsim.imagefiles import read_idx as read_idx
 
 EMBEDDED = Path(__file__).parent / "embedded" / "fashion_mnist_1000.npz"
-LARGEST = 1 << 33  # bytes that an array file may declare
 PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".webp"}
 
 
@@ -83,62 +82,59 @@ def embedded() -> ImageSet:
 def load(
     path: Path, preparation: Preparation = Preparation(), labels: Path | None = None
 ) -> ImageSet:
-    """The images of a file (.npz, .npy, idx) or of a folder. Raises DataError.
+    """The images of a file (.npz, .npy, idx, CIFAR's .bin) or of a folder. Raises DataError.
 
-    .npz has `images` and perhaps `labels`; .npy and idx files take labels from a file of their
-    own. A folder holds pictures, or a folder of pictures for each class.
+    .npz has `images` and perhaps `labels`; beside an idx file its labels are found by MNIST's
+    names. A folder holds the files of MNIST or CIFAR by their names, whose test images are taken
+    before training images; or pictures; or a folder of pictures for each class, in alphabetical
+    order. `labels`, an idx or .npy file, stands before all of these.
     """
     try:
         return _load(path, preparation, labels)
     except FileNotFoundError as error:
         raise DataError(f"there is no '{error.filename or path}': check --data") from None
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        text = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DataError(f"'{path}' cannot be read as images: {text}") from None
-
-
-def read_idx(path: Path) -> NDArray[np.uint8]:
-    """An idx file of unsigned bytes (MNIST, Fashion-MNIST), gzipped or not. Raises ValueError."""
-    with path.open("rb") as file:
-        zipped = file.read(2) == b"\x1f\x8b"
-    with gzip.open(path) if zipped else path.open("rb") as stream:
-        head = stream.read(4)
-        if len(head) < 4 or head[:3] != b"\x00\x00\x08" or not 1 <= head[3] <= 4:
-            raise ValueError("not an idx file of unsigned bytes")
-        shape = np.frombuffer(stream.read(4 * head[3]), ">u4").astype(int).tolist()
-        if len(shape) != head[3] or prod(shape) > LARGEST:
-            raise ValueError(f"an idx file that declares the shape {shape}")
-        data = stream.read(prod(shape))
-    if len(data) < prod(shape):
-        raise ValueError(f"an idx file of {prod(shape):,} bytes that holds {len(data):,}")
-    return np.frombuffer(data, np.uint8).reshape(shape)
+        raise DataError(f"'{path}' cannot be read as images: {_line(error)}") from None
 
 
 def _load(path: Path, preparation: Preparation, labels: Path | None) -> ImageSet:
+    classes = None if labels is None else _labels(labels)
     if path.is_dir():
-        return _folder(path, preparation)
-    if path.suffix == ".npz":
-        return _npz(path, preparation)
-    array = _npy(path) if path.suffix == ".npy" else read_idx(path)
-    classes = None
-    if labels is not None:
-        classes = _npy(labels) if labels.suffix == ".npy" else read_idx(labels)
+        files = standard(path)
+        if not files:
+            return _labelled(_folder(path, preparation), classes)
+    else:
+        files = [path]
+    if files[0].suffix == ".npz":
+        return _npz(path, preparation, classes)
+    if files[0].suffix == ".bin":
+        images, own = (np.concatenate(part) for part in zip(*map(read_cifar, files), strict=True))
+        return _array(path.name, images, own if classes is None else classes, preparation)
+    array = _npy(path) if path.suffix == ".npy" else read_idx(files[0])
+    beside = labels_of(files[0])
+    if classes is None and beside is not None:
+        classes = read_idx(beside)
     return _array(path.name, array, classes, preparation)
+
+
+def _labels(path: Path) -> NDArray[Any]:
+    return _npy(path) if path.suffix == ".npy" else read_idx(path)
 
 
 def _npy(path: Path) -> NDArray[Any]:
     return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
 
 
-def _npz(path: Path, preparation: Preparation) -> ImageSet:
+def _npz(path: Path, preparation: Preparation, classes: NDArray[Any] | None = None) -> ImageSet:
     with zipfile.ZipFile(path) as archive:
         if sum(entry.file_size for entry in archive.infolist()) > LARGEST:
             raise ValueError(f"it unpacks to more than {LARGEST:,} bytes")
     with np.load(path, allow_pickle=False) as arrays:
         if "images" not in arrays.files:
             raise ValueError(f"it has no array 'images', but {', '.join(arrays.files)}")
-        labels = arrays["labels"] if "labels" in arrays.files else None
-        return _array(path.name, arrays["images"], labels, preparation)
+        if classes is None and "labels" in arrays.files:
+            classes = arrays["labels"]
+        return _array(path.name, arrays["images"], classes, preparation)
 
 
 def _array(
@@ -148,14 +144,21 @@ def _array(
         images = images[:, None]
     if images.ndim != 4 or not images.size or images.dtype.kind not in "uif":
         raise ValueError(f"images are {images.dtype} of shape {images.shape}, not (N, C, H, W)")
-    if labels is not None:
-        labels = labels.ravel()
-        if len(labels) != len(images) or labels.dtype.kind not in "ui":
-            raise ValueError(
-                f"{len(labels)} labels of type {labels.dtype} for {len(images)} images"
-            )
-        labels = labels.astype(np.int64)
-    return ImageSet(name, len(images), lambda a, b: preparation(images[a:b]), labels)
+    found = ImageSet(name, len(images), lambda a, b: preparation(images[a:b]))
+    return _labelled(found, labels)
+
+
+def _labelled(images: ImageSet, labels: NDArray[Any] | None) -> ImageSet:
+    """The images with other labels, where any are given."""
+    if labels is None:
+        return images
+    labels = labels.ravel()
+    if len(labels) != images.count or labels.dtype.kind not in "ui":
+        raise ValueError(
+            f"{len(labels):,} labels of type {labels.dtype} for {images.count:,} images: give a "
+            "whole number for each"
+        )
+    return replace(images, labels=labels.astype(np.int64))
 
 
 def _folder(path: Path, preparation: Preparation) -> ImageSet:
@@ -189,8 +192,13 @@ def _picture(path: Path, preparation: Preparation) -> NDArray[np.uint8]:
         from PIL import Image
     except ImportError:
         raise DataError("pictures need Pillow: pip install 'esnsim[images]'") from None
-    with Image.open(path) as opened:
-        image = opened.convert("L" if opened.mode in ("1", "L", "I;16") else "RGB")
+    try:
+        with Image.open(path) as opened:
+            image = opened.convert("L" if opened.mode in ("1", "L", "I;16") else "RGB")
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise DataError(
+            f"'{path}' cannot be read as a picture ({_line(error)}): mend or remove it"
+        ) from None
     if preparation.resize:
         scale = preparation.resize / min(image.size)
         size = [max(1, round(n * scale)) for n in image.size]
@@ -200,3 +208,7 @@ def _picture(path: Path, preparation: Preparation) -> NDArray[np.uint8]:
         image = image.crop((left, top, left + preparation.crop, top + preparation.crop))
     pixels = np.asarray(image)
     return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+
+
+def _line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

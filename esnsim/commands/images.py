@@ -14,9 +14,10 @@ def add_images(group: "argparse._ArgumentGroup", otherwise: str) -> None:
     """Add the options; `otherwise` says what is taken without --data."""
     group.add_argument(
         "--data", type=Path, metavar="FILE|FOLDER",
-        help=f".npz, .npy, idx file or folder of pictures; {otherwise}",
+        help=".npz, .npy, idx or CIFAR .bin file, folder of these or of pictures, or of class "
+        f"folders of pictures; {otherwise}",
     )  # fmt: skip
-    group.add_argument("--labels", type=Path, metavar="FILE", help="of .npy and idx images")
+    group.add_argument("--labels", type=Path, metavar="FILE", help="an idx or .npy file")
     group.add_argument("--imagenet", action="store_true", help="resize 256, crop 224, mean, std")
     group.add_argument("--resize", type=options.at_least_one, default=0, metavar="N")
     group.add_argument("--crop", type=options.at_least_one, default=0, metavar="N")

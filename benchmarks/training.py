@@ -32,6 +32,7 @@ def main(argv: list[str]) -> int:
         "batch": BATCH,
         **result,
     }
+    options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(json.dumps(document, indent=1) + "\n")
     overhead = result["overhead_percent"]
     print(
@@ -74,7 +75,8 @@ def measure(pairs: int, threads: int) -> dict[str, Any]:
         optimizer.step()
 
     tracker = ESNTracker(model)
-    signal, seconds = 0.0, {"plain": [], "tracked": [], "tracker": []}
+    signal = 0.0
+    seconds: dict[str, list[float]] = {"plain": [], "tracked": [], "tracker": []}
     for index in range(pairs + WARM):
         for kind, job in _turns(index, train, tracker.step):
             started = time.process_time()

@@ -8,6 +8,7 @@ from esnsim.errors import UsageError
 ENERGIES = ("e_bit", "e_idle", "e_weight_bit", "e_activation_bit", "e_dram_bit")
 SCHEDULES = ("bit-parallel", "sorted", "serial")
 WIDEST = 16  # bits of an activation, and of a weight
+MOST = 1 << 32  # units of an array: beyond, unit-cycles could exceed 64 bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,8 @@ class ArraySpec:
                 raise UsageError(
                     f"an array with {name} = {value}: give a whole number of 1 or more"
                 )
+        if self.units > MOST:
+            raise UsageError(f"an array of {self.units:,} units: give at most {MOST:,}")
         if self.width_step > WIDEST:
             raise UsageError(f"widths in steps of {self.width_step} bits: at most {WIDEST}")
         if self.activation_bits > WIDEST:

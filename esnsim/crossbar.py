@@ -9,6 +9,7 @@ from esnsim.errors import UsageError
 
 SIGNS = ("differential", "offset")
 SCOPES = ("filter", "layer")
+LARGEST = 1 << 20  # rows, and columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,8 @@ class CrossbarSpec:
                 raise UsageError(
                     f"a crossbar with {name} = {value}: give a whole number of {low} or more"
                 )
+            if value > LARGEST:
+                raise UsageError(f"a crossbar with {name} = {value}: give at most {LARGEST:,}")
         for name, most in (("activation_bits", WIDEST), ("bits_per_cell", WIDEST),
                            ("dac_bits", WIDEST), ("adc_bits", WIDEST_ADC)):  # fmt: skip
             value = getattr(self, name)

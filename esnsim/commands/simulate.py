@@ -3,12 +3,12 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from os import environ
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from esnsim.commands import codes, images, options
+from esnsim.commands.machine import add_machine, machines
 from esnsim.errors import UsageError
 from esnsim.report.write import say, write
 
@@ -23,7 +23,6 @@ outputs, cycles and energy, counted tile by tile and checked against the closed 
 the float model's activations for the images of --data, or on random integers; with --end-to-end the
 whole network runs, and its accuracy is measured."""
 
-DEFAULTS = {"digital": "maki", "analog": "ideal-analog"}
 CALIBRATION = 64  # images that set the scales of activations
 
 
@@ -37,7 +36,7 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
     p.set_defaults(run=run)
     codes.add_codes(p)
     codes.add_model(p)
-    _add_machine(p.add_argument_group("machine"))
+    add_machine(p.add_argument_group("machine"))
     _add_images(p.add_argument_group("activations"))
     out = p.add_argument_group("output")
     form = out.add_mutually_exclusive_group()
@@ -46,36 +45,6 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
     out.add_argument("-o", "--output", type=Path, metavar="FILE", help="write there, whole or not")
     out.add_argument("--exact", action="store_true", help="all digits instead of 41.1M")
     out.add_argument("-q", "--quiet", action="store_true", help="no notes and no progress")
-
-
-def _add_machine(group: "argparse._ArgumentGroup") -> None:
-    group.add_argument("--engine", choices=("digital", "analog", "both"), help="default digital")
-    group.add_argument(
-        "--array", action="append", default=[], metavar="PRESET|FILE|64x16x1",
-        help="machine: a preset (ideal-digital, maki, maki-serial, int8, ideal-analog, isaac), "
-        "rows × lanes × windows, or a .toml file; twice with --engine both",
-    )  # fmt: skip
-    group.add_argument("--schedule", choices=("bit-parallel", "sorted", "serial"))
-    group.add_argument(
-        "--compare", nargs="+", choices=("schedules", "digital", "analog"), default=[],
-        help="schedules: all three; digital analog: side by side, with the width at which they "
-        "cross (Eq. 6)",
-    )  # fmt: skip
-    group.add_argument("--adc-bits", type=options.at_least_one, metavar="N", help="analog")
-    group.add_argument(
-        "--activation-bits", type=options.at_least_one, metavar="N", help="default 8"
-    )
-    for name, what in (
-        ("e-bit", "an active one-bit MAC unit in a cycle"),
-        ("e-idle", "an idle one"),
-        ("e-weight-bit", "a weight bit read from the buffer"),
-        ("e-activation-bit", "an activation bit read from the buffer"),
-        ("e-dram-bit", "a bit moved by DRAM"),
-        ("e-cell", "an analog cell operation at |W| = 1"),
-    ):
-        group.add_argument(f"--{name}", type=options.energy, metavar="50fJ", help=what)
-    group.add_argument("--clock", type=options.frequency, metavar="500MHz", help="adds speeds")
-    group.add_argument("--threads", type=options.count, default=0, help="0 (default): one a core")
 
 
 def _add_images(group: "argparse._ArgumentGroup") -> None:
@@ -98,7 +67,7 @@ def _add_images(group: "argparse._ArgumentGroup") -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; the exit code."""
     scheme = codes.scheme_of(arguments)
-    specs = _machines(arguments)
+    specs = machines(arguments)
     chosen = _images(arguments)
     network = codes.read_network(arguments)
     quantized = codes.quantized_network(network, scheme, arguments.quiet)
@@ -110,55 +79,6 @@ def run(arguments: argparse.Namespace) -> int:
         for note in (*network.notes, *quantized.notes):
             say(note)
     return 0
-
-
-def _machines(arguments: argparse.Namespace) -> "list[Spec]":
-    """The machines that the options describe, one or more."""
-    from esnsim.arrays import ArraySpec
-    from esnsim.presets import machine
-    from esnsim.report.simulation_document import kind_of
-
-    compare = set(arguments.compare)
-    if ("schedules" in compare and len(compare) > 1) or (
-        len(compare) == 1 and "schedules" not in compare
-    ):
-        raise UsageError("--compare takes 'schedules', or 'digital analog'")
-    given = {kind_of(spec): spec for spec in map(machine, arguments.array)}
-    if len(given) < len(arguments.array):
-        raise UsageError("--array names two machines of one kind: give one, or one of each")
-    both = arguments.engine == "both" or "analog" in compare
-    kinds = ["digital", "analog"] if both else [arguments.engine or next(iter(given), "digital")]
-    if not given.keys() <= set(kinds):
-        raise UsageError(
-            f"--array names a machine that is not {kinds[0]}: give --engine both, or the other"
-        )
-    specs = [_priced(given.get(kind) or machine(DEFAULTS[kind]), arguments) for kind in kinds]
-    if "schedules" not in compare:
-        return specs
-    if not isinstance(specs[0], ArraySpec):
-        raise UsageError("--compare schedules is about digital arrays")
-    return [replace(specs[0], schedule=name) for name in ("bit-parallel", "sorted", "serial")]
-
-
-def _priced(spec: "Spec", arguments: argparse.Namespace) -> "Spec":
-    """The machine with the options' widths and energies."""
-    from esnsim.arrays import ArraySpec
-
-    digital = isinstance(spec, ArraySpec)
-    changes: dict[str, Any] = {}
-    names = ["schedule", "activation_bits"] if digital else ["activation_bits", "adc_bits"]
-    for name in names:
-        if getattr(arguments, name) is not None:
-            changes[name] = getattr(arguments, name)
-    energies = ("e_bit", "e_idle", "e_weight_bit", "e_activation_bit", "e_dram_bit")
-    for name in energies if digital else ("e_cell",):
-        value = getattr(arguments, name)
-        if value is not None:
-            changes[name], changes["priced"] = value.amount, value.picojoules
-    kinds = {v.picojoules for v in vars(arguments).values() if isinstance(v, options.Energy)}
-    if len(kinds) > 1:
-        raise UsageError("energies with and without a unit: give all in fJ, pJ or nJ, or none")
-    return replace(spec, **changes)
 
 
 def _images(arguments: argparse.Namespace) -> "ImageSet | None":
@@ -184,7 +104,8 @@ def _simulate(
     machine = Machine(quantized, spec, arguments.threads, arguments.seed)
     accuracy, used = None, "random integers"
     wanted = arguments.images or (images.count if images and arguments.end_to_end else 1)
-    with Meter(wanted * len(graph.macs), arguments.quiet) as meter:
+    layers = len(graph.macs)
+    with Meter(wanted * layers, arguments.quiet, unit="images", per=layers) as meter:
         if images is None:
             bits = spec.activation_bits
             inference.on_random_integers(machine, graph, arguments.seed, bits, meter.advance)
@@ -218,7 +139,7 @@ def _render(simulations: "Sequence[Simulation]", arguments: argparse.Namespace) 
         found = [documents.document(simulation) for simulation in simulations]
         return documents.as_json(found[0] if len(found) == 1 else found)
     if arguments.csv or suffix == ".csv":
-        return "".join(documents.as_csv(simulation) for simulation in simulations)
+        return documents.as_csv(simulations)
     screen = arguments.output is None and sys.stdout is not None and sys.stdout.isatty()
     look = Look(
         arguments.exact,

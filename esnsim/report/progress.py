@@ -13,8 +13,11 @@ class Meter:
     Used as a context manager; the bar goes away at the end.
     """
 
-    def __init__(self, total: int, quiet: bool = False, verb: str = "") -> None:
-        self._total, self._verb = total, verb
+    def __init__(
+        self, total: int, quiet: bool = False, verb: str = "", unit: str = "", per: int = 1
+    ) -> None:
+        """`per` steps are one `unit` of the rate that is shown."""
+        self._total, self._verb, self._unit, self._per = total, verb, unit, per
         self._silent = quiet or sys.stderr is None or not sys.stderr.isatty()
         self._started, self._count = time.monotonic(), 0
         self._bar: object = None
@@ -44,14 +47,15 @@ class Meter:
         if self._bar is None:
             columns = (
                 TextColumn("{task.description}"), BarColumn(),
-                TextColumn("{task.percentage:.0f}%  {task.fields[rate]:.1f}/s"),
+                TextColumn("{task.percentage:.0f}%  {task.fields[rate]}"),
                 TimeRemainingColumn(),
             )  # fmt: skip
             bar = Progress(*columns, console=Console(stderr=True), transient=True)
-            bar.add_task(self._verb, total=self._total, rate=0.0)
+            bar.add_task(self._verb, total=self._total, rate="")
             bar.start()
             self._bar = bar
-        rate = self._count / (time.monotonic() - self._started)
+        pace = self._count / self._per / (time.monotonic() - self._started)
+        rate = f"{pace:.1f} {self._unit}/s" if self._unit else f"{pace:.1f}/s"
         text = f"{self._verb} {step}".strip()
         bar = self._bar  # type: ignore[assignment]
         bar.update(bar.task_ids[0], completed=self._count, description=text, rate=rate)

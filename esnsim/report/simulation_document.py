@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -20,6 +21,7 @@ from esnsim.energy import (
     utilisation,
 )
 from esnsim.metrics import esn_a_x4, esn_d_tilde
+from esnsim.presets import kind_of
 from esnsim.report.document import flat
 from esnsim.report.simulation import total_counts, unit_of
 from esnsim.simulate import LayerRun, Simulation, Spec
@@ -51,19 +53,20 @@ def as_json(content: object) -> str:
     return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def as_csv(simulation: Simulation) -> str:
-    """A header and a row a layer; nested keys are joined by dots."""
-    rows = [dict(flat(_layer(run, simulation.spec))) for run in simulation.layers]
+def as_csv(simulations: Sequence[Simulation]) -> str:
+    """A header and a row a layer of each machine; nested keys are joined by dots."""
+    rows = [
+        {"machine": kind_of(s.spec), "schedule": getattr(s.spec, "schedule", "")}
+        | dict(flat(_layer(run, s.spec)))
+        for s in simulations
+        for run in s.layers
+    ]
     out = io.StringIO()
-    writer = csv.DictWriter(out, list(rows[0]) if rows else ["name"], lineterminator="\n")
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    writer = csv.DictWriter(out, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return out.getvalue()
-
-
-def kind_of(spec: Spec) -> str:
-    """`digital` or `analog`."""
-    return "digital" if isinstance(spec, ArraySpec) else "analog"
 
 
 def _layer(run: LayerRun, spec: Spec) -> dict[str, Any]:

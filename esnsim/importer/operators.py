@@ -12,8 +12,6 @@ import numpy as np
 import onnx
 from onnx import NodeProto
 
-from esnsim.errors import ModelError
-from esnsim.importer.channels import channel_ids
 from esnsim.importer.constants import attribute
 from esnsim.importer.convolutions import convolution, transposed_convolution
 from esnsim.importer.einsum import einsum_macs, weighted_einsum
@@ -22,15 +20,14 @@ from esnsim.importer.products import (
     CannotCountError,
     Finding,
     Weighted,
-    mismatch,
     multiply,
     shape_of,
     weight_right,
 )
 from esnsim.importer.quantized import dequantize
+from esnsim.importer.recurrent import recurrent, turned
 from esnsim.importer.shapes import STAND_IN_DOMAINS, STAND_INS, STANDARD
 from esnsim.importer.values import Constant, Value
-from esnsim.network import Geometry
 
 Inputs = Sequence[Value | None]
 Reader = Callable[[NodeProto, Inputs, str], list[Finding]]
@@ -155,27 +152,14 @@ def _matmul_packed(node: NodeProto, inputs: Inputs, name: str) -> list[Finding]:
 
 
 def _recurrent(node: NodeProto, inputs: Inputs, name: str) -> list[Finding]:
-    """LSTM, GRU, RNN: W (directions, gates·H, I) and R (directions, gates·H, H) at each step."""
-    x, w, r = _need(inputs, 0), _need(inputs, 1), _need(inputs, 2)
-    steps = prod(shape_of(x, name)[:2])
-    features = shape_of(x, name)[-1]
-    if w.constant is None or r.constant is None:
-        return [steps * (prod(shape_of(w, name)) + prod(shape_of(r, name)))]
-    directions, units, fan_in = (*w.constant.shape, 0, 0, 0)[:3]
-    hidden = (*r.constant.shape, 0, 0, 0)[2]
-    if (directions, units) != r.constant.shape[:2] or fan_in != features:
-        raise ModelError(mismatch(name, f"{fan_in} features", shape_of(x, name), w.constant.shape))
-    live = channel_ids(replace(x, channels=None), [], [directions * hidden])
-    return [
-        Weighted(
-            w.constant, (directions * units, fan_in), lambda a: a.reshape(-1, fan_in),
-            Geometry(batch=steps), channel_ids(x, [2], [fan_in]), part="W",
-        ),
-        Weighted(
-            r.constant, (directions * units, hidden), lambda a: a.reshape(-1, hidden),
-            Geometry(batch=steps, groups=directions), live, part="R",
-        ),
-    ]  # fmt: skip
+    return recurrent(_need(inputs, 0), _need(inputs, 1), _need(inputs, 2), name)
+
+
+def _dynamic_quantize_lstm(node: NodeProto, inputs: Inputs, name: str) -> list[Finding]:
+    x = replace(_need(inputs, 0), channels=None)  # one step for all channels
+    w = turned(_need(inputs, 1), _at(inputs, 8), _at(inputs, 9), name)
+    r = turned(_need(inputs, 2), _at(inputs, 10), _at(inputs, 11), name)
+    return recurrent(x, w, r, name)
 
 
 def _einsum(node: NodeProto, inputs: Inputs, name: str) -> list[Finding]:
@@ -254,6 +238,7 @@ CONTRIB: dict[str, Reader] = {
     "FusedGemm": _gemm,
     "QGemm": _qgemm,
     "MatMulIntegerToFloat": _integer_to_float,
+    "DynamicQuantizeLSTM": _dynamic_quantize_lstm,
     "DynamicQuantizeMatMul": _dynamic_quantize_matmul,
     "MatMulBnb4": _matmul_packed,
     "MatMulNBits": _matmul_packed,

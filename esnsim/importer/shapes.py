@@ -50,6 +50,7 @@ STAND_INS: dict[str, tuple[str, Sequence[int] | slice]] = {
     "Trunc": ("Identity", (0,)),
     "QuantizeLinear": ("QuantizeLinear", slice(None)),
     "DequantizeLinear": ("DequantizeLinear", slice(None)),
+    "DynamicQuantizeLSTM": ("LSTM", (0, 1, 2)),
     "Pad": ("Pad", slice(None)),
 }
 """Operators of other domains that neither multiply and accumulate weights nor are unknown."""

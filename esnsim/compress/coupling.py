@@ -12,7 +12,7 @@ from esnsim.importer.channels import ELEMENTWISE, MOVES, REDUCTIONS, SPATIAL
 from esnsim.importer.constants import attribute
 from esnsim.importer.scope import label
 from esnsim.importer.shapes import STANDARD
-from esnsim.network import LIVE, Ids, Layer
+from esnsim.network import CONSTANT, LIVE, Ids, Layer
 
 #: Elementwise operators whose constants are broadcast against the channels.
 ALIGNED = {
@@ -20,7 +20,7 @@ ALIGNED = {
     "Min", "Mul", "Or", "PRelu", "Sub", "Sum", "Where", "Xor",
 }  # fmt: skip
 #: Elementwise operators that give what is not finite where a masked channel is 0, or resize.
-UNSAFE = {"CastLike", "Log", "Mod", "Pow", "Reciprocal"}
+UNSAFE = {"CastLike", "Log", "Mod", "Reciprocal"}
 #: How many inputs after the first hold one value a channel.
 PER_CHANNEL = {"BatchNormalization": 4, "InstanceNormalization": 2}
 #: Inputs that a shape can go to: what is computed from a Shape there follows the smaller model.
@@ -105,6 +105,7 @@ def tie_node(graph: Graph, ties: Ties, node: NodeProto) -> None:
             assert given is not None
             placed = ids.reshape((1,) * (given.ndim - ids.ndim) + ids.shape)
             left, right = np.broadcast_arrays(placed, given)
+            left = np.where(left == CONSTANT, right, left)  # added zeros go with what they meet
             ties.tie(left, right, f"{title} meets channels that stay")
 
 
@@ -166,9 +167,11 @@ def _keeps_apart(graph: Graph, node: NodeProto, carried: Mapping[str, Ids]) -> b
 
 def _elementwise(graph: Graph, node: NodeProto, carried: Mapping[str, Ids]) -> bool:
     op, inputs = node.op_type, [name for name in node.input if name]
-    if op in UNSAFE or (op == "Div" and inputs[1] in carried):
+    if op in UNSAFE or (op in ("Div", "Pow") and inputs[1] in carried):
         return False
     constants = [graph.scope.get(name).constant for name in inputs]
+    if op == "Pow" and constants[1] is not None and constants[1].read().min() < 0:
+        return False
     alone = all(c is None or c.size == 1 for c in constants)
     return alone or (op in ALIGNED and attribute(node, "broadcast") is None)
 

@@ -34,7 +34,7 @@ def choose(
 
     Units go in the order of their least `criterion`, summed over their filters: the signal norm
     ‖W_m‖² (Section 3 of the paper), Σ|W_m|, or |γ| of the BatchNormalization. In the scope `layer`
-    every layer loses the same share; in the scope `network` units compete by their norm relative
+    every layer, with those that are tied to it, loses the same share; in the scope `network` units compete by their norm relative
     to the mean of their layer. One unit of every activation stays, the largest. `price` is
     `live_macs` unless given; it must not rise when more filters go. `network` is the one that
     `graph` was made for. Raises UsageError for what can't be met.
@@ -86,18 +86,19 @@ def _order(
     scores, has = _scores(graph, network, coupling, criterion)
     has[list(coupling.stays)] = False
     spaces = [*_spaces(network, coupling, has)]
-    protected = {int(v[np.argmax(scores[v])]) for v in coupling.values}
+    protected = np.zeros(len(scores), np.bool_)
+    protected[[value[np.argmax(scores[value])] for value in coupling.values]] = True
     if scope == "network":
         for space in spaces:
             scores[space] /= scores[space].mean() or 1.0
         spaces = [np.concatenate(spaces)] if spaces else []
     units, due = [np.empty(0, np.int64)], [np.empty(0)]
     for space in spaces:
-        ordered = space[np.argsort(scores[space], kind="stable")]
+        ordered = space[np.lexsort((scores[space], protected[space]))]
         units.append(ordered)
         due.append((np.arange(len(ordered)) + 0.5) / len(ordered))
     unit, ratio = np.concatenate(units), np.concatenate(due)
-    free = ~np.isin(unit, list(protected))
+    free = ~protected[unit]
     first = np.argsort(ratio[free], kind="stable")
     return unit[free][first], ratio[free][first]
 

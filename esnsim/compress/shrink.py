@@ -52,8 +52,8 @@ def shrunk(graph: Graph, network: Network, kept: Sequence[Mask]) -> ModelProto:
             _set(model.graph.node[number.place], "num_outputs", None)
     cut_shuffles = [s for s in coupling.shuffles if kept_of(graph, s.source, alive)]
     _rebuild(model.graph, graph, alive, cut_shuffles, [*picks(graph, alive)])
-    _declare(model.graph, graph, alive)
     model = _finished(graph, model, origins)
+    _declare(model.graph, graph, alive)
     _check(graph, network, model, alive)
     return model
 

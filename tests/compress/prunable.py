@@ -184,10 +184,11 @@ def pooled(draw: st.DrawFn, b: Builder, x: str) -> str:
 
 
 def resampled(draw: st.DrawFn, b: Builder, x: str) -> str:
-    """To twice the size and back, the sizes with the channels named."""
+    """To twice the size or more and back, the channels named among the sizes."""
     c = b.channels[x]
     for size in ((2 * HEIGHT, 3 * WIDTH), (HEIGHT, WIDTH)):
-        x = b.node("Resize", x, "", "", b.constant(np.array([2, c, *size])), channels=c)
+        sizes = b.constant(np.array([c, *size]))
+        x = b.node("Resize", x, "", "", sizes, channels=c, axes=[1, 2, 3])
         del b.channels[x]
     b.channels[x] = c
     return x

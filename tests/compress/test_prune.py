@@ -1,0 +1,185 @@
+"""Which filters are chosen: by norm, in units, to a ratio or a budget."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from onnx import ModelProto
+
+from esnsim import read_onnx
+from esnsim.compress.prune import Kept, choose, live_macs
+from esnsim.compress.shrink import masked, shrunk
+from esnsim.compress.units import units
+from esnsim.errors import UsageError
+from esnsim.execute.graph import Graph
+from esnsim.metrics import cost
+from esnsim.network import Network
+from esnsim.quantizer import Scheme, quantize
+from tests.compress.prunable import prunable
+from tests.compress.prune_cases import CASES, WHOLE, net
+from tests.compress.pruning import FINE, filters, opened
+from tests.execute.models import normal
+from tests.naive.pruning import smallest
+
+SCOPES = st.sampled_from(["layer", "network"])
+
+
+def chain() -> ModelProto:
+    """Convolutions without ties, filters of norms that differ, and BatchNormalization."""
+    gains = np.array([3, 1, 4, 0.5, 2, 6], np.float32).reshape(-1, 1, 1, 1)
+    return net(
+        "a = Conv<pads=[1,0,1,1]>(x, w) n = BatchNormalization(a, g, b, b, q) r = Relu(n) "
+        "z = Conv(r, v)",
+        5, w=normal(6, 3, 3, 2) * gains, v=normal(5, 6, 1, 1), b=normal(6),
+        g=np.array([0.3, -2, 0.1, 1, -0.2, 5], np.float32), q=np.abs(normal(6, seed=1)),
+    )  # fmt: skip
+
+
+def plain() -> tuple[Graph, Network]:
+    return opened(chain())
+
+
+@pytest.mark.parametrize("criterion", ["norm", "l1"])
+@pytest.mark.parametrize("ratio", [0, 0.2, 0.4, 0.75])
+def test_filters_go_in_the_order_of_their_norm(criterion: str, ratio: float) -> None:
+    graph, network = plain()
+    kept = choose(graph, network, ratio, criterion=criterion)
+    for layer, mask in zip(network.layers[:-1], kept, strict=False):
+        gone = smallest(layer.weight.load().tolist(), ratio, 2 if criterion == "norm" else 1)
+        assert np.flatnonzero(~mask).tolist() == gone
+
+
+def test_filters_go_in_the_order_of_their_batchnorm_scale() -> None:
+    kept = choose(*plain(), 0.5, criterion="batchnorm")
+    assert np.flatnonzero(~kept[0]).tolist() == [0, 2, 4]  # |γ| of 0.3, 0.1, 0.2
+    assert kept[1].all()  # no BatchNormalization reads the second convolution
+
+
+def test_over_the_network_filters_compete_by_their_share_of_the_mean_norm() -> None:
+    graph, network = plain()
+    kept = choose(graph, network, 0.4, scope="network")
+    squares = [
+        (layer.weight.load() ** 2).reshape(layer.filters, -1).sum(1) for layer in network.layers
+    ]
+    relative = [s / s.mean() for s in squares[:2]]
+    last = np.sort(np.concatenate(relative))[4]  # of 11
+    assert [(r >= last).tolist() for r in relative] == [k.tolist() for k in kept[:2]]
+
+
+def test_filters_that_are_added_are_pruned_together_by_the_sum_of_their_norms() -> None:
+    w, v = normal(4, 3, 1, 1), normal(4, 3, 1, 1, seed=1)
+    graph, network = opened(net("a = Conv(x, w) b = Conv(x, v) z = Add(a, b)", 4, w=w, v=v))
+    kept = choose(graph, network, 0.5)
+    both = np.concatenate([w, v], axis=1)
+    assert np.flatnonzero(~kept[0]).tolist() == smallest(both.tolist(), 0.5, 2)
+    np.testing.assert_array_equal(kept[0], kept[1])
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_half_of_what_can_go_goes(name: str) -> None:
+    make, stay = CASES[name]
+    graph, network = opened(make())
+    assert filters(choose(graph, network, 0.5)) == stay
+    given = {unit.stays for unit in units(graph, network)}
+    assert given == {"", "the network gives what they make"}
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_what_is_not_understood_stays_whole_and_says_why(name: str) -> None:
+    make, stay, reason = WHOLE[name]
+    graph, network = opened(make())
+    assert filters(choose(graph, network, 0.5)) == stay
+    assert any(reason in unit.stays for unit in units(graph, network))
+
+
+@given(prunable(), st.floats(0, 0.99), SCOPES)
+def test_units_stay_whole_and_no_layer_is_left_empty(
+    proto: ModelProto, ratio: float, scope: str
+) -> None:
+    graph, network = opened(proto)
+    found, kept = units(graph, network), choose(graph, network, ratio, scope=scope)
+    assert sorted(f for unit in found for f in unit.filters) == [
+        (i, m) for i, layer in enumerate(network.layers) for m in range(layer.filters)
+    ]
+    for unit in found:
+        stays = {bool(kept[layer][m]) for layer, m in unit.filters}
+        assert stays == {True} if unit.stays else len(stays) == 1
+    assert all(mask.any() for mask in kept)
+
+
+@given(prunable(), st.floats(0, 1), SCOPES, st.booleans())
+def test_a_budget_is_never_exceeded_and_no_cut_is_larger_than_it_needs(
+    proto: ModelProto, share: float, scope: str, wide: bool
+) -> None:
+    graph, network = opened(proto)
+    bits = [np.full(layer.filters, 3 if wide else 1) for layer in network.layers]
+
+    def price(kept: Kept) -> int:
+        return live_macs(network, kept, bits)
+
+    dense = price(choose(graph, network, 0.0))
+    least = price(choose(graph, network, 1 - 1e-9, scope=scope))
+    budget = least + int(share * (dense - least))
+    kept = choose(graph, network, budget=budget, scope=scope, price=price)
+    assert price(kept) <= budget
+    small = cost(quantize(read_onnx(shrunk(graph, network, kept)), FINE)).total
+    assert price(kept) == small.live_macs * (3 if wide else 1)
+    gone = sum(int((~k).sum()) for k in kept)
+    for ratio in np.linspace(0, 1 - 1e-9, 9):
+        other = choose(graph, network, ratio, scope=scope)
+        if sum(int((~k).sum()) for k in other) < gone:
+            assert price(other) > budget
+
+
+def test_a_budget_of_live_bits_of_the_masked_model_is_met() -> None:
+    graph, network = opened("builtin:resnet8")
+    scheme = Scheme(rule="filter-max", bits=3)
+
+    def price(kept: Kept) -> int:
+        return cost(
+            quantize(read_onnx(masked(graph, network, kept)), scheme)
+        ).total.esn_d_tilde.macs
+
+    kept = choose(graph, network, budget=9_000_000, price=price)
+    assert 8_500_000 < price(kept) <= 9_000_000
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "give a ratio or a budget"),
+        ({"ratio": 0.5, "budget": 9}, "not both"),
+        ({"ratio": 1.0}, "share of 1.0: give one from 0 to below 1"),
+        ({"ratio": float("nan")}, "share of nan"),
+        ({"budget": 10}, "a budget of 10 is below the least that pruning can reach"),
+        ({"ratio": 0.5, "criterion": "l3"}, "criterion 'l3'"),
+        ({"ratio": 0.5, "scope": "block"}, "layer or network"),
+    ],
+)
+def test_what_cannot_be_met_is_refused(options: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        choose(*plain(), **options)  # type: ignore[arg-type]
+
+
+def test_the_batchnorm_criterion_needs_batchnorm() -> None:
+    proto = net("a = Conv(x, w) z = Relu(a)", 4, w=normal(4, 3, 1, 1))
+    with pytest.raises(UsageError, match="use the criterion 'norm' or 'l1'"):
+        choose(*opened(proto), 0.5, criterion="batchnorm")
+
+
+def test_masks_that_tear_units_apart_are_refused() -> None:
+    graph, network = opened(CASES["padded shortcut"][0]())
+    kept = choose(graph, network, 0.0)
+    torn = (np.array([True, False, True, True]), *kept[1:])
+    for make in (masked, shrunk):
+        with pytest.raises(
+            UsageError, match=r"filters of layer 'a' can't go alone \(others stay\)"
+        ):
+            make(graph, network, torn)
+        with pytest.raises(UsageError, match="1 masks for 3 layers"):
+            make(graph, network, kept[:1])
+        with pytest.raises(UsageError, match="layer 'a' has 4 filters but its mask is"):
+            make(graph, network, (kept[0][1:], *kept[1:]))
+    none = tuple(np.zeros_like(k) if i < 2 else k for i, k in enumerate(kept))
+    with pytest.raises(UsageError, match="keep at least one"):
+        shrunk(graph, network, none)

@@ -5,6 +5,7 @@ from importlib import import_module
 
 BENCHMARKS = {
     "cost": "esnsim cost against its peers and the memory's read bandwidth",
+    "evaluation": "accuracy with statistics corrected and not; constant and fed weights",
     "literature": "MAC×bit of published quantisers on ResNet-18 and ResNet-50",
     "quantisers": "other quantisers beside ours on the embedded ResNet-20",
     "pareto": "a sweep of 32 points of the embedded ResNet-20, and the cost side of one",

@@ -80,7 +80,8 @@ def test_a_path_that_is_no_file_is_refused(tmp_path: Path, name: str, said: str)
 def test_a_builtin_that_does_not_exist_is_refused_with_those_that_do() -> None:
     refused(
         esnsim("cost", "builtin:resnet9"),
-        "there is no model 'builtin:resnet9': embedded are builtin:resnet20, builtin:resnet8",
+        "there is no model 'builtin:resnet9': embedded are builtin:resnet20, builtin:resnet20_025x",
+        ", builtin:resnet8",
     )
     refused(esnsim("cost", "builtin:../embedded/resnet8"), "there is no model")
 

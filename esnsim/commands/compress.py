@@ -147,6 +147,7 @@ def _compressed(arguments: argparse.Namespace, recipe: "Recipe") -> "Compressed"
     used = None
     if arguments.calibration is not None:
         used = data.load(arguments.calibration, images.preparation_of(arguments))
+        pictures = pictures or used
     steps = 12 if recipe.drop is not None else 3
     with Meter(steps, arguments.quiet) as meter:
         return compress(

@@ -1,9 +1,8 @@
 """A model made ready for its recipe, and the candidates that can be made of it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-import numpy as np
 from onnx import ModelProto
 
 from esnsim.compress import qdq
@@ -11,6 +10,7 @@ from esnsim.compress.activations import with_activations
 from esnsim.compress.bench import Bench, bench
 from esnsim.compress.evaluate import Evaluation, Evaluator, evaluation
 from esnsim.compress.export import exported, opset_of, raised
+from esnsim.compress.frozen import frozen
 from esnsim.compress.prune import choose
 from esnsim.compress.recipe import Recipe
 from esnsim.compress.shrink import shrunk
@@ -20,8 +20,8 @@ from esnsim.data import ImageSet
 from esnsim.errors import UsageError
 from esnsim.execute.graph import Graph, graph_of
 from esnsim.importer import Loaded, load, read_onnx
-from esnsim.network import Array, Codes, Layer, Mask, Network
-from esnsim.quantizer import QuantizedNetwork, Scheme, codes, quantize
+from esnsim.network import Layer, Mask, Network
+from esnsim.quantizer import QuantizedNetwork, Scheme, quantize
 
 CALIBRATION = 256  # images that statistics are corrected with
 RANGES = 64  # images that the ranges of activations are read off
@@ -68,22 +68,23 @@ def prepared(
     kept = None
     if recipe.ratio:
         kept = choose(graph, network, recipe.ratio, criterion=recipe.criterion, scope=recipe.scope)
-    shared, floats = None, None
-    if images is not None:
+    if images is None:
+        graph, smaller = _pruned(graph, network, kept)
+        found, left = sites(graph, smaller), left_alone(graph, smaller)
+        smaller = frozen(smaller, [layer for layer, _ in left])
+        shared = floats = None
+    else:
         used = calibration.first(CALIBRATION) if calibration and recipe.correct else None
         shared = bench(loaded, network, images, used, kept, threads=threads)
+        graph, smaller, found, left = shared.graph, shared.network, shared.sites, shared.left
         reference = shared.evaluator.reference
         floats = evaluation(reference, reference, images.labels)
-        graph, smaller = shared.graph, shared.network
-    else:
-        graph, smaller = _pruned(graph, network, kept)
-    filters, rest = (sum(layer.filters for layer in n.layers) for n in (network, smaller))
-    found, left = sites(graph, smaller), left_alone(graph, smaller)
     if recipe.quantize and not found:
         raise UsageError(f"there are no weights to quantise: {left[0][1]}")
+    filters, rest = (sum(layer.filters for layer in n.layers) for n in (network, smaller))
     return Job(
-        recipe, graph, _frozen(smaller, [layer for layer, _ in left]), found, left, filters - rest,
-        images, calibration, shared, floats, threads,
+        recipe, graph, smaller, found, left, filters - rest, images, calibration, shared, floats,
+        threads,
     )  # fmt: skip
 
 
@@ -127,22 +128,3 @@ def _changes(job: Job, quantized: QuantizedNetwork | None) -> Changes:
     if job.bench is not None:
         return job.bench.changes(quantized)
     return {s.slot: s.to_operand(dequantized(quantized.layers[s.index])) for s in job.sites}
-
-
-def _frozen(network: Network, left: Sequence[Layer]) -> Network:
-    """The network whose layers `left` have the codes that `esnsim cost` counts them by."""
-    stay = {layer.first_filter for layer in left if layer.weight.codes is None}
-    if not stay:
-        return network
-    layers = [
-        _coded(each.layer, codes(each), each.steps) if each.layer.first_filter in stay
-        else each.layer
-        for each in quantize(network).layers
-    ]  # fmt: skip
-    return replace(network, layers=tuple(layers))
-
-
-def _coded(layer: Layer, q: Array, steps: Array) -> Layer:
-    scale = np.broadcast_to(steps.reshape(-1, *[1] * (q.ndim - 1)), q.shape)
-    stored = Codes(8, True, False, lambda: scale)
-    return replace(layer, weight=replace(layer.weight, load=lambda: q, codes=stored))

@@ -113,7 +113,7 @@ def document(result: Compressed, output: Path, size: int) -> dict[str, Any]:
             "activations_over": calibrated(result),
         },
         "trials": [
-            {"cost": trial.spent, **(_evaluation(trial.evaluation) or {})}
+            {"cost": trial.spent, "evaluation": _evaluation(trial.evaluation)}
             for trial in result.trials
         ],
         "layers": [

@@ -11,14 +11,16 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import ModelProto, helper, numpy_helper
 
 from esnsim import ModelError, UsageError, WidthError, cost, quantize, read_onnx
+from esnsim.compress.activations import with_activations
 from esnsim.compress.export import exported, raised
 from esnsim.compress.sites import sites
 from esnsim.compress.substitute import dequantized, with_weights
+from esnsim.data import ImageSet
 from esnsim.execute.graph import Graph as Opened
 from esnsim.execute.graph import graph_of
 from esnsim.importer import load
@@ -348,3 +350,21 @@ def test_qonnx_itself_computes_the_weights(bits: int, zeros: bool) -> None:
     assert [n.op_type for n in quants] == ["BipolarQuant" if bits == 1 and not zeros else "Quant"]
     execution.execute_custom_node(quants[0], values, written.graph, 21)
     np.testing.assert_allclose(values["w"], dequantized(quantized.layers[0]), rtol=1e-6)
+
+
+@settings(max_examples=10)
+@given(st.data())
+def test_activations_in_integers_leave_weights_and_cost_as_they_are(data: st.DataObject) -> None:
+    proto = data.draw(models())
+    scheme = data.draw(schemes(read_onnx(proto)))
+    written, quantized = compressed(proto, scheme, "qdq")
+    pixels = np.random.default_rng(1).normal(size=(3, 3, 4, 6)).astype(np.float32)
+    images = ImageSet("noise", len(pixels), lambda start, stop: pixels[start:stop])
+    found = with_activations(written, images, {}, threads=1)
+    check(found)
+    same(found, quantized)
+    before = [node.op_type for node in written.graph.node]
+    after = [node.op_type for node in found.graph.node]
+    assert after.count("QuantizeLinear") > before.count("QuantizeLinear")
+    for ours, theirs in zip(outputs(found), outputs(written), strict=True):
+        assert ours.shape == theirs.shape

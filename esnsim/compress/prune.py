@@ -34,10 +34,11 @@ def choose(
 
     Units go in the order of their least `criterion`, summed over their filters: the signal norm
     ‖W_m‖² (Section 3 of the paper), Σ|W_m|, or |γ| of the BatchNormalization. In the scope `layer`
-    every layer, with those that are tied to it, loses the same share; in the scope `network` units compete by their norm relative
-    to the mean of their layer. One unit of every activation stays, the largest. `price` is
-    `live_macs` unless given; it must not rise when more filters go. `network` is the one that
-    `graph` was made for. Raises UsageError for what can't be met.
+    every layer loses the same share, together with the layers that are tied to it; in the scope
+    `network` units compete by their norm relative to the mean of their layer. Of every activation
+    one unit stays, the largest. `price` is `live_macs` unless given; it must not rise when more
+    filters go. `network` is the one that `graph` was made for. Raises UsageError for what can't
+    be met.
     """
     if (ratio is None) == (budget is None):
         raise UsageError("give a ratio or a budget, and not both")

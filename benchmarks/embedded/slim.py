@@ -2,7 +2,8 @@
 
 Pruned by signal norm to a share of each layer's filters, then tuned with cosine annealing for
 longer than the 4 epochs of the paper's Section 3. Options and checkpoints are those of
-`benchmarks.paper`; with `--start builtin`, the embedded ResNet-20 is what is pruned. `--models resnet20_05x` makes one.
+`benchmarks.paper`; with `--start builtin`, the embedded ResNet-20 is what is pruned.
+`--models resnet20_05x` makes that one alone.
 """
 
 import json

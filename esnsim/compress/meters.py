@@ -112,9 +112,12 @@ def _norm(graph: Graph, place: int) -> Norm | None:
 
 
 def _has_weight(graph: Graph, node: NodeProto) -> bool:
-    """Whether a node has float weights on the right; those of a matrix product are a matrix."""
+    """Whether a node has float weights on the right; those of a matrix product are a matrix.
+
+    Weights that are quantised in the file keep their codes, and so their step.
+    """
     known = graph.scope.get(node.input[1]).constant
-    if known is None or node.input[1] not in graph.constants:
+    if known is None or known.coded is not None or node.input[1] not in graph.constants:
         return False
     matrix = node.op_type in ("Gemm", "MatMul")
     return known.dtype.name in FLOATS and (not matrix or len(known.shape) == 2)

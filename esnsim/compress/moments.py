@@ -1,9 +1,9 @@
 """Mean and variance of the channels at every meter, measured in one pass.
 
-In a batch of all images, what is metered can be standardised before others read it: a
-BatchNormalization uses the mean and variance of the batch, the output of a layer without one is
-brought to the moments that it has in float. So all upstream of a meter is corrected when it is
-read: this is correction layer by layer, exactly, though the batch runs once.
+In a batch, what is metered can be standardised before others read it: a BatchNormalization uses
+the mean and variance of the batch, the output of a layer without one is brought to the moments
+that it has in float. So all upstream of a meter is corrected when it is read: this is correction
+layer by layer, though the batch runs once.
 """
 
 from collections import defaultdict
@@ -58,14 +58,15 @@ def measure(
 ) -> dict[str, Moments]:  # fmt: skip
     """The moments at meters over all images, in a graph with other constants.
 
-    With `targets` (those of the outputs in float) the images run as one batch, by which what is
-    metered is standardised; without they run in batches that fit and nothing is. Raises
-    ModelError where the model does not run such a batch.
+    With `targets` (those of the outputs in float) what is metered is standardised by its batch,
+    whatever batch the file fixes; without nothing is. That is exactly layer by layer for one
+    batch; the moments of several are pooled. Raises ModelError where the model does not run such
+    a batch.
     """
     if not meters:
         return {}
     whole = targets is not None
-    feeds = Feeds(graph, images, images.count if whole else fitting(graph, LARGEST, MOST), whole)
+    feeds = Feeds(graph, images, _even(graph, images.count, whole), whole)
     model = copied(graph)
     place(graph, model, changes)
     _insert(graph, model, meters, targets)
@@ -81,6 +82,12 @@ def measure(
         meter.name: _pooled([(found[2 * i], found[2 * i + 1], n) for found, n in batches])
         for i, meter in enumerate(meters)
     }
+
+
+def _even(graph: Graph, count: int, whole: bool) -> int:
+    """The size of batches of nearly the same size: as few as fit, or else small ones."""
+    batches = -(-count // fitting(graph, LARGEST, count if whole else MOST))
+    return -(-count // batches)
 
 
 def gains(measured: Floats, wanted: Floats) -> Floats:

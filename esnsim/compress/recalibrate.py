@@ -21,7 +21,8 @@ from esnsim.errors import ModelError, UsageError
 from esnsim.execute.graph import Graph
 from esnsim.network import Array
 
-SETTLED = 1e-3  # standard deviations, or relative change of a variance, from pass to pass
+SETTLED = 0.01  # standard deviations, or relative change of a variance, from pass to pass
+FEWEST = 32  # images of a batch whose moments stand for those of all
 
 
 class Corrector:
@@ -40,21 +41,22 @@ class Corrector:
         for meter in self._meters:
             if isinstance(meter, Output):
                 _check_target(meter, self._targets)
-        self._at_once = fitting(graph, LARGEST, images.count) == images.count
+        self._batched = fitting(graph, LARGEST, images.count) >= min(images.count, FEWEST)
 
     def __call__(self, changes: Changes) -> Changes:
         """The changes with corrected statistics, biases and gains of filters added to them.
 
-        In one pass where all images run as one batch; else in passes of which each corrects at
-        least the next layer, until nothing moves any more.
+        In one pass over large batches; where the graph runs only the batch that its file fixes, or
+        memory holds few images, in passes of which each corrects at least the next layer exactly,
+        until nothing moves any more.
         """
-        if self._at_once:
+        if self._batched:
             try:
                 return self._updated(changes, self._measured(changes, self._targets))
-            except ModelError:  # the graph runs the batch of the file only
-                self._at_once = False
-        before: ByName = {}
+            except ModelError:
+                self._batched = False
         found = changes
+        before: ByName = {}
         for _ in self._meters:
             now = self._measured(found)
             found = self._updated(found, now)

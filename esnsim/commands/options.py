@@ -93,6 +93,21 @@ def span(text: str) -> list[int]:
     return found
 
 
+def mean_widths(text: str) -> tuple[float, ...]:
+    """Widths such as 1-8, 2,2.5,3 or 1-4:0.5, in steps of a half."""
+    found: list[float] = []
+    for part in text.split(","):
+        ends = re.fullmatch(r"(\d+(?:\.\d+)?)(?:-(\d+(?:\.\d+)?)(?::(\d*\.?\d+))?)?", part)
+        first, last = (float(ends[1]), float(ends[2] or ends[1])) if ends else (0.0, 0.0)
+        step = float(ends[3] or 1) if ends else 0.0
+        if not 1 <= first <= last <= 16 or not step >= 0.01:
+            raise ArgumentTypeError(
+                f"'{text}' is no range of widths from 1 to 16: give 1-8, 2,2.5,3 or 1-4:0.5"
+            )
+        found += [round(first + i * step, 6) for i in range(int((last - first) / step + 1e-9) + 1)]
+    return tuple(dict.fromkeys(found))
+
+
 @dataclass(frozen=True, slots=True)
 class Energy:
     """An energy in pJ, or in normalised units."""

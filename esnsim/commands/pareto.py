@@ -65,8 +65,9 @@ def _add_grid(group: "argparse._ArgumentGroup") -> None:
         help="shares of filters to prune (default 0,0.25,0.5,0.75)",
     )  # fmt: skip
     group.add_argument(
-        "--bits", type=options.span, default=range(1, 9), metavar="1-8",
-        help="widths: nominal under uniform, the mean over MACs under the others (default 1-8)",
+        "--bits", type=options.mean_widths, default=options.mean_widths("1-8"), metavar="1-8",
+        help="widths: nominal under uniform, the mean over MACs under the others, which take "
+        "1-4:0.5 and 2.5 too (default 1-8)",
     )  # fmt: skip
     group.add_argument(
         "--policy", type=options.names(POLICIES), default=("uniform",), metavar="A,B",
@@ -117,6 +118,9 @@ def _add_output(group: "argparse._ArgumentGroup") -> None:
         "-o", "--output", type=Path, metavar="FILE",
         help="write there, whole or not at all; .json and .csv say the form",
     )  # fmt: skip
+    group.add_argument(
+        "--frontier", action="store_true", help="only the points of the frontier in the table"
+    )
     group.add_argument(
         "--picture",
         type=Path,
@@ -253,6 +257,7 @@ def _render(sweep: "Sweep", arguments: argparse.Namespace, task: "Task") -> str:
     screen = arguments.output is None and sys.stdout is not None and sys.stdout.isatty()
     return render(
         sweep,
+        frontier_only=arguments.frontier,
         columns=shutil.get_terminal_size().columns if screen else None,
         bold=screen and "NO_COLOR" not in environ and environ.get("TERM") != "dumb",
     )

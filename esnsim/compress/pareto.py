@@ -29,7 +29,7 @@ class Candidate:
     ratio: float
     policy: str
     rule: str
-    bits: int
+    bits: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +118,12 @@ class Comparison:
 
 def candidates(
     models: Sequence[str], ratios: Sequence[float], policies: Sequence[str], rules: Sequence[str],
-    bits: Sequence[int],
+    bits: Sequence[float],
 ) -> tuple[Candidate, ...]:  # fmt: skip
     """The grid of a sweep, model by model and ratio by ratio: these share a graph.
 
-    Only `uniform` takes every rule; `filter-sigma` is a rule of its own, `allocate` takes `mse`.
+    Only `uniform` takes every rule, and whole numbers of bits alone; `filter-sigma` is a rule of
+    its own, `allocate` takes `mse`.
     """
     own = {"uniform": tuple(rules), "filter-sigma": ("filter-sigma",), "allocate": ("mse",)}
     found = [
@@ -132,6 +133,7 @@ def candidates(
         for policy in policies
         for rule in own[policy]
         for width in bits
+        if policy != "uniform" or width == int(width)
     ]
     return tuple(dict.fromkeys(found))
 

@@ -225,7 +225,7 @@ def _point(record: Mapping[str, Any]) -> Point:
     candidate = record["candidate"]
     model, policy, rule = (str(candidate[key]) for key in ("model", "policy", "rule"))
     return Point(
-        Candidate(model, float(candidate["ratio"]), policy, rule, int(candidate["bits"])),
+        Candidate(model, float(candidate["ratio"]), policy, rule, float(candidate["bits"])),
         _metrics(record["total"]),
         _evaluation(record["evaluation"]),
         {int(bits): int(count) for bits, count in dict(record["histogram"]).items()},

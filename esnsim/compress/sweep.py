@@ -21,6 +21,7 @@ from esnsim.compress.pareto import Baseline, Candidate, Point
 from esnsim.compress.policies import filter_sigma
 from esnsim.compress.prune import choose
 from esnsim.compress.results import Results, ResultsError
+from esnsim.compress.sensitivity import sensitivity
 from esnsim.compress.sites import left_alone
 from esnsim.data import ImageSet, Preparation, embedded
 from esnsim.data import load as load_images
@@ -100,9 +101,11 @@ def described(task: Task) -> str:
     images, used = task.images.open(), _calibration(task)
     text = f"{images.count:,} images of {images.name}"
     if not task.correct:
-        return f"{text}, statistics not corrected"
-    own = "" if task.calibration != task.images else "first "
-    return f"{text}, statistics corrected with the {own}{used.count:,} of {used.name}"
+        return f"{text}; statistics not corrected"
+    own = f"{used.count:,} images of {used.name}"
+    if task.calibration == task.images:
+        own = f"the first {used.count:,} of them, labels unseen"
+    return f"{text}; statistics corrected with {own}"
 
 
 def measured(task: Task, model: str, results: Results) -> Baseline:
@@ -170,7 +173,7 @@ def point(task: Task, candidate: Candidate) -> Point | Refused:
 
 def _scheme(task: Task, candidate: Candidate) -> Scheme:
     if candidate.policy == "uniform":
-        return Scheme(rule=candidate.rule, bits=candidate.bits)
+        return Scheme(rule=candidate.rule, bits=int(candidate.bits))
     network = _bench(task, candidate.model, candidate.ratio).network
     budget = candidate.bits * sum(layer.macs for layer in network.layers)
     if candidate.policy == "filter-sigma":
@@ -200,10 +203,11 @@ def _bench(task: Task, model: str, ratio: float) -> Bench:
 
 @lru_cache(maxsize=1)
 def _offer(task: Task, model: str, ratio: float) -> Choices:
-    from esnsim.compress.sensitivity import sensitivity
-
     made = _bench(task, model, ratio)
-    gains = sensitivity(made.graph, made.network, _calibration(task).first(SENSITIVITY))
+    images = _calibration(task).first(SENSITIVITY)
+    gains = sensitivity(
+        made.graph, made.network, images, threads=task.threads, centred=task.correct
+    )
     return choices(made.network, gains=gains)
 
 

@@ -28,9 +28,12 @@ NAMES = {
 }  # fmt: skip
 
 
-def render(sweep: Sweep, columns: int | None = None, bold: bool = False) -> str:
+def render(
+    sweep: Sweep, frontier_only: bool = False, columns: int | None = None, bold: bool = False
+) -> str:
     """Every point, cheapest first, the frontier marked; then the answers in words."""
-    table = grid(_headings(sweep), _rows(sweep), texts=3, columns=columns, bold=bold)
+    shown = sweep.frontier if frontier_only else sweep.points
+    table = grid(_headings(sweep), _rows(sweep, shown), texts=3, columns=columns, bold=bold)
     return f"{table}\n{words(sweep)}"
 
 
@@ -72,7 +75,7 @@ def describe(point: Point, title: str) -> str:
     """A point in words: resnet20, 25% of filters pruned, 3 bits on average (allocate, mse)."""
     candidate = point.candidate
     pruned = f"{100 * candidate.ratio:g}% of filters pruned" if candidate.ratio else "unpruned"
-    bits = f"{candidate.bits} bit{'s' if candidate.bits > 1 else ''}"
+    bits = f"{candidate.bits:g} bit{'' if candidate.bits == 1 else 's'}"
     if candidate.policy == "uniform":
         return f"{title}, {pruned}, {bits} (uniform, {candidate.rule})"
     return f"{title}, {pruned}, {bits} on average ({_policy(point)})"
@@ -90,16 +93,16 @@ def _headings(sweep: Sweep) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def _rows(sweep: Sweep) -> list[tuple[str, ...]]:
+def _rows(sweep: Sweep, shown: Sequence[Point]) -> list[tuple[str, ...]]:
     best, names = set(map(id, sweep.frontier)), titles(sweep)
     rows: list[tuple[str, ...]] = []
-    for point in sorted(sweep.points, key=lambda p: (sweep.price(p), -p.accuracy)):
+    for point in sorted(shown, key=lambda p: (sweep.price(p), -p.accuracy)):
         candidate, evaluation = point.candidate, point.evaluation
         low, high = evaluation.interval
         rows.append(
             (
                 names[candidate.model], candidate.policy, candidate.rule,
-                f"{100 * candidate.ratio:g}%", f"{candidate.bits}", f"{mean_bits(point):.2f}",
+                f"{100 * candidate.ratio:g}%", f"{candidate.bits:g}", f"{mean_bits(point):.2f}",
                 human(sweep.price(point)), _percent(point.accuracy),
                 f"{100 * low:.1f}–{100 * high:.1f}", f"{evaluation.sqnr_db:.1f}",
                 MARK if id(point) in best else "",
@@ -165,7 +168,7 @@ def _methods(sweep: Sweep, baseline: Baseline, points: Sequence[Point], name: st
     if not groups[mixed]:
         return []
     widest = max(point.candidate.bits for point in points)
-    title = f"{metric_name(sweep.metric)} at equal accuracy{name}; prune only keeps {widest} bits"
+    title = f"{metric_name(sweep.metric)} at equal accuracy{name}; prune only keeps {widest:g} bits"
     pairs = [(mixed, other) for other in (quantised, pruned) if groups[other]]
     return ["", title, *_equal(sweep, groups, pairs, levels(baseline, sweep.drop))]
 

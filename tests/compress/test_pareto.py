@@ -6,12 +6,14 @@
 - The cheapest point for an accuracy lies on it.
 """
 
+from argparse import ArgumentTypeError
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from esnsim.commands import options
 from esnsim.compress import pareto
 from esnsim.compress.pareto import METHODS, Point, candidates, cheapest, compare, frontier
 from esnsim.metrics import Metrics
@@ -132,8 +134,29 @@ def test_metrics_go_by_the_names_of_the_command_line(metric: str, value: float) 
 
 
 def test_a_grid_goes_model_by_model_and_only_uniform_takes_every_rule() -> None:
-    grid = candidates(["a", "b"], [0, 0.5], ["uniform", "allocate"], ["mse", "layer-max"], [2, 3])
-    assert len(grid) == 2 * 2 * (2 * 2 + 2)
+    policies, rules = ["uniform", "allocate"], ["mse", "layer-max"]
+    grid = candidates(["a", "b"], [0, 0.5], policies, rules, [2, 2.5, 3])
+    assert len(grid) == 2 * 2 * (2 * 2 + 3)
+    assert {c.bits for c in grid if c.policy == "uniform"} == {2, 3}
     assert [c.model for c in grid] == sorted(c.model for c in grid)
     assert {c.rule for c in grid if c.policy == "allocate"} == {"mse"}
     assert len(set(grid)) == len(grid)
+
+
+@pytest.mark.parametrize(
+    ("text", "widths"),
+    [
+        ("1-4", (1, 2, 3, 4)),
+        ("2,2.5,8", (2, 2.5, 8)),
+        ("1-2:0.25,2", (1, 1.25, 1.5, 1.75, 2)),
+        ("1-1.1:0.1", (1, 1.1)),
+    ],
+)
+def test_widths_are_read(text: str, widths: tuple[float, ...]) -> None:
+    assert options.mean_widths(text) == widths
+
+
+@pytest.mark.parametrize("text", ["0", "0.5-2", "3-2", "17", "1-2:0", "1-", "a", "", "1:2", "1e1"])
+def test_other_widths_are_refused(text: str) -> None:
+    with pytest.raises(ArgumentTypeError, match="is no range of widths from 1 to 16"):
+        options.mean_widths(text)

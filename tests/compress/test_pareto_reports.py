@@ -40,6 +40,12 @@ def test_the_table_has_every_point_cheapest_first_and_marks_the_frontier() -> No
     ]
 
 
+def test_the_table_can_be_of_the_frontier_alone() -> None:
+    shown = lines(pareto.render(SWEEP, frontier_only=True))[2:]
+    whole = lines(pareto.render(SWEEP))[2:]
+    assert shown == [row for row in whole if row != whole[3]]
+
+
 def test_the_words_name_the_cheapest_point_within_the_drop() -> None:
     words = lines(pareto.words(SWEEP))
     assert words[:5] == [

@@ -134,7 +134,7 @@ class Feeds:
         self._images = images
         _check_shape(self.name, value.shape, images)
         dims = inputs[0].type.tensor_type.shape.dim
-        self._fixed = dims[0].dim_value if dims and not free else 0
+        self._fixed = max(0, dims[0].dim_value) if dims and not free else 0  # some write −1
         self._batch = self._fixed or batch or fitting(graph, LARGEST, MOST)
         self._kept: list[Array] = []
 

@@ -68,6 +68,12 @@ def test_other_weights_are_compared_with_the_float_model(batch: str) -> None:
     assert done == ([3, 6, 9, 10] if batch == "N" else [4, 8, 10])
 
 
+def test_a_batch_that_is_written_as_minus_one_is_free() -> None:
+    proto = classifier()
+    proto.graph.input[0].type.tensor_type.shape.dim[0].dim_value = -1
+    assert Evaluator(graph_of_model(proto), images(), batch=3)({}).images == 10
+
+
 def test_the_reference_of_another_model_is_compared_with() -> None:
     graph, some = graph_of_model(classifier()), images()
     reference = Evaluator(graph, some).reference

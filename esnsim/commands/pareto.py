@@ -23,7 +23,7 @@ without training, and gives the points that no other beats in both cost and accu
 within a drop of accuracy, and what quantising only, pruning only, and pruning then quantising cost
 at equal accuracy. Every finished point is kept at once in a file that --resume goes on with."""
 
-POLICIES = ("uniform", "filter-sigma", "allocate")
+POLICIES = ("uniform", "filter-sigma", "allocate", "esna-targets")
 PICTURES = (".png", ".svg", ".pdf")
 
 
@@ -76,6 +76,10 @@ def _add_grid(group: "argparse._ArgumentGroup") -> None:
     group.add_argument(
         "--step", type=options.names(options.RULES), default=("layer-max",), metavar="A,B",
         help=f"step rules of uniform: {', '.join(options.RULES)} (default layer-max)",
+    )  # fmt: skip
+    group.add_argument(
+        "--targets", type=Path, metavar="FILE",
+        help="ESNa of each layer during training, from ESNTracker, for esna-targets",
     )  # fmt: skip
     group.add_argument(
         "--criterion", choices=("norm", "l1", "batchnorm"), default="norm",
@@ -215,6 +219,8 @@ def _check(arguments: argparse.Namespace) -> None:
         raise UsageError("--jobs and --scheduler exclude each other: give one")
     if len(set(arguments.models)) < len(arguments.models):
         raise UsageError("a model is given twice: leave one out")
+    if (arguments.targets is None) == ("esna-targets" in arguments.policy):
+        raise UsageError("--policy esna-targets and --targets go together: give both, or none")
     for path in (arguments.output, arguments.picture):
         if path is not None and path.name != "-" and not access(path.parent, W_OK):
             raise UsageError(
@@ -236,6 +242,7 @@ def _task(arguments: argparse.Namespace) -> "Task":
         pictures,
         pictures if calibration is None else Pictures(calibration, None, preparation, None),
         arguments.correct, arguments.criterion, arguments.scope, tuple(arguments.input_shape),
+        arguments.targets,
         max(1, (cpu_count() or 1) // arguments.jobs),
     )  # fmt: skip
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from esnsim.compress.evaluate import Evaluation
 
 #: `uniform` is one nominal width under a step rule; the others may spend as much on average.
-POLICIES = ("uniform", "filter-sigma", "allocate")
+POLICIES = ("uniform", "filter-sigma", "allocate", "esna-targets")
 METHODS = ("quantise only", "prune only", "prune then quantise")
 DROPS = (1, 2, 5, 10, 20)  # levels of accuracy to compare costs at, in multiples of `drop`
 
@@ -123,15 +123,15 @@ def candidates(
     """The grid of a sweep, model by model and ratio by ratio: these share a graph.
 
     Only `uniform` takes every rule, and whole numbers of bits alone; `filter-sigma` is a rule of
-    its own, `allocate` takes `mse`.
+    its own, `allocate` takes `mse`, and `esna-targets` gives steps.
     """
-    own = {"uniform": tuple(rules), "filter-sigma": ("filter-sigma",), "allocate": ("mse",)}
+    fixed = {"filter-sigma": "filter-sigma", "allocate": "mse", "esna-targets": "given"}
     found = [
         Candidate(model, ratio, policy, rule, width)
         for model in models
         for ratio in ratios
         for policy in policies
-        for rule in own[policy]
+        for rule in ([fixed[policy]] if policy in fixed else rules)
         for width in bits
         if policy != "uniform" or width == int(width)
     ]

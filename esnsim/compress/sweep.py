@@ -23,9 +23,10 @@ from esnsim.compress.prune import choose
 from esnsim.compress.results import Results, ResultsError
 from esnsim.compress.sensitivity import sensitivity
 from esnsim.compress.sites import left_alone
+from esnsim.compress.targets import read_targets, within_budget
 from esnsim.data import ImageSet, Preparation, embedded
 from esnsim.data import load as load_images
-from esnsim.errors import EsnsimError
+from esnsim.errors import EsnsimError, UsageError
 from esnsim.execute.graph import graph_of
 from esnsim.importer import find, load, read_onnx
 from esnsim.metrics import cost
@@ -61,7 +62,8 @@ class Pictures:
 class Task:
     """What a process has to know to evaluate any candidate.
 
-    `threads` run the operators of a model.
+    `targets` is the file of ESNa that the policy `esna-targets` takes. `threads` run the operators
+    of a model.
     """
 
     images: Pictures = field(default_factory=Pictures)
@@ -70,6 +72,7 @@ class Task:
     criterion: str = "norm"
     scope: str = "layer"
     shapes: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    targets: Path | None = None
     threads: int = 0
 
 
@@ -84,6 +87,7 @@ class Refused:
 def binding(task: Task) -> dict[str, Any]:
     """What all points of a task depend on, for the results file: images and options."""
     shapes = {name: list(shape) for name, shape in task.shapes}
+    targets = None if task.targets is None else read_targets(task.targets)
     return {
         "images": _fingerprint(task.images.open()),
         "options": {
@@ -92,6 +96,7 @@ def binding(task: Task) -> dict[str, Any]:
             "criterion": task.criterion,
             "scope": task.scope,
             "input_shapes": shapes,
+            "targets": None if targets is None else _hash(repr(targets).encode()),
         },
     }
 
@@ -178,6 +183,10 @@ def _scheme(task: Task, candidate: Candidate) -> Scheme:
     budget = candidate.bits * sum(layer.macs for layer in network.layers)
     if candidate.policy == "filter-sigma":
         return filter_sigma(network, budget)
+    if candidate.policy == "esna-targets":
+        if task.targets is None:
+            raise UsageError("the policy esna-targets needs the file of an ESNTracker: --targets")
+        return within_budget(network, read_targets(task.targets), budget)
     return allocate(_offer(task, candidate.model, candidate.ratio), budget).scheme
 
 
@@ -217,18 +226,20 @@ def _calibration(task: Task) -> ImageSet:
 
 def _digest(model: str, network: Network) -> str:
     """SHA-256 of a model's file and, as they may lie elsewhere, of its weights."""
-    found = hashlib.sha256(find(model).read_bytes())
-    for layer in network.layers:
-        found.update(layer.weight.load().tobytes())
+    weights = (layer.weight.load().tobytes() for layer in network.layers)
+    return _hash(find(model).read_bytes(), *weights)
+
+
+def _hash(*parts: bytes) -> str:
+    found = hashlib.sha256()
+    for part in parts:
+        found.update(part)
     return found.hexdigest()
 
 
 def _fingerprint(images: ImageSet) -> Mapping[str, Any]:
     """What tells images from others: how many, labels, some at each end as they are fed."""
     ends = [(0, min(SAMPLED, images.count)), (max(0, images.count - SAMPLED), images.count)]
-    found = hashlib.sha256()
-    for start, stop in ends:
-        found.update(images.read(start, stop).tobytes())
-    if images.labels is not None:
-        found.update(images.labels.tobytes())
-    return {"count": images.count, "labels": images.labels is not None, "sha256": found.hexdigest()}
+    labels = b"" if images.labels is None else images.labels.tobytes()
+    digest = _hash(*(images.read(start, stop).tobytes() for start, stop in ends), labels)
+    return {"count": images.count, "labels": images.labels is not None, "sha256": digest}

@@ -20,6 +20,7 @@ from esnsim.compress import sweep
 from esnsim.compress.pareto import Candidate
 from esnsim.data import embedded
 from esnsim.errors import WidthError
+from esnsim.metrics import esn_a_x4
 from tests.commandline import Ended, esnsim, refused, report
 
 MODEL = "builtin:resnet8"
@@ -75,6 +76,22 @@ def test_pruned_filters_are_in_the_histogram() -> None:
 def test_other_policies_spend_no_more_than_the_mean_width(policy: str) -> None:
     for found in points(pareto("--policy", policy, "--json")):
         assert 0 < found["cost"] <= found["bits"] * found["macs"]
+
+
+def test_targets_of_training_are_a_policy(folder: Path) -> None:
+    rows = [
+        {
+            "name": each.layer.name,
+            "weight": each.layer.weight.name,
+            "esn_a": esn_a_x4(each.sums) / 4,
+        }
+        for each in quantize(read_onnx(MODEL), Scheme(bits=3)).layers
+    ]
+    content = {"schema": "esnsim.training/1", "epochs": [{"epoch": 1, "layers": rows}]}
+    (folder / "t.json").write_text(json.dumps(content))
+    found = points(pareto("--policy", "esna-targets", "--targets", "t.json", "--json"))
+    assert len(found) == POINTS
+    assert all(0.7 * p["bits"] * p["macs"] < p["cost"] <= p["bits"] * p["macs"] for p in found)
 
 
 def test_correction_makes_a_difference_and_can_be_left_out() -> None:
@@ -283,7 +300,8 @@ def test_labels_and_images_that_do_not_fit_are_refused() -> None:
         (("--jobs", "2", "--scheduler", "tcp://x:1"), "exclude each other"),
         ((MODEL,), "a model is given twice"),
         (("--ratios", "1"), "give shares from 0 to below 1"),
-        (("--policy", "best"), "'best' is none of uniform, filter-sigma, allocate"),
+        (("--policy", "best"), "'best' is none of uniform, filter-sigma, allocate, esna"),
+        (("--policy", "esna-targets"), "--targets go together"),
         (("--drop", "all"), "is no drop of accuracy"),
         (("--metric", "macs.weights"), "is no metric"),
     ],

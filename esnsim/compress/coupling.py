@@ -177,11 +177,13 @@ def _elementwise(graph: Graph, node: NodeProto, carried: Mapping[str, Ids]) -> b
 
 
 def _contiguous(graph: Graph, node: NodeProto) -> bool:
-    """Slices of fixed bounds and steps of 1; they may be others where channels do not lie."""
+    """Whether a Slice takes channels one after the other, between bounds that can be rewritten."""
     ids = ids_of(graph, node.input[0])
     bounds = slice_bounds(graph, node)
-    along = axes_of(ids) if ids is not None else []
-    return bounds is not None and all(b[3] == 1 for b in bounds if b[0] in along)
+    along = [b for b in bounds or () if ids is not None and b[0] in axes_of(ids)]
+    if bounds is None or any(step != 1 for _, _, _, step in along):
+        return False
+    return not along or len(bounds) == 1 or graph.constants.issuperset(node.input[1:3])
 
 
 def slice_bounds(graph: Graph, node: NodeProto) -> list[tuple[int, int, int, int]] | None:

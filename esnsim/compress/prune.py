@@ -1,6 +1,6 @@
 """Which filters stay: in order of a norm, by layer or over the network, to a ratio or a budget."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -34,9 +34,9 @@ def choose(
 
     Units go in the order of their least `criterion`, summed over their filters: the signal norm
     ‖W_m‖² (Section 3 of the paper), Σ|W_m|, or |γ| of the BatchNormalization. In the scope `layer`
-    every layer loses the same share, together with the layers that are tied to it; in the scope
-    `network` units compete by their norm relative to the mean of their layer. Of every activation
-    one unit stays, the largest. `price` is `live_macs` unless given; it must not rise when more
+    every layer loses the same share; in the scope `network` units compete by their norm relative
+    to the mean of their layer, or of the layers that are tied. Of every activation one unit
+    stays, the largest. `price` is `live_macs` unless given; it must not rise when more
     filters go. `network` is the one that `graph` was made for. Raises UsageError for what can't
     be met.
     """
@@ -86,7 +86,7 @@ def _order(
         )
     scores, has = _scores(graph, network, coupling, criterion)
     has[list(coupling.stays)] = False
-    spaces = [*_spaces(network, coupling, has)]
+    spaces = _spaces(network, coupling, has)
     protected = np.zeros(len(scores), np.bool_)
     protected[[value[np.argmax(scores[value])] for value in coupling.values]] = True
     if scope == "network":
@@ -151,17 +151,17 @@ def _gammas(graph: Graph) -> dict[str, Floats]:
     return found
 
 
-def _spaces(network: Network, coupling: Coupling, has: Mask) -> Iterable[NDArray[np.int64]]:
-    """The units that can go of each layer; layers that share a unit make one space."""
-    spaces: list[set[int]] = []
-    for layer in network.layers:
-        unit = coupling.of(layer)
-        mine = set(unit[has[unit]].tolist())
-        for other in [s for s in spaces if s & mine]:
-            spaces.remove(other)
-            mine |= other
-        spaces += [mine] if mine else []
-    return (np.array(sorted(space)) for space in spaces)
+def _spaces(network: Network, coupling: Coupling, has: Mask) -> list[NDArray[np.int64]]:
+    """The units that can go, in sets of those whose filters are of the same layers."""
+    layers: dict[int, list[int]] = {}
+    for index, layer in enumerate(network.layers):
+        unit = np.unique(coupling.of(layer))
+        for each in unit[has[unit]].tolist():
+            layers.setdefault(each, []).append(index)
+    spaces: dict[tuple[int, ...], list[int]] = {}
+    for each, of in layers.items():
+        spaces.setdefault(tuple(of), []).append(each)
+    return [np.array(space) for space in spaces.values()]
 
 
 def _without(network: Network, coupling: Coupling, units: NDArray[np.int64]) -> Kept:

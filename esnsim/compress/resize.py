@@ -8,11 +8,11 @@ from onnx import NodeProto
 
 from esnsim.compress.coupling import filters_of, slice_bounds, whole_groups
 from esnsim.compress.sites import Site
-from esnsim.compress.ties import kept
+from esnsim.compress.ties import kept, shape_of
 from esnsim.compress.units import Coupling
 from esnsim.execute.graph import Graph
 from esnsim.importer.channels import ELEMENTWISE
-from esnsim.importer.constants import attribute
+from esnsim.importer.constants import attribute, evaluate
 from esnsim.network import Array, Mask
 
 
@@ -101,21 +101,67 @@ def _given(graph: Graph, node: NodeProto, index: int, name: str) -> list[int]:
 
 
 def _reshape(graph: Graph, node: NodeProto, alive: Mask) -> Values:
-    """−1 and 0 stay where they fit; what was computed of the input's shape becomes 0, a copy."""
+    """−1 and 0 stay where they fit, and so do sizes that the network computes as it runs.
+
+    Of computed ones that don't, those that are the input's become 0, a copy, and one other −1.
+    """
     found = kept(graph, node.output[0], alive)
     target = _given(graph, node, 1, "shape")
-    x = graph.scope.get(node.input[0]).shape
+    x, source = graph.scope.get(node.input[0]).shape, kept(graph, node.input[0], alive)
     assert x is not None
     assert found is not None
     computed = len(node.input) > 1 and node.input[1] not in graph.constants
-    source = kept(graph, node.input[0], alive)
+    if computed and _follows(graph, node, alive):
+        return {}
+    copies = not attribute(node, "allowzero", 0)
     for axis, size in enumerate(target):
-        copied = size == 0 and source is not None and source.axis == axis
         if axis == found.axis:
+            copied = size == 0 and source is not None and source.axis == axis
             target[axis] = size if size == -1 or copied else found.size
-        elif computed and size > 0 and x[axis : axis + 1] == (size,):
-            target[axis] = 0 if not attribute(node, "allowzero", 0) else size
+        elif computed:
+            same = copies and x[axis : axis + 1] == (size,)
+            target[axis] = 0 if same else size if -1 in target else -1
     return {(1, "shape"): target}
+
+
+def _follows(graph: Graph, node: NodeProto, alive: Mask) -> bool:
+    """Whether the computed sizes of a Reshape come out right after pruning."""
+    target = _computed(graph, node.input[1], alive, {})
+    x, y = (shape_of(graph, name, alive) or () for name in (node.input[0], node.output[0]))
+    if target is None or len(target) != len(y):
+        return False
+    copied = [*x, *[-1] * len(y)]
+    return all(
+        t in (-1, size) or (t == 0 and copied[axis] == size)
+        for axis, (t, size) in enumerate(zip(target.tolist(), y, strict=True))
+    )
+
+
+def _computed(graph: Graph, name: str, alive: Mask, known: dict[str, Array | None]) -> Array | None:
+    """A value that follows from shapes alone, after pruning; None where it can't be told."""
+    if name not in known:
+        constant, place = graph.scope.get(name).constant, graph.producers.get(name)
+        known[name] = None
+        if name in graph.constants and constant is not None:
+            known[name] = constant.read()
+        elif place is not None and constant is not None:
+            node = graph.nodes[place]
+            known[name] = _run(graph, node, [*node.output].index(name), alive, known)
+    return known[name]
+
+
+def _run(
+    graph: Graph, node: NodeProto, output: int, alive: Mask, known: dict[str, Array | None]
+) -> Array | None:
+    if node.op_type == "Shape":
+        shape = shape_of(graph, node.input[0], alive)
+        start, end = (attribute(node, name) for name in ("start", "end"))
+        return None if shape is None else np.array(shape, np.int64)[start:end]
+    arrays = [_computed(graph, name, alive, known) if name else None for name in node.input]
+    if any(name and array is None for name, array in zip(node.input, arrays, strict=True)):
+        return None
+    results = evaluate(node, arrays, graph.scope.opsets)
+    return results[output] if output < len(results) else None
 
 
 def _expand(graph: Graph, node: NodeProto, alive: Mask) -> Values:

@@ -12,6 +12,7 @@ from esnsim.compress.shuffles import Shuffle
 from esnsim.compress.sites import Slot
 from esnsim.compress.substitute import Changes, complete, renamed
 from esnsim.compress.ties import kept as kept_of
+from esnsim.compress.ties import shape_of
 from esnsim.compress.units import couple
 from esnsim.errors import ModelError
 from esnsim.execute.graph import Graph, reads
@@ -197,14 +198,11 @@ def _check(graph: Graph, network: Network, model: ModelProto, alive: Mask) -> No
     """Every value has the shape that it should have."""
     scope, _, _ = explore(model, Store(), dict(network.source.inputs))
     for name, value in scope.values.items():
-        old = graph.scope.get(name)
-        if old.shape is None or old.constant is not None:
+        if graph.scope.get(name).constant is not None:
             continue
-        found, shape = kept_of(graph, name, alive), list(old.shape)
-        if found is not None:
-            shape[found.axis] = found.size
-        if value.shape != tuple(shape):
+        shape = shape_of(graph, name, alive)
+        if shape not in (None, value.shape):
             raise ModelError(
-                f"the smaller model would have '{name}' of shape {value.shape} in place of "
-                f"{tuple(shape)}: use the masked model, and report this"
+                f"without these filters '{name}' would be of shape {value.shape} in place of "
+                f"{shape}: use the masked model, and report this"
             )

@@ -84,3 +84,11 @@ def kept(graph: Graph, name: str, alive: Mask) -> Along | None:
         return None
     (axis,) = axes_of(ids)
     return Along(axis, alive[ids.ravel()])
+
+
+def shape_of(graph: Graph, name: str, alive: Mask) -> tuple[int, ...] | None:
+    """The shape of an activation after pruning, None where it was not known before."""
+    shape, found = graph.scope.get(name).shape, kept(graph, name, alive)
+    if shape is None or found is None:
+        return shape
+    return (*shape[: found.axis], found.size, *shape[found.axis + 1 :])

@@ -186,6 +186,19 @@ def groups() -> ModelProto:
     )  # fmt: skip
 
 
+def computed_sizes() -> ModelProto:
+    """A Reshape to sizes that follow from Shape, and one to a size that does not."""
+    return ended(model(
+        "a = Conv<pads=[1,0,1,1]>(x, w) sh = Shape(a) front = Slice(sh, i0, i2, i0) "
+        "h = Gather<axis=0>(sh, i2) k = Gather<axis=0>(sh, i3) hk = Mul(h, k) "
+        "t1 = Concat<axis=0>(front, hk) r = Reshape(a, t1) t = Transpose<perm=[0,2,1]>(r) "
+        "m = MatMul(t, v) g = ReduceMax<keepdims=0>(m, i1) sm = Shape<end=1>(x) "
+        "t2 = Concat<axis=0>(sm, i8) f = Reshape(g, t2) y = MatMul(f, wz)",
+        "float[N,3,H,W] x", opset=18, w=normal(6, 3, 3, 2), i0=ints(0), i1=ints(1), i2=ints(2),
+        i3=ints(3), i8=ints(8), v=normal(6, 8), **head(8),
+    ))  # fmt: skip
+
+
 def double() -> ModelProto:
     return net(
         "a = MatMul(x, w) r = Relu(a) k = MatMul(r, v) t = Transpose<perm=[0,3,1,2]>(k) "
@@ -202,12 +215,12 @@ CASES: dict[str, tuple[Callable[[], ModelProto], list[int]]] = {
     "squeeze and excitation by Shape": (squeezed, [3, 2, 3, 4]),
     "halves at a computed size": (chunked, [4, 2, 4]),
     "shuffle that folds channels into the batch": (batch_folded, [4, 2, 4]),
-    "attributes of opset 9": (old_opset, [4, 1, 1, 4]),
+    "attributes of opset 9": (old_opset, [5, 2, 1, 4]),
     "constants behind other nodes": (behind, [2, 2, 4]),
     "shared weights": (shared, [2, 3, 3, 4]),
     "flattened, and products from both sides": (flat, [2, 3, 2, 4, 4]),
     "channels last": (channels_last, [3, 2, 4]),
-    "padded shortcut": (padded, [3, 4, 4]),
+    "padded shortcut": (padded, [2, 4, 4]),
     "groups": (groups, [4, 4, 4, 8, 4, 8, 4]),
     "double": (double, [2, 3, 4]),
 }

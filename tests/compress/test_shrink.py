@@ -18,7 +18,7 @@ from esnsim.metrics import cost
 from esnsim.quantizer import Scheme, quantize
 from tests import architectures, mobile_architectures
 from tests.compress.prunable import prunable
-from tests.compress.prune_cases import CASES, HEAD, WHOLE, head, net
+from tests.compress.prune_cases import CASES, HEAD, WHOLE, computed_sizes, head, net
 from tests.compress.pruning import assert_laws, assert_same_outputs, filters, opened, randomised
 from tests.execute.models import feeds_of, model, normal, whole
 
@@ -59,7 +59,7 @@ def test_networks(name: str) -> None:
     *halved, classes = zip(before.layers, after.layers, strict=True)
     assert classes[0].layer.filters == classes[1].layer.filters
     for old, new in halved:
-        assert 0.3 * old.layer.filters <= new.layer.filters <= 0.7 * old.layer.filters
+        assert 0.45 * old.layer.filters <= new.layer.filters <= 0.55 * old.layer.filters
     assert after.total.macs < 0.35 * before.total.macs
 
 
@@ -166,3 +166,18 @@ def test_a_model_of_functions_is_written_without_them() -> None:
     kept = choose(graph, network, 0.5)
     assert filters(kept) == [2, 3, 4]
     assert_same_outputs(masked(graph, network, kept), shrunk(graph, network, kept))
+
+
+def test_sizes_that_are_computed_stay_computed_where_they_come_out_right() -> None:
+    """A model for images of any size is still one; a size that came out wrong is stated."""
+    proto = computed_sizes()
+    network = read_onnx(proto, {"x": (1, 3, 6, 5)})
+    graph = graph_of(load(proto), network)
+    kept = choose(graph, network, 0.5)
+    assert filters(kept) == [3, 4, 4]
+    small = shrunk(graph, network, kept)
+    onnx.checker.check_model(small, full_check=True)
+    assert [n.op_type for n in small.graph.node].count("Shape") == 1  # that of the batch is a 0
+    x = normal(2, 3, 9, 4)
+    wanted, got = (whole(m, {"x": x})["y"] for m in (masked(graph, network, kept), small))
+    np.testing.assert_allclose(got, wanted, rtol=0, atol=1e-4 * np.abs(wanted).max())

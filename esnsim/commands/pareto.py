@@ -5,12 +5,13 @@ import shutil
 import sys
 from collections.abc import Sequence
 from os import environ
+from os.path import isfile, samefile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from esnsim.commands import images, options
 from esnsim.errors import UsageError, WidthError
-from esnsim.report.write import say, write, write_bytes
+from esnsim.report.write import STDOUT, say, write, write_bytes
 
 if TYPE_CHECKING:
     from esnsim.compress.pareto import Candidate, Sweep
@@ -187,7 +188,7 @@ def _sweep(
                 refused.append(item)
             else:
                 results.add(item)
-            meter.advance(so_far(sweep(), len(grid)))
+            meter.finish(so_far(sweep(), len(grid)))
     _tell(refused, arguments.quiet)
     done = sweep()
     if not done.points:
@@ -221,11 +222,18 @@ def _check(arguments: argparse.Namespace) -> None:
         raise UsageError("a model is given twice: leave one out")
     if (arguments.targets is None) == ("esna-targets" in arguments.policy):
         raise UsageError("--policy esna-targets and --targets go together: give both, or none")
+    read = [*arguments.models, arguments.data, arguments.labels, arguments.results]
     for path in (arguments.output, arguments.picture):
-        if path is not None and path.name != "-" and not access(path.parent, W_OK):
+        if path is None or path in STDOUT:
+            continue
+        if not access(path.parent, W_OK):
             raise UsageError(
                 f"cannot write '{path}': give a file in a folder that exists and may be written to"
             )
+        if any(
+            given and path.exists() and isfile(given) and samefile(path, given) for given in read
+        ):
+            raise UsageError(f"'{path}' is read too: give another file to write to")
 
 
 def _task(arguments: argparse.Namespace) -> "Task":

@@ -28,6 +28,11 @@ class Meter:
             self._show(step)
         self._count += count
 
+    def finish(self, step: str = "", count: int = 1) -> None:
+        """A step of that many ended."""
+        self._count += count
+        self.advance(step, 0)
+
     def __enter__(self) -> "Meter":
         return self
 

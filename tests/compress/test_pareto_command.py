@@ -313,6 +313,14 @@ def test_wrong_usage_is_refused_before_anything_runs(
     assert [*folder.iterdir()] == []
 
 
+def test_what_is_read_is_not_written_over(folder: Path) -> None:
+    pareto()
+    path = "resnet8.pareto.jsonl"
+    before = (folder / path).read_bytes()
+    refused(pareto("--results", path, "--resume", "-o", path), "is read too", code=2)
+    assert (folder / path).read_bytes() == before
+
+
 def test_another_model_needs_images(folder: Path) -> None:
     refused(esnsim("pareto", "net.onnx"), "accuracy needs images: give --data", code=2)
 

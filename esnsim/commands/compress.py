@@ -61,7 +61,11 @@ def _add_aim(group: "argparse._ArgumentGroup") -> None:
         "nominal width, one multiple of σ, or the ESNa of each layer in training",
     )  # fmt: skip
     group.add_argument(
-        "--targets", type=Path, metavar="FILE", help="ESNa of a training run, for esna-targets"
+        "--targets", type=Path, metavar="FILE",
+        help="ESNa of each layer in training, as ESNTracker writes it, for esna-targets",
+    )  # fmt: skip
+    group.add_argument(
+        "--epoch", type=options.at_least_one, metavar="N", help="of --targets (default the last)"
     )
 
 
@@ -169,15 +173,17 @@ def _recipe(arguments: argparse.Namespace) -> "Recipe":
         raise UsageError("--budget, --drop and --targets choose the steps: give --step a rule")
     if a.policy is not None and not aimed:
         raise UsageError(f"--policy {a.policy} shares a budget: give --budget or --drop")
-    if a.targets is not None and a.policy not in (None, "esna-targets"):
+    if (a.policy or "esna-targets") != "esna-targets" and a.targets is not None:
         raise UsageError(f"--targets are for the policy esna-targets, not {a.policy}")
+    if a.policy == "esna-targets" and a.targets is None:
+        raise UsageError("the policy esna-targets needs the ESNa of training: give --targets")
     if not a.quantize and (aimed or a.bits or a.bits_per_filter or a.step):
         raise UsageError("--no-quantize keeps floats: leave the options about codes out")
     scheme = None if aimed or not a.quantize else codes.scheme_of(a)
     return Recipe(
         ratio=a.prune, criterion=a.criterion, scope=a.scope, scheme=scheme,
         policy=a.policy or ("esna-targets" if a.targets else "allocate"),
-        rule=a.step if aimed else None, targets=a.targets, metric=known(a.metric),
+        rule=a.step if aimed else None, targets=a.targets, epoch=a.epoch, metric=known(a.metric),
         budget=a.budget, drop=a.drop, correct=a.correct,
         form=a.format or ("qdq" if a.quantize else "float"),
         activations=a.activations is not None, quantize=a.quantize,

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from math import sqrt
+from math import inf, sqrt
 
 from onnx import ModelProto
 
@@ -91,10 +91,10 @@ def _chosen(job: Job, watch: Watch) -> tuple[Scheme | None, tuple[Trial, ...]]:
     if not recipe.quantize or recipe.scheme is not None:
         return recipe.scheme, ()
     watch("planning")
-    plan = planner(recipe, job.graph, job.network, job.calibration)
-    if recipe.budget is not None:
-        return plan(recipe.budget), ()
-    return _searched(job, plan, watch)
+    plan = planner(recipe, job.graph, job.network, job.calibration, job.threads)
+    if recipe.drop is not None:
+        return _searched(job, plan, watch)
+    return plan(inf if recipe.budget is None else recipe.budget), ()
 
 
 def _searched(job: Job, plan: Planner, watch: Watch) -> tuple[Scheme, tuple[Trial, ...]]:

@@ -2,10 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import isinf
 from pathlib import Path
 
 from esnsim.compress.allocate import allocate, choices
 from esnsim.compress.policies import filter_sigma, uniform
+from esnsim.compress.sensitivity import sensitivity
+from esnsim.compress.targets import read_targets, target_steps, within_budget
 from esnsim.data import ImageSet
 from esnsim.errors import UsageError
 from esnsim.execute.graph import Graph
@@ -26,9 +29,10 @@ class Recipe:
     A share `ratio` of its filters goes, the first by `criterion` in each `scope`. Then weights
     become codes: by `scheme`, or where that is None by `policy` within a `budget` of `metric`, or
     for the least of it whose accuracy is at most `drop` (0 to 1) below the float model's. `rule`
-    is the step rule of a policy that takes one, `targets` the file of esna-targets. Statistics are
-    corrected where `correct`. The model is written as `form`, with activations in eight bits where
-    `activations`. Without `quantize` it is only pruned.
+    is the step rule of a policy that takes one. `targets` is the file of esna-targets, which can
+    do without an aim, and `epoch` the one to take (None: the last). Statistics are corrected where
+    `correct`. The model is written as `form`, with activations in eight bits where `activations`.
+    Without `quantize` it is only pruned.
     """
 
     ratio: float = 0.0
@@ -38,6 +42,7 @@ class Recipe:
     policy: str = "allocate"
     rule: str | None = None
     targets: Path | None = None
+    epoch: int | None = None
     metric: str = "esn_d_tilde"
     budget: float | None = None
     drop: float | None = None
@@ -47,9 +52,12 @@ class Recipe:
     quantize: bool = True
 
     def __post_init__(self) -> None:
-        ways = [w for w in (self.scheme, self.budget, self.drop) if w is not None]
-        if len(ways) != (1 if self.quantize else 0):
+        ways = sum(way is not None for way in (self.scheme, self.budget, self.drop))
+        least = int(self.quantize and self.targets is None)
+        if not least <= ways <= self.quantize:
             raise UsageError("give one of a budget, a drop of accuracy, and codes")
+        if (self.policy == "esna-targets") != (self.targets is not None):
+            raise UsageError("the policy esna-targets takes a file of targets, and no other does")
         if self.policy not in POLICIES:
             raise UsageError(f"no policy '{self.policy}': use one of {', '.join(POLICIES)}")
         if self.activations and self.form != "qdq":
@@ -58,21 +66,28 @@ class Recipe:
             raise UsageError("without quantisation give a ratio of pruning and the format float")
 
 
-def planner(recipe: Recipe, graph: Graph, network: Network, images: ImageSet | None) -> Planner:
-    """The codes of a policy for any budget; what all budgets share is made here, once.
+def planner(
+    recipe: Recipe, graph: Graph, network: Network, images: ImageSet | None, threads: int = 0
+) -> Planner:
+    """The codes of a policy for any budget, inf for none; what budgets share is made here, once.
 
     `allocate` weighs the noise of each filter by its gain to the output on `images`, or where there
     are none takes the squared error of the weights.
     """
     metric = recipe.metric
+    if recipe.targets is not None:
+        targets = read_targets(recipe.targets, recipe.epoch)
+        return lambda budget: (
+            Scheme(given_steps=target_steps(network, targets)) if isinf(budget)
+            else within_budget(network, targets, budget, metric)
+        )  # fmt: skip
     if recipe.policy == "uniform":
         return lambda budget: uniform(network, budget, metric, recipe.rule or "layer-max")
     if recipe.policy == "filter-sigma":
         return lambda budget: filter_sigma(network, budget, metric)
-    from esnsim.compress.sensitivity import sensitivity
-
     gains = None
     if images is not None:
-        gains = sensitivity(graph, network, images.first(SENSITIVITY))
+        few = images.first(SENSITIVITY)
+        gains = sensitivity(graph, network, few, threads=threads, centred=recipe.correct)
     offer = choices(network, metric, recipe.rule or "mse", gains)
     return lambda budget: allocate(offer, budget).scheme

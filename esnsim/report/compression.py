@@ -58,10 +58,10 @@ def done(result: Compressed) -> list[str]:
         widths = "given" if recipe.scheme.widths is not None else "of the rule"
         steps.append(f"widths {widths}, {recipe.scheme.resolved_rule} steps")
     elif recipe.quantize:
-        aim = f"at most {100 * (recipe.drop or 0):g} points lost, {len(result.trials)} tried"
-        if recipe.budget is not None:
-            aim = f"a budget of {human(recipe.budget)}"
-        steps.append(f"{POLICIES[recipe.policy]}: {aim}")
+        aim = "" if recipe.budget is None else f": a budget of {human(recipe.budget)}"
+        if recipe.drop is not None:
+            aim = f": at most {100 * recipe.drop:g} points lost, {len(result.trials)} tried"
+        steps.append(f"{POLICIES[recipe.policy]}{aim}")
     if corrected(result):
         steps.append(f"statistics corrected with {corrected(result):,} images")
     if calibrated(result):

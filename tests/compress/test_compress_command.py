@@ -16,6 +16,9 @@ from onnx import ModelProto
 
 from esnsim import data, read_onnx
 from esnsim.compress.evaluate import Evaluator
+from esnsim.compress.recalibrate import corrected
+from esnsim.compress.substitute import with_weights
+from esnsim.data import ImageSet
 from esnsim.execute.graph import graph_of
 from esnsim.importer import load
 from tests.commandline import Ended, esnsim, refused, report
@@ -28,11 +31,12 @@ PAGE = (Path(__file__).parents[2] / "docs" / "compress.md").read_text("utf-8")
 NODES = """
     [first] h = Conv<pads=[1,0,1,1], strides=[2,1]>(x, w) n = BatchNormalization(h, g, b, m, v)
     r = Relu(n) [depth] d = Conv<group=6>(r, u) s = Relu(d) [wide] e = Conv(s, t, o) q = Relu(e)
-    p = GlobalAveragePool(q) f = Flatten(p) [last] y = Gemm<transB=1>(f, fc)"""
+    p = GlobalAveragePool(q) f = Flatten(p) [last] y = Gemm<transB=1>(f, fc, c)"""
 
 
-def network(opset: int = 21) -> ModelProto:
+def network(opset: int = 21, bias: Array | None = None) -> ModelProto:
     """Strided, depthwise and plain convolutions and a Gemm: 2×7×5 pixels to 4 classes."""
+    bias = np.zeros(4, np.float32) if bias is None else bias
     rng = np.random.default_rng(3)
 
     def normal(*shape: int) -> Array:
@@ -41,7 +45,7 @@ def network(opset: int = 21) -> ModelProto:
     proto = model(
         NODES, "float[N,2,7,5] x", opset=opset, ir=8,
         w=normal(6, 2, 3, 2), u=normal(6, 1, 2, 3), t=normal(8, 6, 1, 1), fc=normal(4, 8),
-        g=abs(normal(6)), b=normal(6), m=normal(6), v=abs(normal(6)), o=normal(8),
+        g=abs(normal(6)), b=normal(6), m=normal(6), v=abs(normal(6)), o=normal(8), c=bias,
     )  # fmt: skip
     proto.graph.output[0].CopyFrom(
         onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, ["N", 4])
@@ -49,15 +53,29 @@ def network(opset: int = 21) -> ModelProto:
     return proto
 
 
+def settled(proto: ModelProto, images: ImageSet) -> ModelProto:
+    """The model with the statistics that BatchNormalization has on the images."""
+    graph = graph_of(load(proto), read_onnx(proto))
+    return with_weights(graph, corrected(graph, {}, images))
+
+
+def outputs(proto: ModelProto, pixels: Array) -> Array:
+    session = ort.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
+    return np.asarray(session.run(None, {"x": pixels})[0])
+
+
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a model and images, labelled as the float model classifies nearly all."""
     folder = tmp_path_factory.mktemp("compress")
-    path = saved(network(), folder)
-    rng = np.random.default_rng(4)
-    pixels = rng.normal(size=(120, 2, 7, 5)).astype(np.float32)
-    session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
-    labels = np.argmax(session.run(None, {"x": pixels})[0], axis=1)
+    pixels = np.random.default_rng(4).normal(size=(120, 2, 7, 5)).astype(np.float32)
+    images = ImageSet("noise", len(pixels), lambda start, stop: pixels[start:stop])
+    proto = settled(network(), images)
+    middle = -outputs(proto, pixels).mean(axis=0)  # so that each class is the best of some images
+    proto = settled(network(bias=middle), images)
+    saved(proto, folder)
+    labels = np.argmax(outputs(proto, pixels), axis=1)
+    assert np.bincount(labels).min() > 5
     labels[:6] = (labels[:6] + 1) % 4
     np.savez(folder / "images.npz", images=pixels, labels=labels)
     np.savez(folder / "bare.npz", images=pixels)
@@ -147,6 +165,28 @@ def test_widths_of_a_file_are_taken_and_a_report_is_such_a_file(
     assert found["layers"][0]["bits_per_filter"] == [1, 2, 3, 4, 5, 8]
     again = costs(place / "model.onnx", "--bits-per-filter", tmp_path / "small.json")
     assert again["totals"]["esn_d_tilde"] == found["after"]["cost"]["esn_d_tilde"]
+
+
+def test_targets_of_training_become_steps(place: Path, tmp_path: Path) -> None:
+    wanted = {"w": 600.0, "u": 300.0, "t": 500.0, "fc": 900.0}
+    layers = [{"name": name, "weight": name, "esn_a": value} for name, value in wanted.items()]
+    text = json.dumps({"schema": "esnsim.training/1", "epochs": [{"epoch": 1, "layers": layers}]})
+    (tmp_path / "esna.json").write_text(text)
+
+    def ratios() -> list[float]:
+        """ESNa of the layers in units of their targets."""
+        rows = costs(tmp_path / "small.onnx")["layers"]
+        return [r["esn_a"]["weights"] / v for r, v in zip(rows, wanted.values(), strict=True)]
+
+    words = ("--targets", tmp_path / "esna.json")
+    found = compress(place, tmp_path / "small.onnx", *words)
+    assert (found["done"]["policy"], found["done"]["rule"]) == ("esna-targets", None)
+    np.testing.assert_allclose(ratios(), 1, rtol=0.05)
+    budget = 0.7 * found["after"]["cost"]["esn_d_tilde"]["macs"]
+    found = compress(place, tmp_path / "small.onnx", *words, "--budget", budget)
+    assert found["after"]["cost"]["esn_d_tilde"]["macs"] <= budget
+    np.testing.assert_allclose(ratios(), np.mean(ratios()), rtol=0.2)
+    assert max(ratios()) < 1
 
 
 def test_pruning_alone_makes_a_smaller_float_model(place: Path, tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ from onnx import ModelProto, helper, numpy_helper
 from esnsim import ModelError, UsageError, WidthError, cost, quantize, read_onnx
 from esnsim.compress.activations import with_activations
 from esnsim.compress.export import exported, raised
-from esnsim.compress.sites import sites
+from esnsim.compress.frozen import frozen
+from esnsim.compress.sites import left_alone, sites
 from esnsim.compress.substitute import dequantized, with_weights
 from esnsim.data import ImageSet
 from esnsim.execute.graph import Graph as Opened
@@ -39,6 +40,7 @@ from tests.importer.steps import (
     split,
     transposed_conv,
 )
+from tests.samples import SAMPLES
 
 KEEP = ("qdq", "qonnx")
 
@@ -368,3 +370,17 @@ def test_activations_in_integers_leave_weights_and_cost_as_they_are(data: st.Dat
     assert after.count("QuantizeLinear") > before.count("QuantizeLinear")
     for ours, theirs in zip(outputs(found), outputs(written), strict=True):
         assert ours.shape == theirs.shape
+
+
+@pytest.mark.parametrize("form", KEEP)
+@pytest.mark.parametrize("name", SAMPLES)
+def test_whatever_a_model_is_made_of_its_cost_stays(name: str, form: str) -> None:
+    """Functions, control flow, integers: what cannot be written counts as `esnsim cost` has it."""
+    proto = raised(SAMPLES[name]())
+    graph, network = opened(proto)
+    left = [layer for layer, _ in left_alone(graph, network)]
+    quantized = quantize(frozen(network, left), Scheme(bits=3))
+    written = exported(graph, sites(graph, network), quantized, form)
+    ours, theirs = cost(quantize(read_onnx(written))), cost(quantized)
+    assert astuple(ours.total) == astuple(theirs.total)
+    assert [astuple(a.metrics) for a in ours.layers] == [astuple(b.metrics) for b in theirs.layers]

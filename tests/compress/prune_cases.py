@@ -199,6 +199,24 @@ def computed_sizes() -> ModelProto:
     ))  # fmt: skip
 
 
+def equal_parts() -> ModelProto:
+    """Split into equal parts, which are unequal after pruning: their number gives way to sizes."""
+    return net(
+        "a = Conv<pads=[1,0,1,1]>(x, w) l, m, r = Split<axis=1, num_outputs=3>(a) "
+        "k = Conv(m, v) u, o = Split<axis=-3, num_outputs=2>(k) t = Tanh(u) z = Concat<axis=1>(l, r, t, o)",
+        8, w=normal(6, 3, 3, 2), v=normal(4, 2, 1, 1),
+    )  # fmt: skip
+
+
+def half() -> ModelProto:
+    return net(
+        "h = Cast<to=10>(x) a = Conv<pads=[1,0,1,1]>(h, w, b) r = Relu(a) k = Conv(r, v) "
+        "z = Cast<to=1>(k)",
+        6, w=normal(4, 3, 3, 2, dtype=np.float16), b=normal(4, dtype=np.float16),
+        v=normal(6, 4, 1, 1, dtype=np.float16),
+    )  # fmt: skip
+
+
 def double() -> ModelProto:
     return net(
         "a = MatMul(x, w) r = Relu(a) k = MatMul(r, v) t = Transpose<perm=[0,3,1,2]>(k) "
@@ -222,6 +240,8 @@ CASES: dict[str, tuple[Callable[[], ModelProto], list[int]]] = {
     "channels last": (channels_last, [3, 2, 4]),
     "padded shortcut": (padded, [2, 4, 4]),
     "groups": (groups, [4, 4, 4, 8, 4, 8, 4]),
+    "equal parts": (equal_parts, [3, 2, 4]),
+    "half": (half, [2, 3, 4]),
     "double": (double, [2, 3, 4]),
 }
 

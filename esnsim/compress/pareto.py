@@ -105,8 +105,8 @@ class Sweep:
 class Comparison:
     """The cheapest points of two groups that reach an accuracy, `ratio` = theirs over ours.
 
-    `tie` where the one that costs less has a rival within its cost whose accuracy cannot be told
-    from its own.
+    `tie` where the one that costs more has a point within the other's cost whose interval holds
+    the accuracy, so that it may reach it as well.
     """
 
     accuracy: float
@@ -223,10 +223,7 @@ def compare(
         mine, other = cheapest(ours, accuracy, cost), cheapest(theirs, accuracy, cost)
         if mine is None or other is None or not cost(mine):
             continue
-        first, rivals = (mine, theirs) if cost(mine) <= cost(other) else (other, ours)
-        tie = any(
-            cost(rival) <= cost(first) and rival.evaluation.ties(first.evaluation)
-            for rival in rivals
-        )
+        low, rivals = (cost(mine), theirs) if cost(mine) <= cost(other) else (cost(other), ours)
+        tie = any(cost(p) <= low and p.evaluation.interval[1] >= accuracy for p in rivals)
         found.append(Comparison(accuracy, mine, other, cost(other) / cost(mine), tie))
     return tuple(found)

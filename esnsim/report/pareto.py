@@ -240,7 +240,7 @@ def _sentence(item: Comparison, ours: str, theirs: str) -> str:
     less, more = (ours, theirs) if item.ratio > 1 else (theirs, ours)
     ratio = max(item.ratio, 1 / item.ratio)
     says = f"costs {ratio:.2f} times less than" if ratio > 1 else "costs as much as"
-    tie = ": a tie, as accuracies within that cost cannot be told apart" if item.tie else ""
+    tie = ": a tie, as within that cost both may reach it" if item.tie else ""
     return f"at {_percent(item.accuracy)} {less} {says} {more}{tie}"
 
 

@@ -95,12 +95,14 @@ def test_a_comparison_names_the_cheapest_of_each_and_their_ratio() -> None:
 
 
 def test_a_difference_inside_the_interval_is_a_tie() -> None:
-    slim = [point(80, 0.921, 0.5)]
+    slim = [point(80, 0.95, 0.5)]
     fat = [point(100, 0.93), point(70, 0.919)]  # misses 0.92 by less than the interval
     (found,) = compare(slim, fat, [0.92], spent)
     assert (found.ratio, found.tie) == (100 / 80, True)
     (turned,) = compare(fat, slim, [0.92], spent)
     assert (turned.ratio, turned.tie) == (80 / 100, True)
+    (clear,) = compare(slim, [fat[0], point(70, 0.90)], [0.92], spent)
+    assert (clear.ratio, clear.tie) == (100 / 80, False)
 
 
 def test_without_labels_the_accuracy_is_the_agreement() -> None:

@@ -76,8 +76,8 @@ def test_the_words_call_a_difference_inside_the_interval_a_tie() -> None:
     near = point(24_000_000, 0.888, 0, 3)  # misses 89 % by less than the interval
     words = pareto.words(sweep([*FAT, *PRUNED, near]))
     assert (
-        "at 89.0% prune then quantise costs 1.60 times less than quantise only: a tie, as "
-        "accuracies within that cost cannot be told apart" in words
+        "at 89.0% prune then quantise costs 1.60 times less than quantise only: a tie, as within "
+        "that cost both may reach it" in words
     )
 
 

@@ -103,3 +103,24 @@ def sqnr(runs: Sequence[LayerRun]) -> float | None:
     noise = sum(run.noise for run in runs)
     signal = sum(run.signal for run in runs)
     return 10 * log10(signal / noise) if noise > 0 and signal > 0 else None
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """What a clock (Hz) makes of cycles; a dense MAC is two operations; TOPS/W if energy is in J."""
+
+    clock: float
+    inferences_per_second: float
+    tops: float
+    tops_per_watt: float | None
+
+
+def speed(runs: Sequence[LayerRun], spec: Spec, clock: float) -> Speed | None:
+    """Speeds of a digital array, None of a crossbar, whose cycles are not counted."""
+    if not isinstance(spec, ArraySpec):
+        return None
+    took = sum(cycles(run.counts) / run.images for run in runs if isinstance(run.counts, Counts))
+    operations = 2 * sum(run.quantized.layer.macs for run in runs)
+    rate, spent = clock / took if took else 0.0, sum(energy(run, spec) for run in runs)
+    per_watt = operations / spent if spec.priced and spent else None  # operations a pJ
+    return Speed(clock, rate, operations * rate / 1e12, per_watt)

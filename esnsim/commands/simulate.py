@@ -136,7 +136,7 @@ def _render(simulations: "Sequence[Simulation]", arguments: argparse.Namespace) 
 
     suffix = arguments.output.suffix.lower() if arguments.output else ""
     if arguments.json or (suffix == ".json" and not arguments.csv):
-        found = [documents.document(simulation) for simulation in simulations]
+        found = [documents.document(simulation, arguments.clock) for simulation in simulations]
         return documents.as_json(found[0] if len(found) == 1 else found)
     if arguments.csv or suffix == ".csv":
         return documents.as_csv(simulations)

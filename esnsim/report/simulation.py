@@ -7,12 +7,14 @@ from esnsim.arrays import ArraySpec
 from esnsim.crossbar import CrossbarSpec
 from esnsim.digital import Counts
 from esnsim.energy import (
+    Speed,
     analog_energy,
     class_a_over_b,
     cycles,
     digital_energy,
     energy,
     ideal_energy,
+    speed,
     sqnr,
 )
 from esnsim.metrics import esn_d_tilde
@@ -173,8 +175,9 @@ def _digital_summary(simulation: Simulation, spec: ArraySpec, look: Look) -> lis
     if spent:
         told = (f"{what} {percent(part, spent)}" for what, part in shares.items() if part)
         lines.append("          " + ", ".join(told))
-    if look.clock:
-        lines += _speed(look.clock, cycles(counts), simulation, spent if spec.priced else None)
+    found = speed(runs, spec, look.clock) if look.clock else None
+    if found:
+        lines.append(_speed(found))
     return lines
 
 
@@ -189,16 +192,12 @@ def causes(counts: Counts) -> dict[str, int]:
     }
 
 
-def _speed(clock: float, took: int, simulation: Simulation, picojoules: float | None) -> list[str]:
-    macs = sum(run.quantized.layer.macs for run in simulation.layers)
-    rate = clock / took if took else 0.0
-    line = (
-        f"speed     {human(rate)} inferences/s at {human(clock)}Hz, "
-        f"{2 * macs * rate / 1e12:.3g} TOPS (two operations a dense MAC)"
+def _speed(found: Speed) -> str:
+    watts = f", {found.tops_per_watt:.3g} TOPS/W" if found.tops_per_watt else ""
+    return (
+        f"speed     {human(found.inferences_per_second)} inferences/s at {human(found.clock)}Hz, "
+        f"{found.tops:.3g} TOPS (two operations a dense MAC){watts}"
     )
-    if picojoules:
-        line += f", {2 * macs / picojoules:.3g} TOPS/W"
-    return [line]
 
 
 def _analog_summary(simulation: Simulation, spec: CrossbarSpec, look: Look) -> list[str]:

@@ -16,7 +16,9 @@ from esnsim.energy import (
     class_a_over_b,
     cycles,
     digital_energy,
+    dram_bits,
     ideal_energy,
+    speed,
     sqnr,
     utilisation,
 )
@@ -29,17 +31,25 @@ from esnsim.simulate import LayerRun, Simulation, Spec
 SCHEMA = "esnsim.simulate/1"
 
 
-def document(simulation: Simulation) -> dict[str, Any]:
-    """The simulation as plain dicts, lists, ints and floats; counts are of all its images."""
-    spec = simulation.spec
+def document(simulation: Simulation, clock: float | None = None) -> dict[str, Any]:
+    """The simulation as plain dicts, lists, ints and floats; `clock` in Hz adds speeds."""
+    spec, scheme = simulation.spec, simulation.network.scheme
     return {
         "schema": SCHEMA,
         "esnsim": esnsim.__version__,
         "model": simulation.network.network.source.path,
+        "quantizer": {
+            "rule": scheme.resolved_rule,
+            "bits": scheme.nominal_bits,
+            "alpha": scheme.alpha if scheme.resolved_rule == "filter-sigma" else None,
+            "keep_zeros": scheme.keep_zeros,
+            "widths_given": scheme.widths is not None,
+        },
         "machine": {"kind": kind_of(spec), **asdict(spec), "energy_unit": unit_of(spec)},
         "activations": simulation.activations,
         "images": simulation.images,
         "totals": _totals(simulation),
+        "speed": _speed(simulation, clock),
         "layers": [_layer(run, spec) for run in simulation.layers],
         "not_simulated": [
             {"name": name, "reason": reason} for name, reason in simulation.not_simulated
@@ -100,6 +110,7 @@ def _figures(run: LayerRun, spec: Spec) -> dict[str, Any]:
             "mac_bits": run.closed_form,
             "cycles": cycles(run.counts) // run.images,
             "utilisation": utilisation(run.counts, spec),
+            "dram_bits": dram_bits(run, spec.activation_bits),
         }
     energies = {**asdict(parts), "total": parts.total, "ideal": ideal_energy(run, spec)}
     return {**own, "energy": energies}
@@ -120,3 +131,8 @@ def _totals(simulation: Simulation) -> dict[str, Any]:
     else:
         totals["sqnr_db"] = sqnr(runs)
     return {**totals, "energy": energies}
+
+
+def _speed(simulation: Simulation, clock: float | None) -> dict[str, Any] | None:
+    found = speed(simulation.layers, simulation.spec, clock) if clock else None
+    return asdict(found) if found else None

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from esnsim_kernels import levels
 from numpy.typing import NDArray
 
 from esnsim.blocks import Matrix, each_live
@@ -21,9 +22,9 @@ from esnsim.sums import Floats, Ints, not_finite
 class SortedLayer:
     """The live weights of a layer, all filters together, in ascending order of magnitude.
 
-    `positive` (P,) and `negative` (N,) are magnitudes; their tails (P + 1,) and (N + 1,) hold
-    Σ |w| from each place on. For each filter (M,): `weights` that are live, those that are not 0,
-    Σ |w|, Σ w², and `tops` (M, 2), the largest weight above 0 and the largest |w| below 0.
+    `positive` (P,) and `negative` (N,) are magnitudes, their tails Σ |w| from every BLOCK-th place
+    on. For each filter (M,): `weights` that are live, those that are not 0, Σ |w|, Σ w², and
+    `tops` (2, M), the largest weight above 0 and the largest |w| below 0, or 0.
     """
 
     layer: Layer
@@ -77,30 +78,24 @@ def sort_layer(layer: Layer, live: Mask | None = None) -> SortedLayer:
         )
     if live is None:
         live = np.ones(len(layer.channels), np.bool_)
-    counts = np.zeros((layer.filters, 2), np.int64)
-    energies = np.zeros((layer.filters, 2))
-    tops = np.zeros((layer.filters, 2))
-    found: tuple[list[Array], list[Array]] = ([], [])
+    weights, nonzero = np.zeros((2, layer.filters), np.int64)
+    energies, tops = np.zeros((layer.filters, 2)), np.zeros((2, layer.filters))
+    found: list[Array] = []
 
     def add(rows: slice, block: Matrix) -> None:
-        wide = block.astype(np.float64)
-        counts[rows] = np.stack(
-            (np.full(len(block), block.shape[1]), np.count_nonzero(block, axis=1)), axis=1
-        )
-        energies[rows, 0] = np.abs(wide).sum(axis=1)
-        energies[rows, 1] = np.einsum("mk,mk->m", wide, wide)
-        tops[rows] = np.stack((wide.max(axis=1), -wide.min(axis=1)), axis=1)
-        found[0].append(block[block > 0])
-        found[1].append(-block[block < 0])
+        weights[rows] = block.shape[1]
+        levels.describe(block, nonzero[rows], energies[rows], tops[:, rows])
+        found.append(block.ravel())
 
     each_live(layer, live, add)
     if not np.isfinite(energies).all():
         raise not_finite(layer)
-    positive, negative = (np.sort(np.concatenate([*parts, np.empty(0, np.float32)]))
-                          for parts in found)  # fmt: skip
+    ordered = np.sort(np.concatenate(found)) if found else np.empty(0, np.float32)
+    below, above = np.searchsorted(ordered, 0.0, "left"), np.searchsorted(ordered, 0.0, "right")
+    positive, negative = ordered[above:], -ordered[:below][::-1]
     return SortedLayer(
-        layer, positive, negative, _tails(positive), _tails(negative), counts[:, 0], counts[:, 1],
-        energies[:, 0], energies[:, 1], np.maximum(tops, 0.0),
+        layer, positive, negative, _tails(positive), _tails(negative), weights, nonzero,
+        energies[:, 0], energies[:, 1], tops,
     )  # fmt: skip
 
 
@@ -115,8 +110,6 @@ def rates(
     Codes saturate at `bits`. Raises WidthError where a step is not positive, or so small that
     without `bits` codes would be wider than esnsim makes.
     """
-    from esnsim_kernels import levels
-
     steps = np.asarray(steps, np.float64)
     _check(layer, steps, bits)
     limit = (1 << (bits or WIDEST)) - 1
@@ -126,15 +119,18 @@ def rates(
     levels.sums(layer.positive, layer.negative, *tails, steps, limit, counts, match)
     levels.filters(layer.tops, steps, limit, widths)
     coded = layer.nonzero if keep_zeros else layer.weights
-    # Pruned filters stand in the sums with |q| = 1, as all their weights are below Δ/2.
-    dead = (widths == 0).astype(np.float64)  # counts below 2^53 stay exact
     zeros = int(coded.sum() - layer.nonzero.sum())  # coded as +½
-    gone = (dead @ coded.astype(np.float64)).astype(np.int64)
-    squares, exponents = counts.T + zeros - gone
-    match -= dead @ layer.magnitude
+    # Sums of integers below 2^53 are exact in float64, and there NumPy multiplies faster.
+    tilde = widths.astype(np.float64) @ layer.weights.astype(np.float64)
+    # Pruned filters stand in the sums with |q| = 1, as all their weights are below Δ/2.
+    gone = np.stack([coded.astype(np.float64), layer.magnitude], axis=1)
+    dead = np.flatnonzero((widths == 0).any(axis=0))
+    coded_gone, match_gone = ((widths[:, dead] == 0).astype(np.float64) @ gone[dead]).T
+    squares, exponents = counts.T + zeros - coded_gone.astype(np.int64)
+    match -= match_gone
     noise = layer.signal.sum() - steps * match + 0.25 * steps**2 * squares
     return Rates(
-        layer.layer, steps, squares, exponents, widths.astype(np.int64) @ layer.weights, widths,
+        layer.layer, steps, squares, exponents, tilde.astype(np.int64), widths,
         np.maximum(noise, 0.0),
     )  # fmt: skip
 
@@ -155,9 +151,9 @@ def largest_step(measure: Callable[[Floats], Floats], low: float, high: float) -
 
 
 def _tails(magnitudes: Array) -> Floats:
-    """Σ of the magnitudes from each place on, and 0."""
-    tails = np.zeros(len(magnitudes) + 1)
-    np.cumsum(magnitudes[::-1], dtype=np.float64, out=tails[-2::-1])
+    """Σ of the magnitudes from every BLOCK-th place on."""
+    tails = np.zeros(-(-len(magnitudes) // levels.BLOCK))
+    levels.tails(magnitudes, tails)
     return tails
 
 

@@ -1,28 +1,93 @@
 """Sums over the midrise codes of sorted weights: a bisection a level in place of a pass.
 
 `positive` and `negative` are the magnitudes of a layer's weights above and below 0, ascending;
-their tails, one longer, hold the sum of the magnitudes from each place on. A weight above 0 has
-|q| ≥ 2t + 1 from w/Δ ≥ t on, one below 0 from |w|/Δ > t on (q = 2·floor(w/Δ) + 1).
+`tails` of either hold the sum of the magnitudes from every BLOCK-th place on. A weight above 0 has
+|q| ≥ 2t + 1 from w/Δ ≥ t on, one below 0 from |w|/Δ > t on, as q = 2·floor(w/Δ) + 1; both in
+float64, so that thresholds are found by division and not by t·Δ.
 """
 
 import numpy as np
 from numba import njit
 
-__all__ = ["filters", "sums"]
+__all__ = ["describe", "filters", "sums", "tails"]
+
+BLOCK = 32
+LOOSE = {"reassoc", "nsz", "contract"}  # float sums may be regrouped: they only feed ratios
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=LOOSE)
+def describe(weights, nonzero, energies, tops):
+    """For each row: the number of w ≠ 0; Σ |w|, Σ w²; the largest w and the largest −w, or 0."""
+    for m in range(weights.shape[0]):
+        count = np.int64(0)
+        total = squares = 0.0
+        high = low = weights.dtype.type(0)
+        for k in range(weights.shape[1]):
+            w = weights[m, k]
+            count += w != 0
+            total += abs(np.float64(w))
+            squares += np.float64(w) * np.float64(w)
+            high = max(high, w)
+            low = min(low, w)
+        nonzero[m] = count
+        energies[m, 0] = total
+        energies[m, 1] = squares
+        tops[0, m] = high
+        tops[1, m] = -low
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=LOOSE)
+def tails(magnitudes, out):
+    """out[j] = Σ of the magnitudes from place j·BLOCK on."""
+    total = 0.0
+    for j in range(len(out) - 1, -1, -1):
+        for i in range(j * BLOCK, min((j + 1) * BLOCK, len(magnitudes))):
+            total += np.float64(magnitudes[i])
+        out[j] = total
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _first(magnitudes, low, step, level, below_zero):
-    """The first place, from `low` on, of a weight with |q| ≥ 2·level + 1."""
-    high = len(magnitudes)
-    while low < high:
-        middle = (low + high) >> 1
-        ratio = np.float64(magnitudes[middle]) / step
-        if ratio > level or (ratio == level and not below_zero):
-            high = middle
+def _moved(x, by):
+    """The float64 next above (`by` 1) or below (−1) x > 0."""
+    return np.int64(np.float64(x).view(np.int64) + by).view(np.float64)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _thresholds(level, step):
+    """The least magnitudes of a weight above 0, and of one below, that have |q| ≥ 2·level + 1."""
+    x = level * step
+    while x / step >= level:
+        x = _moved(x, -1)
+    while x / step < level:
+        x = _moved(x, 1)
+    above = x
+    while x / step <= level:
+        x = _moved(x, 1)
+    return above, x
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _first(magnitudes, low, x):
+    """The first place, from `low` on, of a magnitude that is not below x."""
+    length = len(magnitudes) - low
+    while length > 0:
+        half = length >> 1
+        if magnitudes[low + half] < x:
+            low += half + 1
+            length -= half + 1
         else:
-            low = middle + 1
+            length = half
     return low
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=LOOSE)
+def _tail(magnitudes, tails, place):
+    """Σ of the magnitudes from a place on."""
+    block = -(-place // BLOCK)
+    total = tails[block] if block < len(tails) else 0.0
+    for i in range(place, min(block * BLOCK, len(magnitudes))):
+        total += np.float64(magnitudes[i])
+    return total
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -34,21 +99,21 @@ def sums(positive, negative, positive_tails, negative_tails, steps, limit, count
     top = (limit - 1) >> 1
     for s in range(len(steps)):
         squares = exponents = np.int64(len(positive) + len(negative))
-        total = positive_tails[0] + negative_tails[0]
-        for sign in range(2):
-            magnitudes = positive if sign == 0 else negative
-            tails = positive_tails if sign == 0 else negative_tails
-            place = 0
-            for level in range(1, top + 1):
-                place = _first(magnitudes, place, steps[s], level, sign == 1)
-                above = np.int64(len(magnitudes) - place)
-                if above == 0:
-                    break
-                # Each level adds 2 to |q|, and (2t + 1)² − (2t − 1)² = 8t to q².
-                squares += 8 * level * above
-                total += 2 * tails[place]
-                if level & (level - 1) == 0:  # bit_length grows by 1 at powers of two
-                    exponents += above
+        total = _tail(positive, positive_tails, 0) + _tail(negative, negative_tails, 0)
+        right = left = 0
+        for level in range(1, top + 1):
+            above, below = _thresholds(level, steps[s])
+            right = _first(positive, right, above)
+            left = _first(negative, left, below)
+            count = np.int64(len(positive) - right + len(negative) - left)
+            if count == 0:
+                break
+            # Each level adds 2 to |q|, and (2t + 1)² − (2t − 1)² = 8t to q².
+            squares += 8 * level * count
+            both = _tail(positive, positive_tails, right) + _tail(negative, negative_tails, left)
+            total += 2 * both
+            if level & (level - 1) == 0:  # bit_length grows by 1 at powers of two
+                exponents += count
         counts[s, 0] = squares
         counts[s, 1] = exponents
         match[s] = total
@@ -58,18 +123,17 @@ def sums(positive, negative, positive_tails, negative_tails, steps, limit, count
 def filters(tops, steps, limit, widths):
     """widths[s, m] = bit_length of the largest |q| of a filter, 0 if it is pruned.
 
-    tops[m] = its largest weight above 0 and its largest magnitude below 0, 0 where none is.
+    tops[0, m] is its largest weight above 0, tops[1, m] its largest magnitude below, or 0.
     """
-    top = (limit - 1) >> 1
+    high, low = tops
+    largest = max(high.max(), low.max()) if high.size else 0.0
     for s in range(len(steps)):
-        for m in range(len(tops)):
-            if max(tops[m, 0], tops[m, 1]) < 0.5 * steps[s]:
-                widths[s, m] = 0
-                continue
-            level = max(np.floor(tops[m, 0] / steps[s]), np.ceil(tops[m, 1] / steps[s]) - 1.0)
-            bits = np.int64(1)
-            whole = np.int64(min(level, np.float64(top)))
-            while whole > 0:
-                whole >>= 1
-                bits += 1
-            widths[s, m] = bits
+        row = widths[s]
+        for m in range(len(row)):
+            row[m] = max(high[m], low[m]) >= 0.5 * steps[s]
+        level = np.int64(1)
+        while 2 * level < limit and largest / steps[s] >= level:
+            above, below = _thresholds(level, steps[s])
+            for m in range(len(row)):
+                row[m] += (high[m] >= above) | (low[m] >= below)
+            level *= 2

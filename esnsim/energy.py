@@ -107,7 +107,7 @@ def sqnr(runs: Sequence[LayerRun]) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """What a clock (Hz) makes of cycles; a dense MAC is two operations; TOPS/W if energy is in J."""
+    """What a clock (Hz) makes of cycles; a dense MAC is two operations. TOPS/W needs joules."""
 
     clock: float
     inferences_per_second: float

@@ -1,0 +1,239 @@
+"""`esnsim simulate`: what it prints is what the engines counted, in the units asked for."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from esnsim import Scheme, cost, quantize, read_onnx
+from esnsim.commands import machine, simulate
+from esnsim.metrics import esn_a_x4
+from esnsim.presets import PRESETS
+from esnsim.simulate import MismatchError
+from tests.commandline import esnsim, refused, report
+from tests.importer.models import model
+from tests.samples import convolutions, saved, weights
+
+MODEL = "builtin:resnet8"
+
+
+def test_the_default_is_the_array_of_maki_on_the_embedded_images() -> None:
+    found = report(esnsim("simulate", MODEL, "--json"))
+    wanted = cost(quantize(read_onnx(MODEL))).total
+    assert (found["machine"]["rows"], found["machine"]["lanes"]) == (64, 16)
+    assert found["activations"] == "1 of 1,000 images of fashion_mnist_1000.npz"
+    assert found["totals"]["mac_bits"] == found["totals"]["esn_d_tilde"] == wanted.esn_d_tilde.macs
+    assert found["totals"]["esn_a_x4"] == wanted.esn_a_x4.macs
+    assert [layer["counts"]["active"] for layer in found["layers"]] == [
+        layer["mac_bits"] for layer in found["layers"]
+    ]
+
+
+def test_the_table_says_counted_and_closed_form_and_names_units() -> None:
+    text = esnsim("simulate", MODEL, "-q").out
+    assert "MAC×bit   72.3M counted, 72.3M in closed form: equal" in text
+    assert "one-bit MACs; 1.00 times the ideal" in text
+    assert "idle: narrower filters" in text
+
+
+def test_energies_in_joules_are_priced_in_picojoules() -> None:
+    words = "--e-bit 50fJ --e-idle 5fJ --e-weight-bit 10fJ --e-activation-bit 20fJ --e-dram-bit 4pJ"
+    found = report(esnsim("simulate", MODEL, "--json", *words.split(), "--clock", "500MHz"))
+    for layer in found["layers"]:
+        counts, energy = layer["counts"], layer["energy"]
+        idle = sum(n for name, n in counts.items() if name.startswith("idle"))
+        assert energy["active"] == pytest.approx(0.05 * counts["active"])
+        assert energy["idle"] == pytest.approx(0.005 * idle)
+        assert energy["buffers"] == pytest.approx(
+            0.01 * counts["weight_bits"] + 0.02 * counts["activation_bits"]
+        )
+        assert energy["dram"] == pytest.approx(4 * layer["dram_bits"])
+    assert found["machine"]["energy_unit"] == "pJ"
+    speed, totals = found["speed"], found["totals"]
+    assert speed["inferences_per_second"] == pytest.approx(5e8 / totals["cycles"])
+    assert speed["tops"] == pytest.approx(2e-12 * totals["macs"] * speed["inferences_per_second"])
+    watts = speed["inferences_per_second"] * totals["energy"]["total"] * 1e-12
+    assert speed["tops_per_watt"] == pytest.approx(speed["tops"] / watts)
+
+
+def test_an_ideal_crossbar_takes_esn_a_and_gives_exact_outputs() -> None:
+    found = report(esnsim("simulate", MODEL, "--engine", "analog", "--json"))
+    wanted = cost(quantize(read_onnx(MODEL))).total.esn_a_x4.macs / 4
+    assert found["totals"]["energy"]["total"] == wanted
+    assert found["totals"]["sqnr_db"] is None
+
+
+def test_converters_are_priced_by_the_law_and_noise_follows_their_bits() -> None:
+    words = "--adc-range calibrated --adc-law fixed --e-cell 2fJ --e-adc 3pJ --json"
+    fine, coarse = (
+        report(esnsim("simulate", MODEL, "--engine", "analog", "--adc-bits", bits, *words.split()))
+        for bits in (10, 5)
+    )
+    assert fine["totals"]["sqnr_db"] > coarse["totals"]["sqnr_db"] + 5
+    for layer in fine["layers"]:
+        assert layer["energy"]["adc"] == pytest.approx(3 * layer["counts"]["conversions"])
+
+
+def test_every_schedule_counts_the_same_and_bit_parallel_is_fastest() -> None:
+    found = json.loads(esnsim("simulate", MODEL, "--compare", "schedules", "--json").out)
+    assert [d["machine"]["schedule"] for d in found] == list(machine.SCHEDULES)
+    assert len({d["totals"]["mac_bits"] for d in found}) == 1
+    cycles = [d["totals"]["cycles"] for d in found]
+    assert cycles == sorted(cycles)
+
+
+def test_analog_crosses_digital_where_its_energy_first_exceeds() -> None:
+    text = esnsim("simulate", MODEL, "--compare", "digital", "analog", "--e-cell", "0.01").out
+    network = read_onnx(MODEL)
+    first = network.layers[0].name
+    crossing = next(
+        bits
+        for bits in range(1, 17)
+        for row in [cost(quantize(network, Scheme(bits=bits))).layers[0]]
+        if 0.0025 * row.metrics.esn_a_x4.macs > row.metrics.esn_d_tilde.macs
+    )
+    [line] = [line for line in text.splitlines() if line.startswith(first)]
+    assert line.split()[-1] == str(crossing)
+    assert (
+        "Eq. 6, all weights at the largest amplitude: 6 bits" in text
+    )  # .01·31.5² > 6 > .01·15.5²
+
+
+def test_csv_has_a_row_a_layer_of_each_machine() -> None:
+    rows = list(csv.DictReader(io.StringIO(esnsim("simulate", MODEL, "--compare", "digital",
+                                                  "analog", "--csv").out)))  # fmt: skip
+    layers = len(read_onnx(MODEL).layers)
+    assert [row["machine"] for row in rows] == ["digital"] * layers + ["analog"] * layers
+    assert rows[0]["counts.active"] == rows[0]["mac_bits"]
+    assert rows[0]["counts.conversions"] == "" == rows[-1]["counts.active"]
+
+
+def test_widths_are_those_of_cost(tmp_path: Path) -> None:
+    path = tmp_path / "cost.json"
+    assert esnsim("cost", MODEL, "--step", "filter-sigma", "--json", "-o", path).code == 0
+    found = report(esnsim("simulate", MODEL, "--bits-per-filter", path, "--json"))
+    wanted = json.loads(path.read_text())["totals"]["esn_d_tilde"]["macs"]
+    assert found["totals"]["mac_bits"] == wanted
+
+
+def test_end_to_end_measures_accuracy_beside_the_float_model() -> None:
+    words = ("simulate", MODEL, "--end-to-end", "--images", 200)
+    found = report(esnsim(*words, "--json"))["accuracy"]
+    assert found["images"] == 200
+    assert found["float_model"] > 0.9
+    assert abs(found["simulated"] - found["float_model"]) <= 0.01
+    assert "top-1 end to end, float model" in esnsim(*words).out
+
+
+def test_without_labels_it_is_agreement(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).random((3, 1, 28, 28), np.float32))
+    words = ("simulate", MODEL, "--end-to-end", "--data", tmp_path / "x.npy")
+    found = report(esnsim(*words, "--json"))["accuracy"]
+    assert (found["simulated"], found["float_model"], found["images"]) == (None, None, 3)
+    assert "with the float model's class on 3 images (no labels)" in esnsim(*words).out
+
+
+def test_a_model_without_images_runs_on_random_integers_and_says_so(tmp_path: Path) -> None:
+    path = saved(convolutions(), tmp_path)
+    first, again, other = (
+        report(esnsim("simulate", path, "--json", "--seed", seed)) for seed in (3, 3, 4)
+    )
+    assert first["activations"] == "random integers"
+    assert first == again
+    essential = [[x["counts"]["essential_bits"] for x in d["layers"]] for d in (first, other)]
+    assert essential[0] != essential[1]
+
+
+def test_the_same_seed_gives_the_same_noise(tmp_path: Path) -> None:
+    (tmp_path / "noisy.toml").write_text('[analog]\npreset = "ideal-analog"\nread_noise = 0.01\n')
+    words = ("simulate", MODEL, "--array", tmp_path / "noisy.toml", "--json", "--threads")
+    first = report(esnsim(*words, 1, "--seed", 3))
+    assert first == report(esnsim(*words, 2, "--seed", 3))
+    assert first["totals"]["sqnr_db"] != report(esnsim(*words, 1))["totals"]["sqnr_db"]
+
+
+def test_what_stays_in_onnx_runtime_is_listed(tmp_path: Path) -> None:
+    proto = model(
+        """[outer] h = Conv(x, w)
+           s = ReduceSum<keepdims=0>(h) p = Greater(s, zero)
+           y = If(p) <then_branch = t () => (float[1,2,2,3] a) {[inner] a = Conv(h, v)},
+                      else_branch = e () => (float[1,2,2,3] b) {b = Identity(h)}>""",
+        "float[1,3,2,3] x", w=weights(2, 3, 1, 1), v=weights(2, 2, 1, 1), zero=np.float32(0),
+    )  # fmt: skip
+    path = saved(proto, tmp_path)
+    ended = esnsim("simulate", path, "--json")
+    found = report(ended)
+    assert [layer["name"] for layer in found["layers"]] == ["outer"]
+    [left_out] = found["not_simulated"]
+    assert left_out["name"] == "inner"
+    assert "inside an If" in left_out["reason"]
+    assert "layer 'inner' is not simulated" in ended.err
+
+
+@pytest.mark.parametrize("suffix", ["toml", "yaml"])
+def test_a_file_describes_a_machine(tmp_path: Path, suffix: str) -> None:
+    text = {
+        "toml": '[digital]\npreset = "maki"\nrows = 8\nwindows = 3\nschedule = "sorted"\n',
+        "yaml": "digital:\n  preset: maki\n  rows: 8\n  windows: 3\n  schedule: sorted\n",
+    }
+    path = tmp_path / f"array.{suffix}"
+    path.write_text(text[suffix])
+    by_file = report(esnsim("simulate", MODEL, "--array", path, "--json"))
+    by_hand = esnsim("simulate", MODEL, "--array", "8x16x3", "--schedule", "sorted", "--json")
+    assert by_file == report(by_hand)
+
+
+@pytest.mark.parametrize("name", sorted(PRESETS))
+def test_every_preset_runs(name: str) -> None:
+    assert report(esnsim("simulate", MODEL, "--array", name, "--json"))["layers"]
+
+
+def test_an_array_of_8_bit_multipliers_pays_8_bits_whatever_the_width() -> None:
+    found = report(esnsim("simulate", MODEL, "--array", "int8", "--bits", 4, "--json"))
+    assert found["totals"]["mac_bits"] == 8 * found["totals"]["macs"]
+    assert found["totals"]["esn_d_tilde"] < 4.01 * found["totals"]["macs"]
+
+
+def test_a_count_that_is_not_the_closed_form_fails_loudly(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = simulate_closed_form()
+    monkeypatch.setattr("esnsim.simulate.closed_form", lambda *given: right(*given) + 1)
+    refused(esnsim("simulate", MODEL), "MAC×bit was counted as", "a defect of esnsim", code=1)
+    assert issubclass(MismatchError, Exception)
+
+
+def simulate_closed_form():  # type: ignore[no-untyped-def]
+    from esnsim.simulate import closed_form
+
+    return closed_form
+
+
+def test_esn_a_is_checked_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    from esnsim import simulate as runs
+
+    check = runs.check
+
+    def spoilt(run, spec):  # type: ignore[no-untyped-def]
+        from dataclasses import replace
+
+        counts = replace(run.counts, amplitude=run.counts.amplitude + 1)
+        assert run.counts.amplitude == esn_a_x4(run.quantized.sums) * (
+            run.quantized.layer.geometry.windows
+        )
+        check(replace(run, counts=counts), spec)
+
+    monkeypatch.setattr(runs, "check", spoilt)
+    refused(esnsim("simulate", MODEL, "--engine", "analog"), "4·ESNa was counted as", code=1)
+
+
+def test_help_names_every_option_of_the_issue() -> None:
+    text = esnsim("simulate", "--help").out
+    for option in (
+        "--engine", "--array", "--schedule", "--bits-per-filter", "--data", "--images",
+        "--end-to-end", "--compare", "--seed", "--json", "--csv", "--output", "--e-bit",
+        "--e-cell", "--adc-law", "--clock", "--threads", "--percentile", "--signed",
+    ):  # fmt: skip
+        assert option in text
+    assert simulate.DESCRIPTION.split()[0] in text

@@ -7,7 +7,7 @@ from esnsim.compress.evaluate import Evaluation, Evaluator
 from esnsim.compress.frozen import frozen
 from esnsim.compress.meters import Output, meters
 from esnsim.compress.moments import ByName
-from esnsim.compress.recalibrate import Corrector, output_moments
+from esnsim.compress.recalibrate import Corrector, float_moments
 from esnsim.compress.shrink import shrunk
 from esnsim.compress.sites import Site, left_alone, sites
 from esnsim.compress.substitute import Changes, dequantized
@@ -84,7 +84,7 @@ def _targets(
     graph: Graph, network: Network, kept: Sequence[Mask] | None, images: ImageSet, threads: int
 ) -> ByName:
     """The whole model's moments of outputs without BatchNormalization, of the filters left."""
-    found = output_moments(graph, images, threads)
+    found = float_moments(graph, images, threads)
     if kept is None:
         return found
     layer = {site.slot: site.index for site in sites(graph, network)}

@@ -2,25 +2,28 @@
 
 Mean and variance of every BatchNormalization are estimated anew on the changed network, in the
 order of the graph, all upstream being corrected already (the paper's Section 3, after Sasaki et
-al. 2019). A layer's output that no BatchNormalization reads, as where it was folded, is brought
-to the mean and variance that it has in float: by the bias, and by a gain of the filter, which
-changes its step and leaves its codes and their cost alone.
+al. 2019); beside the same in float, so that what the images have by chance cancels. A layer's
+output that no BatchNormalization reads, as where it was folded, is brought to the mean and
+variance that it has in float: by the bias, and by a gain of the filter, which changes its step
+and leaves its codes and their cost alone.
 """
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 import numpy as np
 
-from esnsim.compress.evaluate import fitting
-from esnsim.compress.meters import Output, constant, meters, scaled
-from esnsim.compress.moments import LARGEST, ByName, Moments, gains, measure
+from esnsim.compress.evaluate import MOST, Feeds, fitting, open_model, run
+from esnsim.compress.instruments import insert
+from esnsim.compress.meters import Meter, Norm, Output, constant, meters, scaled
+from esnsim.compress.moments import ByName, Moments, anchor_of, gains, pooled
 from esnsim.compress.sites import Slot
-from esnsim.compress.substitute import Changes
+from esnsim.compress.substitute import Changes, complete, copied, place
 from esnsim.data import ImageSet
 from esnsim.errors import ModelError, UsageError
 from esnsim.execute.graph import Graph
 from esnsim.network import Array
 
+LARGEST = 1 << 26  # elements of one value in a batch
 SETTLED = 0.01  # standard deviations, or relative change of a variance, from pass to pass
 FEWEST = 32  # images of a batch whose moments stand for those of all
 
@@ -31,16 +34,16 @@ class Corrector:
     def __init__(
         self, graph: Graph, images: ImageSet, targets: ByName | None = None, threads: int = 0
     ) -> None:
-        """`targets` are the `output_moments` of the float model, by default this graph's own.
+        """`targets` are the `float_moments` on the same images, by default of this graph.
 
-        A pruned model is given those of the whole one, for the filters that are left.
+        A pruned model is given those of the whole one, for the channels that are left. A
+        BatchNormalization without a target takes the moments of the images as they are.
         """
         self._graph, self._images, self._threads = graph, images, threads
         self._meters = meters(graph)
-        self._targets = output_moments(graph, images, threads) if targets is None else targets
+        self._targets = float_moments(graph, images, threads) if targets is None else targets
         for meter in self._meters:
-            if isinstance(meter, Output):
-                _check_target(meter, self._targets)
+            _check_target(meter, self._targets)
         self._batched = fitting(graph, LARGEST, images.count) >= min(images.count, FEWEST)
 
     def __call__(self, changes: Changes) -> Changes:
@@ -77,7 +80,8 @@ class Corrector:
             if isinstance(meter, Output):
                 after |= _matched(self._graph, meter, changes, now, self._targets[meter.name])
             else:
-                after |= {meter.mean: now.mean, meter.variance: now.variance}
+                new = anchor_of(self._graph, meter, self._targets).statistics(now)
+                after |= {meter.mean: new.mean, meter.variance: new.variance}
         return after
 
 
@@ -86,10 +90,47 @@ def corrected(graph: Graph, changes: Changes, images: ImageSet, threads: int = 0
     return Corrector(graph, images, threads=threads)(changes)
 
 
-def output_moments(graph: Graph, images: ImageSet, threads: int = 0) -> Mapping[str, Moments]:
-    """Moments in float of the outputs that no BatchNormalization reads, by their name."""
-    outputs = [meter for meter in meters(graph) if isinstance(meter, Output)]
-    return measure(graph, {}, outputs, images, threads=threads)
+def float_moments(graph: Graph, images: ImageSet, threads: int = 0) -> ByName:
+    """Moments in float wherever statistics are corrected, by the names of the meters."""
+    return measure(graph, {}, meters(graph), images, threads=threads)
+
+
+def measure(
+    graph: Graph, changes: Changes, meters: Sequence[Meter], images: ImageSet,
+    targets: ByName | None = None, threads: int = 0,
+) -> dict[str, Moments]:  # fmt: skip
+    """The moments at meters over all images, in a graph with other constants.
+
+    With `targets` what is metered is corrected by its batch towards its moments in float,
+    whatever batch the file fixes; without nothing is. That is exactly layer by layer for one
+    batch; the moments of several are pooled. Raises ModelError where the model does not run such
+    a batch.
+    """
+    if not meters:
+        return {}
+    whole = targets is not None
+    feeds = Feeds(graph, images, _even(graph, images.count, whole), whole)
+    model = copied(graph)
+    place(graph, model, changes)
+    insert(graph, model, meters, targets)
+    del model.graph.value_info[:]
+    for info in model.graph.input:
+        if whole and info.name == feeds.name and info.type.tensor_type.shape.dim:
+            info.type.tensor_type.shape.dim[0].dim_param = "images"
+    complete(graph, model)
+    session = open_model(model, threads)
+    names = [output.name for output in model.graph.output]
+    batches = [(run(session, names, feed), count) for feed, count in feeds if feeds.full(count)]
+    return {
+        meter.name: pooled([(found[2 * i], found[2 * i + 1], n) for found, n in batches])
+        for i, meter in enumerate(meters)
+    }
+
+
+def _even(graph: Graph, count: int, whole: bool) -> int:
+    """The size of batches of nearly the same size: as few as fit, or else small ones."""
+    batches = -(-count // fitting(graph, LARGEST, count if whole else MOST))
+    return -(-count // batches)
 
 
 def _matched(
@@ -104,11 +145,11 @@ def _matched(
     return {meter.weight: scaled(graph, meter, weight, gain), meter.bias: after}
 
 
-def _check_target(meter: Output, targets: ByName) -> None:
-    channels = meter.shape[meter.axis]
-    got = len(targets[meter.name].mean) if meter.name in targets else 0
-    if got != channels:
+def _check_target(meter: Meter, targets: ByName) -> None:
+    channels, target = meter.shape[meter.axis], targets.get(meter.name)
+    got = 0 if target is None else len(target.mean)
+    if got != channels and not (target is None and isinstance(meter, Norm)):
         raise UsageError(
             f"the targets hold {got} means for the {channels} channels of '{meter.name}': give "
-            "the output moments of the same layers, for the filters that are left"
+            "the moments of the same layers in float, for the channels that are left"
         )

@@ -26,11 +26,16 @@ def correct(
     x: Array,
     wanted: Mapping[str, tuple[Array, Array]],
 ) -> dict[Slot, Array]:
-    """The corrected changes; `wanted` are mean and variance of outputs by name."""
+    """The corrected changes; `wanted` are mean and variance in float by name.
+
+    A BatchNormalization that is not among them takes the moments as they are.
+    """
     found = dict(changes)
     for meter in meters:
         mean, variance = moments(value(with_weights(graph, found), meter.value, x), meter.axis)
         if isinstance(meter, Norm):
+            if meter.name in wanted:
+                mean, variance = beside(graph, meter, (mean, variance), wanted[meter.name])
             found[meter.mean], found[meter.variance] = mean, variance
             continue
         target, spread = wanted[meter.name]
@@ -43,6 +48,18 @@ def correct(
         b = np.zeros(len(gain)) if bias is None else np.broadcast_to(bias.ravel(), len(gain))
         found[meter.bias] = gain * (b - mean) + target
     return found
+
+
+def beside(
+    graph: Graph, meter: Norm, now: tuple[Array, Array], then: tuple[Array, Array]
+) -> tuple[Array, Array]:
+    """Statistics with which (x − μ) / σ has the mean and variance that it has in float."""
+    epsilon = {a.name: a.f for a in graph.nodes[meter.place].attribute}.get("epsilon", 1e-5)
+    running = [np.float64(constant(graph, slot, {})) for slot in (meter.mean, meter.variance)]
+    sigma = np.sqrt(running[1] + epsilon)
+    mean, spread = (then[0] - running[0]) / sigma, np.sqrt(then[1]) / sigma
+    new = np.sqrt(now[1]) / spread
+    return now[0] - mean * new, new**2 - epsilon
 
 
 def filter_of(node: Any, weight: Array, m: int) -> Array:

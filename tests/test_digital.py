@@ -21,6 +21,7 @@ from esnsim.arrays import SCHEDULES, ArraySpec
 from esnsim.digital import Counts, DigitalEngine
 from esnsim.errors import UsageError
 from esnsim.lowering import lower
+from esnsim.metrics import esn_d_tilde
 from esnsim.network import Codes, Geometry
 from esnsim.quantizer import QuantizedLayer, codes, quantize
 from tests.engines import activations, exact
@@ -91,6 +92,25 @@ def test_active_unit_cycles_are_mac_bit(task):
     assert counts.active == closed_form(chosen, spec)
     assert counts.active + idle(counts) == counts.cycles * spec.units
     assert counts.mask_active + counts.mask_idle == counts.mask_cycles * spec.units
+
+
+@given(tasks())
+def test_active_unit_cycles_are_esn_d_tilde_of_the_metrics(task):
+    """Live as run: the network's dead channels and pruned filters are left out of both."""
+    chosen, spec, x, zero, signed = task
+    counts = DigitalEngine(replace(spec, width_step=1)).run(chosen, x, zero, signed).counts
+    assert counts.active == esn_d_tilde(chosen.sums, "code") * chosen.layer.geometry.windows
+
+
+@given(tasks(), st.integers(1, 70), st.integers(1, 70), st.integers(1, 70))
+def test_outputs_and_essential_bits_do_not_depend_on_the_array(task, rows, lanes, windows):
+    chosen, spec, x, zero, signed = task
+    other = replace(spec, rows=rows, lanes=lanes, windows=windows, schedule="bit-parallel")
+    first, second = (DigitalEngine(s).run(chosen, x, zero, signed) for s in (spec, other))
+    assert np.array_equal(first.outputs, second.outputs)
+    assert first.counts.essential_bits == second.counts.essential_bits
+    assert first.counts.active == second.counts.active
+    assert first.counts.active <= first.counts.cycles * spec.units
 
 
 @given(tasks())

@@ -25,8 +25,9 @@ class Ties:
 
     def tie(self, left: Ids, right: Ids, reason: str) -> None:
         """Tie ids in pairs; one whose partner is no filter's stays, for this reason."""
-        pairs = np.stack([np.ravel(left), np.ravel(right)], axis=1)
-        for a, b in np.unique(pairs[pairs[:, 0] != pairs[:, 1]], axis=0).tolist():
+        apart = left != right
+        pairs = np.stack([left[apart], right[apart]], axis=1)
+        for a, b in np.unique(pairs, axis=0).tolist() if len(pairs) else ():
             if min(a, b) > CONSTANT:
                 self.parent[self.root(a)] = self.root(b)
             else:

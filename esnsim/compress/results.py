@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields
 from math import inf, isfinite
 from pathlib import Path
+from stat import S_ISREG
 from types import TracebackType
 from typing import IO, Any
 
@@ -90,10 +91,9 @@ class Results:
 
     def _read(self, header: Mapping[str, Any]) -> int:
         """Take in the lines of the file; how many bytes of it are whole lines."""
-        if os.fstat(self._file.fileno()).st_size > LARGEST:
-            raise ResultsError(
-                f"'{self.path}' has more than {LARGEST:,} bytes: it is no results file"
-            )
+        status = os.fstat(self._file.fileno())
+        if not S_ISREG(status.st_mode) or status.st_size > LARGEST:
+            raise self._no_results()  # a device may never end
         text = self._file.read()
         whole = text[: text.rfind(b"\n") + 1]
         if not whole and not b'{"schema": "esnsim.pareto'.startswith(text[:25]):

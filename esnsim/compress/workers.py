@@ -2,9 +2,10 @@
 
 import multiprocessing
 import signal
+import threading
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, TypeVar
@@ -73,7 +74,8 @@ def _started(work: Callable[[T], R]) -> Worker[T]:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(work, theirs), daemon=True)
-    process.start()
+    with _without_interrupts():  # a process that begins inherits it
+        process.start()
     theirs.close()  # or the end of the process would not end the pipe
     return Worker(process, ours)
 
@@ -89,9 +91,22 @@ def _again(worker: Worker[T]) -> tuple[T, int]:
     return worker.item, worker.attempt + 1
 
 
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Ctrl-C is for the process that the others work for, from their first instruction on."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may say what signals do
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def _serve(work: Callable[[T], R], pipe: "Connection[Any, Any]") -> None:
     """Work on what comes until the other end goes away."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that we work for
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         while True:
             pipe.send(work(pipe.recv()))

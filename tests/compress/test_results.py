@@ -156,7 +156,13 @@ def test_a_full_disk_keeps_what_is_finished(path: Path, monkeypatch: pytest.Monk
         assert [*results.points.values()][:4] == POINTS
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
-def test_a_full_device_is_an_error_of_one_line() -> None:
-    with pytest.raises(ResultsError, match="No space left on device"):
-        Results(Path("/dev/full"), BINDING, resume=True)
+@pytest.mark.parametrize("device", ["/dev/zero", "/dev/full", "/dev/null"])
+def test_a_device_is_refused_and_not_read(device: str) -> None:
+    if os.path.exists(device):
+        with pytest.raises(ResultsError, match="is no results file of esnsim pareto"):
+            Results(Path(device), BINDING, resume=True)
+
+
+def test_a_file_too_large_for_results_is_not_read(path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("esnsim.compress.results.LARGEST", 100)
+    refused(path, "is no results file of esnsim pareto")

@@ -16,7 +16,7 @@ from esnsim.errors import EsnsimError, UsageError, WidthError
 from esnsim.importer import Loaded, read_onnx
 from esnsim.metrics import Cost, cost
 from esnsim.network import Network
-from esnsim.quantizer import Scheme, quantize
+from esnsim.quantizer import QuantizedNetwork, Scheme, quantize
 
 WIDEST = 8  # bits at which the search for an accuracy begins
 SPAN, PRECISION = 32.0, 1.02  # it goes down to a part of that cost, and ends within a factor
@@ -73,9 +73,9 @@ def compress(
     watch("preparing")
     before = cost(quantize(network))
     job = prepared(loaded, network, recipe, images, used, threads)
-    scheme, trials = _chosen(job, watch)
+    quantized, trials = _chosen(job, watch)
     watch("writing")
-    model, found = made(job, scheme)
+    model, found = made(job, quantized)
     after = cost(quantize(read_onnx(model, dict(network.source.inputs))))
     if recipe.budget is not None and spent(after, recipe.metric) > recipe.budget:
         raise WidthError(
@@ -85,19 +85,21 @@ def compress(
     return Compressed(job, model, before, after, found, trials)
 
 
-def _chosen(job: Job, watch: Watch) -> tuple[Scheme | None, tuple[Trial, ...]]:
+def _chosen(job: Job, watch: Watch) -> tuple[QuantizedNetwork | None, tuple[Trial, ...]]:
     """The codes, None for floats, and what was tried to find them."""
-    recipe = job.recipe
-    if not recipe.quantize or recipe.scheme is not None:
-        return recipe.scheme, ()
+    recipe, network = job.recipe, job.network
+    if not recipe.quantize:
+        return None, ()
+    if recipe.scheme is not None:
+        return quantize(network, recipe.scheme), ()
     watch("planning")
-    plan = planner(recipe, job.graph, job.network, job.calibration, job.threads)
+    plan = planner(recipe, job.graph, network, job.calibration, job.threads)
     if recipe.drop is not None:
         return _searched(job, plan, watch)
-    return plan(inf if recipe.budget is None else recipe.budget), ()
+    return quantize(network, plan(inf if recipe.budget is None else recipe.budget)), ()
 
 
-def _searched(job: Job, plan: Planner, watch: Watch) -> tuple[Scheme, tuple[Trial, ...]]:
+def _searched(job: Job, plan: Planner, watch: Watch) -> tuple[QuantizedNetwork, tuple[Trial, ...]]:
     """The cheapest codes within the drop: bisection over the budget, on a scale of ratios."""
     floats, drop, metric = job.floats, job.recipe.drop, job.recipe.metric
     assert floats is not None
@@ -114,19 +116,19 @@ def _searched(job: Job, plan: Planner, watch: Watch) -> tuple[Scheme, tuple[Tria
     while high > PRECISION * low:
         budget = sqrt(low * high)
         with suppress(WidthError):  # a policy may not go as low as this
-            scheme, trial = _tried(job, plan, budget, watch)
+            quantized, trial = _tried(job, plan, budget, watch)
             trials.append(trial)
             if floats.accuracy - trial.evaluation.accuracy <= drop + ROUNDING:
-                best, high = scheme, min(budget, trial.spent)
+                best, high = quantized, min(budget, trial.spent)
                 continue
         low = budget
     return best, tuple(trials)
 
 
-def _tried(job: Job, plan: Planner, budget: float, watch: Watch) -> tuple[Scheme, Trial]:
-    scheme = plan(budget)
-    price = spent(cost(quantize(job.network, scheme)), job.recipe.metric)
+def _tried(job: Job, plan: Planner, budget: float, watch: Watch) -> tuple[QuantizedNetwork, Trial]:
+    quantized = quantize(job.network, plan(budget))
+    price = spent(cost(quantized), job.recipe.metric)
     watch(f"{job.recipe.metric} {price:.3g}")
-    found = made(job, scheme)[1]
+    found = made(job, quantized)[1]
     assert found is not None
-    return scheme, Trial(price, found)
+    return quantized, Trial(price, found)

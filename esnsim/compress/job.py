@@ -21,7 +21,7 @@ from esnsim.errors import UsageError
 from esnsim.execute.graph import Graph, graph_of
 from esnsim.importer import Loaded, load, read_onnx
 from esnsim.network import Layer, Mask, Network
-from esnsim.quantizer import QuantizedNetwork, Scheme, quantize
+from esnsim.quantizer import QuantizedNetwork
 
 CALIBRATION = 256  # images that statistics are corrected with
 RANGES = 64  # images that the ranges of activations are read off
@@ -88,10 +88,9 @@ def prepared(
     )  # fmt: skip
 
 
-def made(job: Job, scheme: Scheme | None) -> tuple[ModelProto, Evaluation | None]:
-    """The model of a candidate, None for one in float, and its evaluation on the images."""
+def made(job: Job, quantized: QuantizedNetwork | None) -> tuple[ModelProto, Evaluation | None]:
+    """The model with the codes of a candidate, or in float, and its evaluation on the images."""
     recipe, shapes = job.recipe, dict(job.network.source.inputs)
-    quantized = None if scheme is None else quantize(job.network, scheme)
     changes = _changes(job, quantized)
     if quantized is None:
         model = with_weights(job.graph, changes)

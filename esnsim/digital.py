@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from itertools import pairwise
 from typing import Any
 
@@ -98,19 +98,25 @@ def _walk(
 ) -> tuple[Ints, Ints]:
     """Outputs (batch, M', windows) and counts, by the kernel in threads."""
     workers = engine.threads or os.cpu_count() or 1
-    with ThreadPoolExecutor(workers) as pool:
-        share_out: Map = pool.map if workers > 1 else map
-        stream = _stream(program, x, zero_point, signed, engine.spec, share_out)
-        tiles = -(-len(stream.base) // engine.spec.windows)
-        shape = (len(program.lowered.values), len(stream.base))
-        stride = stream.stride // engine.spec.windows
-        shares = _shares(shape, len(program.used), tiles, stride, workers)
-        counts = list(share_out(partial(_run, program, stream, engine.spec), shares))
+    share_out: Map = map if workers == 1 else _pool(workers, os.getpid()).map
+    stream = _stream(program, x, zero_point, signed, engine.spec, share_out)
+    tiles = -(-len(stream.base) // engine.spec.windows)
+    shape = (len(program.lowered.values), len(stream.base))
+    stride = stream.stride // engine.spec.windows
+    shares = _shares(shape, len(program.used), tiles, stride, workers)
+    counts = list(share_out(partial(_run, program, stream, engine.spec), shares))
     outputs = shares[0].out
-    if shares[-1].out is not outputs:
-        outputs = np.sum([share.out for share in shares], axis=0)
+    for share in shares[1:]:
+        if share.out is not outputs:
+            outputs += share.out
     apart = outputs.reshape(shape[0], len(x), -1).transpose(1, 0, 2)
     return np.ascontiguousarray(apart), np.sum(counts, axis=0)
+
+
+@cache
+def _pool(workers: int, process: int) -> ThreadPoolExecutor:
+    """Threads that all runs of a process share: starting some takes as long as a small layer."""
+    return ThreadPoolExecutor(workers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,12 +209,12 @@ class Share:
 def _shares(
     shape: tuple[int, int], passes: int, tiles: int, block: int, workers: int
 ) -> list[Share]:
-    """Window tiles are shared out where there are blocks enough of them, else passes."""
-    blocks = -(-tiles // block)
-    if workers == 1 or blocks >= 2 * workers or passes < 2:
+    """Window tiles are shared out where each thread gets a block of them, else passes."""
+    if workers == 1 or tiles >= workers * block or passes < 2:
+        parts = 1 if workers == 1 else workers * min(4, -(-tiles // (workers * block)))
+        cuts = [tiles * i // parts for i in range(parts + 1)]
         out = np.zeros(shape, np.int64)
-        count = min(blocks, 4 * workers) if workers > 1 else 1
-        cuts = np.linspace(0, blocks, count + 1).astype(int) * block
-        return [Share((0, passes), (a, min(b, tiles)), out) for a, b in pairwise(cuts.tolist())]
-    cuts = np.linspace(0, passes, min(workers, passes) + 1).astype(int)
-    return [Share(cut, (0, tiles), np.zeros(shape, np.int64)) for cut in pairwise(cuts.tolist())]
+        return [Share((0, passes), cut, out) for cut in pairwise(cuts)]
+    parts = min(workers, passes)
+    cuts = [passes * i // parts for i in range(parts + 1)]
+    return [Share(cut, (0, tiles), np.zeros(shape, np.int64)) for cut in pairwise(cuts)]

@@ -57,7 +57,9 @@ def padded_pixels(
 ) -> NDArray[np.int32]:
     """(G, C, pixels): padded live channels of each group, C filled up to whole octets of zeros."""
     pads = [(max(0, before), max(0, after)) for before, after in geometry.pads]
-    padded = np.pad(x, [(0, 0), (0, 0), *pads], constant_values=zero_point)
+    padded = x
+    if any(map(any, pads)):
+        padded = np.pad(x, [(0, 0), (0, 0), *pads], constant_values=zero_point)
     crop = [
         slice(max(0, -before), n - max(0, -after))
         for n, (before, after) in zip(padded.shape[2:], geometry.pads, strict=True)

@@ -192,18 +192,28 @@ def computed_sizes() -> ModelProto:
         "a = Conv<pads=[1,0,1,1]>(x, w) sh = Shape(a) front = Slice(sh, i0, i2, i0) "
         "h = Gather<axis=0>(sh, i2) k = Gather<axis=0>(sh, i3) hk = Mul(h, k) "
         "t1 = Concat<axis=0>(front, hk) r = Reshape(a, t1) t = Transpose<perm=[0,2,1]>(r) "
-        "m = MatMul(t, v) g = ReduceMax<keepdims=0>(m, i1) sm = Shape<end=1>(x) "
-        "t2 = Concat<axis=0>(sm, i8) f = Reshape(g, t2) y = MatMul(f, wz)",
+        "m = MatMul(t, v) sm = Shape<end=2>(m) t2 = Concat<axis=0>(sm, i8) f = Reshape(m, t2) "
+        "g = ReduceMax<keepdims=0>(f, i1) y = MatMul(g, wz)",
         "float[N,3,H,W] x", opset=18, w=normal(6, 3, 3, 2), i0=ints(0), i1=ints(1), i2=ints(2),
         i3=ints(3), i8=ints(8), v=normal(6, 8), **head(8),
     ))  # fmt: skip
+
+
+def picked() -> ModelProto:
+    """Channels by index, some twice and from the end, and a run of them."""
+    return net(
+        "a = Conv<pads=[1,0,1,1]>(x, w) g = Gather<axis=1>(a, i) s = Slice(a, lo, hi, ax) "
+        "z = Concat<axis=1>(g, s)",
+        9, w=normal(6, 3, 3, 2), i=ints(-1, 0, 3, 3, 2), lo=ints(-5), hi=ints(5), ax=ints(1),
+    )  # fmt: skip
 
 
 def equal_parts() -> ModelProto:
     """Split into equal parts, which are unequal after pruning: their number gives way to sizes."""
     return net(
         "a = Conv<pads=[1,0,1,1]>(x, w) l, m, r = Split<axis=1, num_outputs=3>(a) "
-        "k = Conv(m, v) u, o = Split<axis=-3, num_outputs=2>(k) t = Tanh(u) z = Concat<axis=1>(l, r, t, o)",
+        "k = Conv(m, v) u, o = Split<axis=-3, num_outputs=2>(k) t = Tanh(u) "
+        "z = Concat<axis=1>(l, r, t, o)",
         8, w=normal(6, 3, 3, 2), v=normal(4, 2, 1, 1),
     )  # fmt: skip
 
@@ -240,6 +250,7 @@ CASES: dict[str, tuple[Callable[[], ModelProto], list[int]]] = {
     "channels last": (channels_last, [3, 2, 4]),
     "padded shortcut": (padded, [2, 4, 4]),
     "groups": (groups, [4, 4, 4, 8, 4, 8, 4]),
+    "picked channels": (picked, [3, 4]),
     "equal parts": (equal_parts, [3, 2, 4]),
     "half": (half, [2, 3, 4]),
     "double": (double, [2, 3, 4]),
@@ -287,6 +298,32 @@ def spread() -> ModelProto:
     )  # fmt: skip
 
 
+def divided() -> ModelProto:
+    """Divided by what would be 0 in a masked model."""
+    return net(
+        "a = Conv<pads=[1,0,1,1]>(x, w) b = Conv<pads=[1,0,1,1]>(x, v) e = Exp(b) z = Div(a, e)",
+        4, w=normal(4, 3, 3, 2), v=normal(4, 3, 3, 2, seed=1),
+    )  # fmt: skip
+
+
+def unpooled() -> ModelProto:
+    """Places of the largest elements, counted through all channels."""
+    return net(
+        "a = Conv<pads=[1,0,1,1]>(x, w) m, i = MaxPool<kernel_shape=[2,2], strides=[2,2]>(a) "
+        "b = Conv(m, v) z = MaxUnpool<kernel_shape=[2,2], strides=[2,2]>(b, i)",
+        4, "float[1,3,6,4] x", w=normal(4, 3, 3, 2), v=normal(4, 4, 1, 1),
+    )  # fmt: skip
+
+
+def turned() -> ModelProto:
+    """A shuffle that turns the image too."""
+    return net(
+        "a = Conv<pads=[1,0,1,1]>(x, w) r = Reshape(a, grid) t = Transpose<perm=[0,2,1,4,3]>(r) "
+        "z = Reshape(t, back)",
+        6, w=normal(6, 3, 3, 2), grid=ints(0, 2, 3, 6, 5), back=ints(0, 6, 5, 6),
+    )  # fmt: skip
+
+
 def quantised() -> ModelProto:
     return net(
         "wd = DequantizeLinear(w, sw) a = Conv<pads=[1,0,1,1]>(x, wd) r = Relu(a) z = Conv(r, v)",
@@ -300,5 +337,8 @@ WHOLE: dict[str, tuple[Callable[[], ModelProto], list[int], str]] = {
     "a number of channels in arithmetic": (arithmetic, [4, 4], "computes with their number"),
     "a value that a branch reads": (captured, [4, 4], "If 'z' reads what they make"),
     "filters that become pixels": (spread, [8, 2, 2, 4], "'c' does not read channel by channel"),
+    "a division by an activation": (divided, [4, 4, 4], "Div 'z' reads what they make"),
+    "places of a pooling": (unpooled, [4, 4, 4], "MaxPool 'm' reads what they make"),
+    "a shuffle that turns the image": (turned, [6, 4], "'r' lie along several axes"),
     "quantised already": (quantised, [4, 2, 4], "it is quantised already"),
 }

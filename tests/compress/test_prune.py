@@ -25,12 +25,12 @@ SCOPES = st.sampled_from(["layer", "network"])
 
 
 def chain() -> ModelProto:
-    """Convolutions without ties, filters of norms that differ, and BatchNormalization."""
+    """Convolutions without ties, filters and layers of norms that differ, BatchNormalization."""
     gains = np.array([3, 1, 4, 0.5, 2, 6], np.float32).reshape(-1, 1, 1, 1)
     return net(
         "a = Conv<pads=[1,0,1,1]>(x, w) n = BatchNormalization(a, g, b, b, q) r = Relu(n) "
         "z = Conv(r, v)",
-        5, w=normal(6, 3, 3, 2) * gains, v=normal(5, 6, 1, 1), b=normal(6),
+        5, w=normal(6, 3, 3, 2) * gains, v=9 * normal(5, 6, 1, 1), b=normal(6),
         g=np.array([0.3, -2, 0.1, 1, -0.2, 5], np.float32), q=np.abs(normal(6, seed=1)),
     )  # fmt: skip
 
@@ -129,6 +129,14 @@ def test_a_budget_is_never_exceeded_and_no_cut_is_larger_than_it_needs(
         other = choose(graph, network, ratio, scope=scope)
         if sum(int((~k).sum()) for k in other) < gone:
             assert price(other) > budget
+
+
+@pytest.mark.parametrize("ratio", [0.2, 0.5, 0.8])
+def test_a_budget_that_a_cut_meets_exactly_gives_that_cut(ratio: float) -> None:
+    graph, network = plain()
+    wanted = choose(graph, network, ratio)
+    kept = choose(graph, network, budget=live_macs(network, wanted))
+    assert filters(kept) == filters(wanted)
 
 
 def test_a_budget_of_live_bits_of_the_masked_model_is_met() -> None:

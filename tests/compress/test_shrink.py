@@ -112,6 +112,23 @@ def test_masked_filters_are_zero_in_weight_bias_scale_and_shift() -> None:
     assert arrays["q"].all()  # the variance is kept
 
 
+@pytest.mark.parametrize(
+    ("name", "of"),
+    [
+        ("U-Net", {"b0": 0, "b2": 2}),  # of Conv and ConvTranspose
+        ("folded BatchNormalization", {"s": 0, "t": 0, "u": 1, "r": 1}),
+        ("flattened, and products from both sides", {"b1": 1, "b3": 3}),  # of Gemm
+    ],
+)
+def test_masked_constants_of_channels_are_zero(name: str, of: dict[str, int]) -> None:
+    graph, network = opened(CASES[name][0]())
+    kept = choose(graph, network, 0.5)
+    big = masked(graph, network, kept)
+    arrays = {t.name: numpy_helper.to_array(t).ravel() for t in big.graph.initializer}
+    for constant, layer in of.items():
+        np.testing.assert_array_equal(arrays[constant] != 0, kept[layer])
+
+
 def test_metadata_names_and_the_rest_of_the_file_are_kept() -> None:
     proto = onnx.load("esnsim/embedded/resnet8.onnx")
     proto.metadata_props.add(key="author", value="a test")
@@ -177,7 +194,7 @@ def test_sizes_that_are_computed_stay_computed_where_they_come_out_right() -> No
     assert filters(kept) == [3, 4, 4]
     small = shrunk(graph, network, kept)
     onnx.checker.check_model(small, full_check=True)
-    assert [n.op_type for n in small.graph.node].count("Shape") == 1  # that of the batch is a 0
+    assert [n.op_type for n in small.graph.node].count("Shape") == 1  # the other one is of zeros
     x = normal(2, 3, 9, 4)
     wanted, got = (whole(m, {"x": x})["y"] for m in (masked(graph, network, kept), small))
     np.testing.assert_allclose(got, wanted, rtol=0, atol=1e-4 * np.abs(wanted).max())

@@ -76,13 +76,13 @@ class Builder:
             for name in flat
         ]
         if anchor.target is not None:
-            found += self._anchored(meter.name, flat, anchor, anchor.target)
+            found += self._anchored(meter, flat, anchor, anchor.target)
             flat = [f"{name}.new" for name in flat]
         node.input[meter.mean.input], node.input[meter.variance.input] = flat
         return found
 
     def _anchored(
-        self, name: str, flat: Sequence[str], anchor: Anchor, target: Moments
+        self, meter: Norm, flat: Sequence[str], anchor: Anchor, target: Moments
     ) -> list[NodeProto]:
         """As `Anchor.statistics`, from flat moments to the same names with `.new`."""
         mean, variance = flat
@@ -93,7 +93,7 @@ class Builder:
             "offset": anchor.offset,
         }  # fmt: skip
         at = {
-            key: self._constant(f"{name}.{key}", np.asarray(value, np.float32))
+            key: self._constant(f"{meter.name}.{key}", np.asarray(value, meter.dtype))
             for key, value in given.items()
         }
         squares = self._chain(
@@ -115,7 +115,7 @@ class Builder:
         top = self._column(meter, "wanted", wanted + least_of(wanted))
         mean = self._column(meter, "target", target.mean)
         low, high = (
-            self._constant(f"{name}.{end}", np.array(gain, np.float32))
+            self._constant(f"{name}.{end}", np.array(gain, meter.dtype))
             for end, gain in zip(("low", "high"), GAINS, strict=True)
         )
         inverse = self._chain(f"{name}.variance", ("Add", least))
@@ -144,7 +144,7 @@ class Builder:
     def _column(self, meter: Meter, name: str, values: Floats) -> str:
         """A number a channel, to be broadcast to the metered value."""
         shape = [-1 if axis == meter.axis else 1 for axis in range(len(meter.shape))]
-        return self._constant(f"{meter.name}.{name}", values.astype(np.float32).reshape(shape))
+        return self._constant(f"{meter.name}.{name}", values.astype(meter.dtype).reshape(shape))
 
     def _constant(self, name: str, values: Array) -> str:
         self._model.graph.initializer.append(numpy_helper.from_array(values, name))

@@ -13,17 +13,23 @@ from esnsim.execute.graph import Graph, reads
 from esnsim.importer.constants import attribute
 from esnsim.network import Array
 
+MEASURED = ("float32", "float64")  # in narrower types sums of squares overflow
+
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class Norm:
-    """A BatchNormalization: `name` is what it gives, `value` what it reads, of `shape`."""
+    """A BatchNormalization: `name` is what it gives, `value` what it reads.
+
+    `shape` and `dtype` are those of the value, `axis` that of its channels.
+    """
 
     name: str
     place: int
     value: str
     shape: tuple[int, ...]
+    dtype: str
     axis: int = 1
 
     @property
@@ -42,13 +48,14 @@ class Output:
     """A layer's output that no BatchNormalization reads alone, its bias added.
 
     `name` and `value` are its name, `place` the node that gives it, `weight` and `bias` where
-    the layer's stand; the bias may not be there yet. `axis` is that of the channels.
+    the layer's stand; the bias may not be there yet. The rest is as of a Norm.
     """
 
     name: str
     place: int
     value: str
     shape: tuple[int, ...]
+    dtype: str
     axis: int
     weight: Slot
     bias: Slot
@@ -104,11 +111,20 @@ def _meter(graph: Graph, place: int, readers: dict[str, list[int]]) -> Meter | N
 
 def _norm(graph: Graph, place: int) -> Norm | None:
     node = graph.nodes[place]
-    value, shape = node.input[0], graph.scope.get(node.input[0]).shape
+    value, known = node.input[0], _known(graph, node.input[0])
     fixed = graph.constants.issuperset(node.input[1:])
-    if not fixed or shape is None or len(shape) < 2 or attribute(node, "training_mode", 0):
+    if not fixed or known is None or attribute(node, "training_mode", 0):
         return None
-    return Norm(node.output[0], place, value, shape)
+    return Norm(node.output[0], place, value, *known)
+
+
+def _known(graph: Graph, name: str) -> tuple[tuple[int, ...], str] | None:
+    """Shape and type of a value with channels, None where it can't be measured."""
+    value = graph.scope.get(name)
+    shape, dtype = value.shape, value.dtype
+    if shape is None or len(shape) < 2 or dtype is None or dtype.name not in MEASURED:
+        return None
+    return shape, dtype.name
 
 
 def _has_weight(graph: Graph, node: NodeProto) -> bool:
@@ -129,14 +145,15 @@ def _output(graph: Graph, place: int, readers: dict[str, list[int]]) -> Output |
     if bias is None:
         return None
     value = graph.nodes[bias.place].output[0]
-    shape = graph.scope.get(value).shape
+    known = _known(graph, value)
     after = [graph.nodes[i].op_type for i in readers[value] if i < len(graph.nodes)]
-    if shape is None or len(shape) < 2 or after == ["BatchNormalization"]:
+    if known is None or after == ["BatchNormalization"]:
         return None
+    shape, dtype = known
     axis = len(shape) - 1 if node.op_type in ("Gemm", "MatMul") else 1
     if not _is_bias(graph, node, bias, shape[axis]):
         return None
-    return Output(value, bias.place, value, shape, axis, Slot(place, 1), bias)
+    return Output(value, bias.place, value, shape, dtype, axis, Slot(place, 1), bias)
 
 
 def _added(graph: Graph, node: NodeProto, readers: dict[str, list[int]]) -> Slot | None:

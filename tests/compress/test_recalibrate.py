@@ -67,10 +67,19 @@ FOLDED_PARTS = {
     "b3": normal(1, 7), "shape": np.array([0, -1, 6]),
 }  # fmt: skip
 GEMMS = "t = Gemm<alpha = 0.5>(x, w, c)\n r = Relu(t)\n y = Gemm<transB = 1>(r, w2)"
+DOUBLE = f"t = MatMul(x, w)\n {NORM.replace('y', 'n')}\n r = Relu(n)\n y = Gemm(r, w2)"
+DOUBLE_PARTS = {
+    name: array.astype(np.float64)
+    for name, array in {
+        "w": normal(5, 6), "w2": normal(6, 4), "g": positive(6), "b": normal(6),
+        "m": normal(6, seed=2), "v": positive(6, seed=3),
+    }.items()
+}  # fmt: skip
 MODELS = {
     "residual": (model(RESIDUAL, **PARTS), (3, 6, 5)),
     "residual, axes as inputs": (model(RESIDUAL, opset=17, **PARTS), (3, 6, 5)),
     "folded": (model(FOLDED, "float[N,4,6,5] x", **FOLDED_PARTS), (4, 6, 5)),
+    "double": (model(DOUBLE, "double[N,5] x", **DOUBLE_PARTS), (5,)),
     "fully connected": (
         model(GEMMS, "float[N,5] x", w=normal(5, 7), c=normal(1), w2=normal(4, 7)), (5,)
     ),
@@ -131,6 +140,13 @@ def test_the_meters_of_a_network_are_found() -> None:
     assert [(m.name, m.axis) for m in meters(graph)] == [("t", 1), ("u", 1), ("h", 2)]
     graph, _ = prepared("builtin:resnet20")
     assert [sum(isinstance(m, kind) for m in meters(graph)) for kind in (Norm, Output)] == [22, 1]
+
+
+def test_half_precision_is_left_alone() -> None:
+    graph, _ = prepared(
+        model("y = Conv(x, w)", "float16[N,3,6,5] x", w=normal(4, 3, 3, 2, dtype=np.float16))
+    )
+    assert meters(graph) == ()
 
 
 def test_what_has_no_place_for_a_bias_is_left_alone() -> None:

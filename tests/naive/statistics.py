@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
-from onnx import ModelProto
+from onnx import ModelProto, helper
 
 from esnsim.compress.meters import Meter, Norm, constant
 from esnsim.compress.sites import Slot
@@ -82,7 +82,9 @@ def value(model: ModelProto, name: str, x: Array) -> Array:
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 4
     session = ort.InferenceSession(model.SerializeToString(), options)
-    return np.asarray(session.run([name], {model.graph.input[0].name: x})[0], np.float64)
+    given = model.graph.input[0]
+    dtype = helper.tensor_dtype_to_np_dtype(given.type.tensor_type.elem_type)
+    return np.asarray(session.run([name], {given.name: x.astype(dtype)})[0], np.float64)
 
 
 def moments(x: Array, axis: int) -> tuple[Array, Array]:

@@ -90,18 +90,21 @@ def choices(
     metric: str = "esn_d_tilde",
     rule: str = "mse",
     gains: Sequence[Floats] | None = None,
-    prune: bool = False,
+    prune: bool | None = None,
 ) -> Choices:
     """Cost and noise of every filter at every width, once for all budgets.
 
     `gains` has for each layer the noise at the output for a unit of squared error in each filter's
-    weights (M,); without it the squared error itself counts. With `prune` filters may be given a
-    width of 0, all but the one of most noise in each layer. Layers that share a weight share its
-    widths. Raises UsageError or WidthError for what is not offered.
+    weights (M,), or that for its removal and that at any width (M, 2), as `sensitivity` gives;
+    without it the squared error itself counts. With `prune`, by default where removal has its own
+    gain, filters may be given a width of 0, all but the one of most noise in each layer. Layers
+    that share a weight share its widths. Raises UsageError or WidthError for what is not offered.
     """
     metric = known(metric)
     if rule not in RULES:
         raise WidthError(f"no allocation under the rule '{rule}': use one of {', '.join(RULES)}")
+    if prune is None:
+        prune = gains is not None and all(gain.ndim == 2 for gain in gains)
     runs = _runs(network, rule)
     merge = np.maximum if by_weights(metric) else np.add  # a shared weight is stored once
     tables: dict[object, tuple[Ints, Floats, Ints]] = {}
@@ -235,7 +238,9 @@ def _table(
     cost = np.stack([none, *(of_filters(run, metric) for run in runs)], axis=1)
     noise = np.stack([runs[0].sums.signal, *(run.sums.noise for run in runs)], axis=1)
     if gain is not None:
-        noise = noise * gain[:, None]
+        gain = gain.reshape(len(noise), -1)
+        noise[:, 0] *= gain[:, 0]
+        noise[:, 1:] *= gain[:, -1:]
     first = none + (not prune)
     first[noise[:, 0].argmax()] = 1
     return cost, noise, first

@@ -1,14 +1,15 @@
 """How much noise each filter's weights pass on to the output, measured on calibration images.
 
 To first order the noise of the output is Σ_m gain_m · ‖error of W_m‖² where errors are independent.
-A probe measures a gain: white noise on a filter's weights, run through the rest of the graph in
-ONNX Runtime. Every image of a batch probes another filter, so that one run measures as many filters
-as it has images, and only what lies behind their layer runs again.
+A probe measures a gain: white noise on a filter's weights, or its removal, run through the rest of
+the graph in ONNX Runtime. Every image of a batch probes another filter, so that one run measures as
+many filters as it has images, and only what lies behind their layer runs again.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, product
+from math import gcd, nan
 
 import numpy as np
 
@@ -24,7 +25,8 @@ from esnsim.sums import Floats, Ints
 EFFORT = 5 * 10**12  # multiply-accumulates of all probes: a few minutes on two cores
 PROBES = 8  # images that probe each filter
 TINY = 1e-12  # of the largest gain of a layer, for filters without one
-NOISE = 0.1  # amplitude of a probe, in units of the filter's own
+AMPLITUDE = 0.1  # of white noise, in units of the filter's own
+REMOVAL, NOISE = 0, 1  # columns of gains
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,20 +34,25 @@ class Groups:
     """The filters of a layer in groups that are probed together.
 
     `of` (M,) is each filter's group. Within a group gains go as `scale` (M,), the square of the
-    BatchNormalization's gain. `noise` and `amount` sum up what probes of each group found at the
-    output, and what they put in, times `scale`.
+    BatchNormalization's gain. `found` and `put` (2, groups) sum up what probes of each group gave
+    at the output, and what they put in, times `scale`: by removal, and by white noise.
     """
 
     of: Ints
     scale: Floats
-    noise: Floats
-    amount: Floats
+    found: Floats
+    put: Floats
+
+    @property
+    def count(self) -> int:
+        """The number of groups."""
+        return len(self.found[0])
 
     @property
     def gains(self) -> Floats:
-        """Noise at the output for a unit of squared error (M,), NaN where nothing was put in."""
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return np.asarray(self.scale * (self.noise / self.amount)[self.of])
+        """What is given for a unit of what is put in (M, 2), NaN where nothing was."""
+        ratio = np.divide(self.found, self.put, out=np.full_like(self.put, nan), where=self.put > 0)
+        return np.asarray(self.scale[:, None] * ratio.T[self.of])
 
 
 def sensitivity(
@@ -58,69 +65,77 @@ def sensitivity(
     effort: int = EFFORT,
     centred: bool = True,
 ) -> list[Floats]:
-    """For each layer the gains (M,) of its filters: the share of the output's energy that becomes
-    noise, for a squared error of 1 in the filter's weights.
+    """Gains (M, 2) of each layer's filters: the share of the output's energy that becomes noise,
+    for a squared error of 1 in the filter's weights. The first is for the filter's removal, whose
+    error is like its signal, the second for white noise.
 
     Each filter is probed on `probes` images, one filter at a time where that takes no more than
     `effort` MACs; else filters of a layer with similar gains of BatchNormalization, or norms, share
-    their probes. `centred` leaves out what noise adds to the mean of a filter's output, as
+    their probes. `centred` leaves out what an error adds to the mean of a filter's output, as
     statistics correction does. Layers whose weights cannot be exchanged get the others' mean gain
-    for noise in proportion to their weights. Raises DataError or UsageError for images that do not
-    fit, ModelError where the graph can't run.
+    for an error in proportion to their weights. Raises DataError or UsageError for images that do
+    not fit, ModelError where the graph can't run.
     """
     rng = np.random.default_rng(seed)
     found = sites(graph, network)
-    most = effort // max(1, probes * sum(layer.macs for layer in network.layers))
+    most = effort // max(1, 2 * probes * sum(layer.macs for layer in network.layers))
     groups = {site.index: _groups(site.layer, size) for site, size in _sizes(found, most)}
     feeds = Feeds(graph, images)
-    batch = next(iter(feeds))[0][feeds.name].shape[0]
+    batch = len(next(iter(feeds))[0][feeds.name])
     batches = max(1, min(-(-images.count // batch), -(-probes // batch)))
     signal = 0.0
     for feed, _ in islice(feeds, batches):
         for stage in stages(graph, found, feed, threads):
             each = groups[stage.site.index]
-            runs = max(1, round(probes * len(each.noise) / (batches * batch)))
+            runs = max(1, round(probes * each.count / (batches * batch)))
             signal += _probe(stage, each, batch, runs, rng, centred) / (batches * len(found))
-    gains = {
-        index: _folded(network.layers[index], each.gains / signal) for index, each in groups.items()
-    }
-    return _completed(network, gains)
+    return _completed(
+        network,
+        {i: _folded(network.layers[i], each.gains / (signal or 1)) for i, each in groups.items()},
+    )
 
 
 def _probe(
     stage: Stage, groups: Groups, batch: int, runs: int, rng: np.random.Generator, centred: bool
 ) -> float:
-    """Add what `runs` runs of a batch find to `groups`; gives the output's energy without noise."""
+    """Add what `runs` runs of a batch find to `groups`; gives the energy of the output without."""
     weights = _plain(stage.site.layer)
     operator = stage.operator()
     plain = operator(weights)
     rest = stage.rest(plain)
     output = rest(plain).astype(np.float64)
-    axis, count = _filter_axis(stage.site, plain), len(groups.noise)
+    axis = _filter_axis(stage.site, plain)
     rows = batch if not len(plain) % batch and not len(output) % batch else 1
-    for turn in range(runs * batch // rows):
-        added, power = _noise(weights, rng)
-        change = operator(weights + added) - plain
-        chosen = np.arange(turn * rows, (turn + 1) * rows)
-        chosen = (chosen + chosen // count) % count  # another image each time
-        mask = np.ones((rows, len(power)), np.bool_)
+    for turn, kind in product(range(runs * batch // rows), (REMOVAL, NOISE)):
+        error = -weights if kind == REMOVAL else _noise(weights, rng)
+        change = operator(weights + error) - plain
+        # In as many runs as there are groups, every image meets every group.
+        shift = turn * rows + turn // (groups.count // gcd(rows, groups.count))
+        chosen = (np.arange(rows) + shift) % groups.count
+        mask = np.ones((rows, len(weights)), np.bool_)
         if axis is not None:
             others = tuple(i for i in range(change.ndim) if i != axis)
             change -= centred * change.mean(axis=others, keepdims=True)
             mask = chosen[:, None] == groups.of
             change *= _spread(mask, plain.shape, axis)
-        error = ((rest(plain + change) - output) ** 2).reshape(rows, -1).sum(axis=1)
-        np.add.at(groups.noise, chosen, error * rows / batch)
-        np.add.at(groups.amount, chosen, mask @ (power * groups.scale))
+        off = ((rest(plain + change) - output) ** 2).reshape(rows, -1).sum(axis=1)
+        np.add.at(groups.found[kind], chosen, off * rows / batch)
+        np.add.at(groups.put[kind], chosen, mask @ (_energies(error) * groups.scale))
     return float((output**2).sum()) / batch
 
 
-def _noise(weights: Array, rng: np.random.Generator) -> tuple[Array, Floats]:
-    """White noise on weights that are not 0, and its squared norm in each filter (M,)."""
+def _noise(weights: Array, rng: np.random.Generator) -> Floats:
+    """White noise on weights that are not 0, in proportion to their filter's."""
+    moved = (weights != 0).reshape(len(weights), -1)
+    size = AMPLITUDE * np.sqrt(_energies(weights) / np.maximum(1, moved.sum(axis=1)))
+    noise = size[:, None] * moved * rng.standard_normal(moved.shape)
+    return np.asarray(noise.reshape(weights.shape))
+
+
+def _energies(weights: Array) -> Floats:
+    """Σ w² of each filter (M,)."""
     flat = weights.reshape(len(weights), -1)
-    size = np.sqrt(np.einsum("mk,mk->m", flat, flat) / np.maximum(1, (flat != 0).sum(axis=1)))
-    noise = NOISE * size[:, None] * rng.standard_normal(flat.shape) * (flat != 0)
-    return noise.reshape(weights.shape), np.asarray(np.einsum("mk,mk->m", noise, noise))
+    return np.asarray(np.einsum("mk,mk->m", flat, flat))
 
 
 def _spread(mask: Array, shape: tuple[int, ...], axis: int) -> Array:
@@ -150,26 +165,26 @@ def _sizes(found: Sequence[Site], most: int) -> list[tuple[Site, int]]:
 
 def _groups(layer: Layer, count: int) -> Groups:
     """Filters of like gain of BatchNormalization, or like norm, together."""
-    weights = _plain(layer).reshape(layer.filters, -1)
     scale = np.ones(layer.filters)
-    key = np.einsum("mk,mk->m", weights, weights)
+    key = _energies(_plain(layer))
     if layer.batchnorm is not None:
         key = np.square(layer.batchnorm.gain)
         scale = np.maximum(key, TINY * key.max(initial=0)) if key.any() else scale
     of = np.empty(layer.filters, np.int64)
     for group, members in enumerate(np.array_split(np.argsort(key, kind="stable"), count)):
         of[members] = group
-    return Groups(of, scale, np.zeros(count), np.zeros(count))
+    return Groups(of, scale, *np.zeros((2, 2, count)))
 
 
 def _completed(network: Network, gains: Mapping[int, Floats]) -> list[Floats]:
-    """Gains of all layers, the mean one for the same share of noise where they are not known."""
-    energies = [moments(layer.weight)[:, 1] for layer in network.layers]
-    shares = np.concatenate([gains[index] * energies[index] for index in gains] or [np.ones(1)])
-    mean = float(np.nanmean(shares)) if np.isfinite(shares).any() else 1.0
+    """Gains of all layers, the mean one for the same share of error where they are not known."""
+    energies = [moments(layer.weight)[:, 1:] for layer in network.layers]
+    shares = np.concatenate([np.ones((0, 2)), *(gains[i] * energies[i] for i in gains)])
+    shares = shares[np.isfinite(shares).all(axis=1)]
+    mean = shares.mean(axis=0) if len(shares) else np.ones(2)
     found = []
     for index, energy in enumerate(energies):
-        even = np.divide(mean, energy, out=np.zeros_like(energy), where=energy > 0)
+        even = np.divide(mean, energy, out=np.zeros((len(energy), 2)), where=energy > 0)
         known = gains.get(index, even)
         found.append(np.where(np.isfinite(known), known, even))
     return found
@@ -184,5 +199,5 @@ def _folded(layer: Layer, gains: Floats) -> Floats:
     """Gains for an error of the weights as they are quantised, a BatchNormalization folded in."""
     if layer.weight.gain is None:
         return gains
-    square = np.square(layer.weight.gain)
-    return np.divide(gains, square, out=np.full_like(gains, np.nan), where=square > 0)
+    square = np.square(layer.weight.gain)[:, None]
+    return np.divide(gains, square, out=np.full_like(gains, nan), where=square > 0)

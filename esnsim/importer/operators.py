@@ -38,6 +38,7 @@ MULTIPLYING = {
     "DeformConv", "Det", "Einsum", "GRU", "Gemm", "LSTM", "LinearAttention", "MatMul",
     "MatMulInteger", "QLinearConv", "QLinearMatMul", "RNN", "STFT",
 }  # fmt: skip
+LAID_OUT = "com.microsoft.nchwc"
 ML = "ai.onnx.ml"
 FREE_ML = {
     "ArrayFeatureExtractor", "Binarizer", "CastMap", "CategoryMapper", "DictVectorizer",
@@ -258,6 +259,8 @@ def why_uncounted(node: NodeProto) -> str | None:
         return None
     if node.domain in STAND_IN_DOMAINS and node.op_type in STAND_INS:
         return None
+    if node.domain == LAID_OUT:
+        return "ONNX Runtime laid the model out for one machine: give it as it was before"
     if node.domain not in STANDARD:
         return f"esnsim does not know this operator of domain '{node.domain}'"
     if node.op_type in MULTIPLYING:

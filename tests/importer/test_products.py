@@ -162,6 +162,10 @@ UNCOUNTED = {
         "y = com.microsoft.MultiHeadAttention(x)",
         "esnsim does not know this operator of domain 'com.microsoft'",
     ),
+    "an operator of a layout for one machine": (
+        "y = com.microsoft.nchwc.Conv(x, w)",
+        "ONNX Runtime laid the model out for one machine: give it as it was before",
+    ),
     "a standard operator newer than onnx": (
         "y = NoSuchOperator(x)", f"onnx {onnx.__version__} does not know this operator",
     ),

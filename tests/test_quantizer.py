@@ -39,7 +39,7 @@ def bits(weights: Array, **scheme: Any) -> list[int]:
 def test_codes_are_the_pseudocode_of_appendix_a(weights: Array, delta: float) -> None:
     W = weights
     pruned = np.all(abs(W) < delta / 2, axis=tuple(range(1, W.ndim)))
-    W_int = np.floor(np.float64(W) / delta) + 0.5
+    W_int = np.floor(W.astype(np.float64) / delta) + 0.5
     W_int[pruned] = 0
     assert (codes(only(W, given_steps=delta, keep_zeros=False)) == 2 * W_int).all()
 

@@ -12,6 +12,7 @@ from esnsim.compress.pareto import (
     by_method,
     by_model,
     cheapest,
+    chosen_by_method,
     compare,
     floor,
     levels,
@@ -46,6 +47,7 @@ def words(sweep: Sweep) -> str:
         lines += _methods(sweep, baseline, points, name)
     if len(sweep.baselines) > 1:
         lines += _between_models(sweep)
+    lines += _widths(sweep)
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
@@ -213,6 +215,21 @@ def _short(group: str) -> str:
 
 def _long(group: str) -> str:
     return group.partition(" (")[0]
+
+
+def _widths(sweep: Sweep) -> list[str]:
+    """Filters by width, as in Fig. 6, of the point that each method would choose."""
+    chosen = chosen_by_method(sweep)
+    if not chosen:
+        return []
+    names = [f"{method}, {_percent(point.accuracy)}" for method, point in chosen.items()]
+    widest = max(max(point.histogram, default=0) for point in chosen.values())
+    rows = [
+        (f"{bits}", *(f"{point.histogram.get(bits, 0):,}" for point in chosen.values()))
+        for bits in range(widest + 1)
+    ]
+    title = f"filters by bits, cheapest within {_points(sweep.drop)}, else most accurate"
+    return ["", title, *grid(("bits", *names), rows, texts=0).splitlines()]
 
 
 def _cost(sweep: Sweep, point: Point | None) -> str:

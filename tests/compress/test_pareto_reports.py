@@ -72,6 +72,17 @@ def test_the_words_compare_methods_at_equal_accuracy() -> None:
     ]
 
 
+def test_the_words_end_with_the_widths_of_what_each_method_chooses() -> None:
+    words = lines(pareto.words(SWEEP))
+    assert words[-12:-8] == [
+        "filters by bits, cheapest within 1 point, else most accurate",
+        "bits quantise only, 93.6% prune only, 90.0% prune then quantise, 89.5%",
+        words[-10],
+        "0 10 10 10",
+    ]
+    assert words[-5:] == ["4 30 0 30", "5 0 0 0", "6 0 0 0", "7 0 0 0", "8 0 30 0"]
+
+
 def test_the_words_call_a_difference_inside_the_interval_a_tie() -> None:
     near = point(24_000_000, 0.888, 0, 3)  # misses 89 % by less than the interval
     words = pareto.words(sweep([*FAT, *PRUNED, near]))

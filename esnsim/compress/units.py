@@ -59,6 +59,14 @@ def units(graph: Graph, network: Network) -> tuple[Unit, ...]:
     return tuple(Unit(tuple(f), coupling.stays.get(u, "")) for u, f in found.items())
 
 
+def whole(graph: Graph, network: Network) -> tuple[tuple[Layer, str], ...]:
+    """The layers of which no filter can go, each with the reason, for a report."""
+    coupling = couple(graph, network)
+    reasons = ([coupling.stays.get(u) for u in coupling.of(x).tolist()] for x in network.layers)
+    pairs = zip(network.layers, reasons, strict=True)
+    return tuple((layer, found[0] or "") for layer, found in pairs if all(found))
+
+
 def couple(graph: Graph, network: Network) -> Coupling:
     """Tie the channel ids of a graph; `network` is the one that it was made for."""
     ties = Ties(np.arange(network.channel_ids))

@@ -9,7 +9,7 @@ from onnx import ModelProto
 from esnsim import read_onnx
 from esnsim.compress.prune import Kept, choose, live_macs
 from esnsim.compress.shrink import masked, shrunk
-from esnsim.compress.units import units
+from esnsim.compress.units import units, whole
 from esnsim.errors import UsageError
 from esnsim.execute.graph import Graph
 from esnsim.metrics import cost
@@ -80,6 +80,7 @@ def test_half_of_what_can_go_goes(name: str) -> None:
     make, stay = CASES[name]
     graph, network = opened(make())
     assert filters(choose(graph, network, 0.5)) == stay
+    assert [layer for layer, _ in whole(graph, network)] == [network.layers[-1]]
     given = {unit.stays for unit in units(graph, network)}
     assert given == {"", "the network gives what they make"}
 
@@ -89,7 +90,7 @@ def test_what_is_not_understood_stays_whole_and_says_why(name: str) -> None:
     make, stay, reason = WHOLE[name]
     graph, network = opened(make())
     assert filters(choose(graph, network, 0.5)) == stay
-    assert any(reason in unit.stays for unit in units(graph, network))
+    assert any(reason in why for _, why in whole(graph, network))
 
 
 @given(prunable(), st.floats(0, 0.99), SCOPES)

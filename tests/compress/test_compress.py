@@ -1,0 +1,83 @@
+"""Pruned, quantised, corrected and written: what comes out is what was planned.
+
+1. The written model costs what the quantised network does, and its `qdq` computes what its `float`
+   does.
+2. A budget that any allocation meets is met by the written model.
+"""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from onnx import ModelProto
+
+from esnsim import UsageError, cost, quantize, read_onnx
+from esnsim.compress.budget import spent
+from esnsim.compress.compress import compress
+from esnsim.compress.job import made, prepared
+from esnsim.compress.recipe import Recipe
+from esnsim.data import ImageSet
+from esnsim.importer import load
+from esnsim.quantizer import Scheme
+from tests.compress.prunable import prunable
+from tests.execute.models import feeds_of, whole
+
+SCHEMES = st.sampled_from([Scheme(bits=1), Scheme(bits=3), Scheme("filter-sigma", alpha=1.3)])
+
+
+def images_of(proto: ModelProto) -> ImageSet:
+    """Noise that the model takes."""
+    size = tuple(d.dim_value for d in proto.graph.input[0].type.tensor_type.shape.dim[1:])
+    pixels = np.random.default_rng(2).normal(size=(9, *size)).astype(np.float32)
+    return ImageSet("noise", len(pixels), lambda start, stop: pixels[start:stop])
+
+
+@settings(max_examples=12)
+@given(prunable(), SCHEMES, st.sampled_from([0.0, 0.4, 0.7]), st.booleans())
+def test_the_written_model_is_what_was_planned(
+    proto: ModelProto, scheme: Scheme, ratio: float, seen: bool
+) -> None:
+    images = images_of(proto) if seen else None
+    models = {}
+    for form in ("qdq", "qonnx", "float"):
+        recipe = Recipe(ratio=ratio, scheme=scheme, form=form)
+        job = prepared(load(proto), read_onnx(proto), recipe, images, images, 1)
+        quantized = quantize(job.network, scheme)
+        models[form], found = made(job, quantized)
+        assert (found is not None) == seen
+        if form != "float":
+            read = cost(quantize(read_onnx(models[form])))
+            assert read.total == cost(quantized).total
+    feeds = feeds_of(models["float"])
+    wanted, got = whole(models["float"], feeds), whole(models["qdq"], feeds)
+    for name, array in wanted.items():
+        np.testing.assert_allclose(got[name], array, rtol=1e-5, atol=1e-5 * abs(array).max())
+
+
+@settings(max_examples=10)
+@given(prunable(), st.sampled_from([0.0, 0.5]), st.floats(1.05, 6))
+def test_a_budget_is_met(proto: ModelProto, ratio: float, bits: float) -> None:
+    network = read_onnx(proto)
+    one = Recipe(ratio=ratio, scheme=Scheme(bits=1))
+    least = cost(
+        quantize(prepared(load(proto), network, one).network, Scheme("filter-max", bits=1))
+    )
+    budget = bits * least.total.esn_d_tilde.macs
+    result = compress(load(proto), network, Recipe(ratio=ratio, budget=budget, rule="filter-max"))
+    assert spent(result.after, "esn_d_tilde") <= budget
+    assert spent(result.after, "esn_d_tilde") > 0
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {}, {"budget": 1.0, "drop": 0.1}, {"scheme": Scheme(), "budget": 1.0},
+        {"budget": 1.0, "policy": "guess"}, {"budget": 1.0, "policy": "esna-targets"},
+        {"scheme": Scheme(), "activations": True, "form": "qonnx"},
+        {"quantize": False, "form": "qdq", "ratio": 0.5}, {"quantize": False, "form": "float"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_recipe_that_does_not_go_together_is_refused(options: dict[str, object]) -> None:
+    with pytest.raises(UsageError):
+        Recipe(**options)  # type: ignore[arg-type]

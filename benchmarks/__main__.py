@@ -9,6 +9,9 @@ BENCHMARKS = {
     "literature": "MAC×bit of published quantisers on ResNet-18 and ResNet-50",
     "quantisers": "other quantisers beside ours on the embedded ResNet-20",
     "pareto": "a sweep of 32 points of the embedded ResNet-20, and the cost side of one",
+    "accuracy": "accuracy of the embedded ResNet-20 on machines",
+    "qdq": "ONNX Runtime's quantised ResNet-20 on the array and by ONNX Runtime",
+    "engines": "the engines on a ResNet-50 against ONNX Runtime, the roofline and crossbars",
     "training": "what ESNTracker adds to a training step",
 }
 

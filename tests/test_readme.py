@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -24,9 +25,16 @@ def test_commands_of_the_readme_run(tmp_path, monkeypatch, capsys):
     assert [main(words) for words in ESNSIM] == [0] * len(ESNSIM)
 
 
-def test_the_example_is_what_the_command_prints(capsys):
-    shown = next(text for kind, text in BLOCKS if kind == "text")
-    assert main(ESNSIM[0]) == 0
+EXAMPLES = [
+    (before[1].splitlines()[-1].removeprefix("$ "), text)
+    for before, (kind, text) in pairwise(BLOCKS)
+    if kind == "text"
+]
+
+
+@pytest.mark.parametrize(("command", "shown"), EXAMPLES)
+def test_an_example_is_what_its_command_prints(command, shown, capsys):
+    assert main(shlex.split(command)[1:]) == 0
     assert capsys.readouterr().out == shown
 
 

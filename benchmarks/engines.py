@@ -1,0 +1,231 @@
+"""The engines on all layers of a ResNet-50: `python -m benchmarks engines` (docs/benchmarks.md).
+
+4-bit weights, 8-bit activations, one image. The digital array against ONNX Runtime's float32
+inference of the same model and against the popcount roofline, the crossbar against one in NumPy
+and, where an interpreter that has it is named, against CrossSim. All in one process and in turns;
+every answer is checked, and the run fails where one differs.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from benchmarks.engines_report import render
+from benchmarks.machine import load, machine, versions
+from benchmarks.timing import Spread, interleave, run
+
+ROOT = Path(__file__).parents[1]
+RESULTS = Path(__file__).parent / "results" / "engines.json"
+BITS, ACTIVATION_BITS = 4, 8
+LIBRARIES = ("esnsim", "numpy", "numba", "onnxruntime")
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A layer, its program, and integers that it runs on."""
+
+    layer: Any
+    program: Any
+    x: Any
+    count: int  # layers of this shape in the network
+
+    @property
+    def title(self) -> str:
+        """Shape of the weight, stride and windows."""
+        geometry = self.layer.layer.geometry
+        shape = "×".join(map(str, self.layer.layer.weight.shape))
+        stride = f" /{geometry.strides[0]}" if set(geometry.strides) - {1} else ""
+        return f"{shape}{stride}, {geometry.windows:,} windows"
+
+    @property
+    def one_bit_macs(self) -> int:
+        """Pairs of a weight bit and an activation bit."""
+        sums, windows = self.layer.sums, self.layer.layer.geometry.windows
+        return int((sums.weights * sums.width_code).sum()) * windows * ACTIVATION_BITS
+
+
+def main(options: Sequence[str]) -> int:
+    """Measure, print, write the results; an exception where an answer is wrong."""
+    parser = argparse.ArgumentParser(prog="benchmarks engines", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--no-analog", action="store_true")
+    parser.add_argument("--crosssim", metavar="PYTHON", help="an interpreter that has CrossSim")
+    parser.add_argument("-o", "--output", type=Path, default=RESULTS)
+    arguments = parser.parse_args(options)
+    with TemporaryDirectory(prefix="esnsim-benchmark-") as folder:
+        results = measure(Path(folder), arguments)
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    arguments.output.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
+    print(render(results))
+    return 0
+
+
+def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
+    """All results, as they are written."""
+    before, threads = load(), arguments.threads
+    path = folder / "resnet50.onnx"
+    make = (sys.executable, "-m", "benchmarks.models", "resnet50", str(folder))
+    subprocess.run(make, check=True, cwd=ROOT)
+    memory = command(folder, threads)
+
+    import esnsim
+    from benchmarks.engines_analog import analog
+
+    quantized = esnsim.quantize(esnsim.read_onnx(path), esnsim.Scheme(bits=BITS))
+    tasks = make_tasks(quantized, threads)
+    say(f"{len(tasks)} shapes of layers, {sum(task.count for task in tasks)} layers: checking")
+    for task in tasks:
+        check(task, threads)
+    say(f"digital, {arguments.rounds} rounds")
+    digital = measure_digital(tasks, path, quantized, threads, arguments.rounds)
+    crossbars = {}
+    if not arguments.no_analog:
+        say("analog")
+        crossbars = analog(tasks, threads, arguments.crosssim, folder)
+    return {
+        "schema": "esnsim.benchmark.engines/1",
+        "machine": machine(),
+        "versions": versions(LIBRARIES),
+        "threads": threads,
+        "rounds": arguments.rounds,
+        "load": [before, load()],
+        "command": memory,
+        "digital": digital,
+        "analog": crossbars,
+    }
+
+
+def command(folder: Path, threads: int) -> dict[str, Any]:
+    """Seconds and peak memory of the whole command, one image end to end."""
+    np.save(folder / "image.npy", np.random.default_rng(0).random((1, 3, 224, 224), np.float32))
+    words = (
+        "simulate resnet50.onnx --bits 4 --end-to-end --data image.npy -q --json -o run.json "
+        f"--threads {threads}"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "kernels")))}
+    arguments = (sys.executable, "-m", "esnsim", *words.split())
+    run(arguments, folder, environment)  # fills Numba's cache
+    done = run(arguments, folder, environment, sample=True)
+    if done.code:
+        raise RuntimeError(done.errors)
+    return {"seconds": done.seconds, "peak_rss": done.peak_rss, "anonymous": done.peak_anonymous}
+
+
+def make_tasks(quantized: Any, threads: int) -> list[Task]:
+    """A task for each shape of layers."""
+    from esnsim.arrays import ArraySpec
+    from esnsim.digital import DigitalEngine
+
+    engine = DigitalEngine(ArraySpec(activation_bits=ACTIVATION_BITS), threads)
+    counts: dict[Any, list[Any]] = {}
+    for layer in quantized.layers:
+        counts.setdefault((layer.layer.weight.shape, layer.layer.geometry), []).append(layer)
+    tasks = []
+    for index, (layer, *others) in enumerate(counts.values()):
+        shape = (1, len(layer.layer.channels), *layer.layer.geometry.input_size)
+        x = np.random.default_rng(index).integers(0, 1 << ACTIVATION_BITS, shape, np.uint8)
+        tasks.append(Task(layer, engine.prepare(layer), x, 1 + len(others)))
+    return tasks
+
+
+def check(task: Task, threads: int) -> None:
+    """Raise unless outputs are NumPy's and the count of MAC×bit the closed form's."""
+    from esnsim.reference import integer_convolution
+
+    run = digital_job(task, threads)()
+    if not np.array_equal(run.outputs, integer_convolution(task.layer, task.x)):
+        raise ArithmeticError(f"{task.title}: the outputs are wrong")
+    if run.counts.active * ACTIVATION_BITS != task.one_bit_macs:
+        raise ArithmeticError(f"{task.title}: the counts are wrong")
+
+
+def digital_job(task: Task, threads: int) -> Callable[[], Any]:
+    """Run a layer: packing, outputs and counts, everything but its program."""
+    from esnsim.arrays import ArraySpec
+    from esnsim.digital import DigitalEngine
+
+    engine = DigitalEngine(ArraySpec(activation_bits=ACTIVATION_BITS), threads)
+    return lambda: engine.run(task.layer, task.x, program=task.program)
+
+
+def measure_digital(
+    tasks: Sequence[Task], path: Path, quantized: Any, threads: int, rounds: int
+) -> dict[str, Any]:
+    """Layers, the whole network, ONNX Runtime and the roofline, in turns."""
+    from esnsim.bench import popcount_roofline
+
+    float_model, network = network_jobs(path, quantized, threads)
+    jobs: dict[str, Callable[[], float]] = {
+        "roofline": lambda: popcount_roofline(threads, 0.1),
+        "ONNX Runtime": timed(float_model, 3),
+        "network": timed(network, 1),
+    }
+    for index, task in enumerate(tasks):
+        jobs[f"layer {index}"] = timed(digital_job(task, threads), 3)
+    interleave(jobs, 1)
+    times = {name: asdict(Spread.of(values)) for name, values in interleave(jobs, rounds).items()}
+    layers = [
+        {
+            "title": task.title,
+            "count": task.count,
+            "one_bit_macs": task.one_bit_macs,
+            "words": int(task.program.words.shape[1]),
+            "seconds": times[f"layer {index}"],
+        }
+        for index, task in enumerate(tasks)
+    ]
+    shared = {name: times[name] for name in ("roofline", "ONNX Runtime", "network")}
+    return {**shared, "layers": layers}
+
+
+def network_jobs(path: Path, quantized: Any, threads: int) -> tuple[Any, Any]:
+    """Float32 inference in ONNX Runtime, and the network end to end on the array."""
+    import onnxruntime as ort
+
+    from esnsim.arrays import ArraySpec
+    from esnsim.digital import DigitalEngine
+    from esnsim.execute import activation_scales, cut, quantized_compute
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = threads, 3
+    session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    image = np.random.default_rng(0).random((1, 3, 224, 224), np.float32)
+    feed = {session.get_inputs()[0].name: image}
+    graph = cut(str(path), quantized.network, threads)
+    engine = DigitalEngine(ArraySpec(activation_bits=ACTIVATION_BITS), threads)
+    programs = {id(layer): engine.prepare(layer) for layer in quantized.layers}
+
+    def on_array(layer: Any, x: Any, zero_point: int, signed: bool) -> Any:
+        return engine.run(layer, x, zero_point, signed, programs[id(layer)])
+
+    compute = quantized_compute(quantized, on_array, activation_scales(graph, [feed]))
+    return (lambda: session.run(None, feed)), (lambda: graph.run(feed, compute))
+
+
+def timed(work: Callable[[], Any], times: int) -> Callable[[], float]:
+    """Seconds of the quickest of a few runs in a row: the others met other processes."""
+
+    def measure() -> float:
+        seconds = []
+        for _ in range(times):
+            start = time.perf_counter()
+            work()
+            seconds.append(time.perf_counter() - start)
+        return min(seconds)
+
+    return measure
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

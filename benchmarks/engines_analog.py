@@ -1,0 +1,120 @@
+"""The crossbar against one in plain NumPy, and against CrossSim's analog core."""
+
+import json
+import subprocess
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.timing import Spread, interleave
+from esnsim.analog import AnalogEngine
+from esnsim.converters import Converter
+from esnsim.crossbar import CrossbarSpec
+from esnsim.quantizer import codes
+from esnsim.windows import addresses, padded_pixels
+
+ROUNDS = 3
+#: 128 × 128 pairs of cells with 8-bit converters: whole weights and activations; sliced as ISAAC.
+WHOLE = CrossbarSpec(128, 256, adc_bits=8, exponent=None)
+SLICED = replace(WHOLE, bits_per_cell=2, dac_bits=1, adc_range="granular")
+
+
+def analog(
+    tasks: Sequence[Any], threads: int, crosssim: str | None, folder: Path
+) -> dict[str, Any]:
+    """Seconds of every shape of layers under both settings, and of CrossSim under the first."""
+    return {
+        "whole": [compare(task, WHOLE, threads, crosssim, folder) for task in tasks],
+        "sliced": [compare(task, SLICED, threads, None, folder) for task in tasks],
+    }
+
+
+def compare(
+    task: Any, spec: CrossbarSpec, threads: int, crosssim: str | None, folder: Path
+) -> dict[str, Any]:
+    """Ours and NumPy's, in turns and checked; CrossSim's where rows fill arrays."""
+    from benchmarks.engines import timed
+
+    engine, rng = AnalogEngine(spec, threads), np.random.default_rng(0)
+    crossbar = engine.prepare(task.layer, rng)
+    converter = engine.calibrate(crossbar, task.x)
+    matrix, patches = as_matrices(task)
+    outputs: dict[str, Any] = {}
+
+    def ours() -> None:
+        run = engine.run(task.layer, task.x, rng, crossbar=crossbar, converter=converter)
+        outputs["ours"] = run.outputs
+
+    def theirs() -> None:
+        outputs["numpy"] = in_numpy(matrix, patches, spec, converter)
+
+    jobs = {"ours": timed(ours, 1), "numpy": timed(theirs, 1)}
+    interleave(jobs, 1)
+    agree(task, outputs["ours"].reshape(outputs["numpy"].shape), outputs["numpy"], converter)
+    times = interleave(jobs, ROUNDS)
+    result = {"title": task.title, "count": task.count}
+    result |= {name: asdict(Spread.of(values)) for name, values in times.items()}
+    if crosssim is not None and matrix.shape[1] % spec.rows == 0:
+        result["crosssim"] = in_crosssim(crosssim, matrix, patches, folder)
+        theirs_out = np.load(folder / "outputs.npy")
+        agree(task, outputs["ours"].reshape(theirs_out.shape), theirs_out, converter)
+    return result
+
+
+def as_matrices(task: Any) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Codes (M, K) and patches (K, windows), K as taps × channels; for ungrouped layers."""
+    geometry = task.layer.layer.geometry
+    q = codes(task.layer)
+    matrix = q.reshape(*q.shape[:2], -1).swapaxes(1, 2).reshape(len(q), -1)
+    base, offsets = addresses(geometry, 1)
+    every = (np.arange(q.shape[1]),)
+    values = padded_pixels(geometry, task.x, 0, every)[0, : q.shape[1]]
+    patches = np.concatenate([values[:, base + offset] for offset in offsets])
+    return matrix, patches
+
+
+def in_numpy(
+    matrix: NDArray[np.int32], patches: NDArray[np.int32], spec: CrossbarSpec, converter: Converter
+) -> NDArray[np.float64]:
+    """A crossbar in a few lines: slices of weights and activations, arrays of rows, a converter."""
+    size = np.abs(matrix).max()
+    cell = spec.bits_per_cell or int(size).bit_length()
+    width = spec.dac_bits or spec.activation_bits
+    out = np.zeros((len(matrix), patches.shape[1]))
+    for low in range(0, int(size).bit_length(), cell):
+        digits = (np.sign(matrix) * (np.abs(matrix) >> low & (1 << cell) - 1)).astype(np.float32)
+        for bit in range(0, spec.activation_bits, width):
+            driven = (patches >> bit & (1 << width) - 1).astype(np.float32)
+            for row in range(0, matrix.shape[1], spec.rows):
+                sums = digits[:, row : row + spec.rows] @ driven[row : row + spec.rows]
+                level = np.rint((sums - converter.low) / np.float32(converter.step))
+                np.clip(level, 0, converter.levels, out=level)
+                out += (converter.low + converter.step * level) * 2.0 ** (low + bit)
+    return out
+
+
+def agree(task: Any, ours: NDArray[Any], theirs: NDArray[Any], converter: Converter) -> None:
+    """Raise where more than a few outputs differ: float32 rounds ties of sums its own way."""
+    apart = np.abs(ours - theirs) > 0.1 * converter.step
+    if apart.mean() > 0.02:
+        raise ArithmeticError(f"{task.title}: {apart.mean():.1%} of the outputs differ")
+
+
+def in_crosssim(
+    python: str, matrix: NDArray[np.int32], patches: NDArray[np.int32], folder: Path
+) -> dict[str, float]:
+    """Seconds of CrossSim's product, in a process of its own."""
+    np.save(folder / "matrix.npy", matrix)
+    np.save(folder / "patches.npy", patches)
+    script = Path(__file__).parent / "crosssim.py"
+    done = subprocess.run(
+        (python, str(script), str(folder), str(ROUNDS)), capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise RuntimeError(f"CrossSim failed: {done.stderr.strip().splitlines()[-1]}")
+    seconds: list[float] = json.loads(done.stdout.splitlines()[-1])
+    return asdict(Spread.of(seconds))

@@ -159,7 +159,8 @@ def _stream(
             planes.pack_pixels(values, first, last, octets, packed, sums)
 
         part = max(BLOCK, PART // (groups * channels))
-        list(share_out(pack, range(0, pixels, part)))
+        firsts = range(0, pixels, part)
+        list((share_out if len(firsts) > 1 else map)(pack, firsts))
     else:
         sums = values.sum(axis=1, dtype=np.int64)
     words = groups * bits * program.words.shape[1]

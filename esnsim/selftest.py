@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -103,11 +104,11 @@ def isaac() -> str:
 
 def mac_counts() -> str:
     """MACs and weights of the networks that ship with onnx."""
-    import onnx
-
     from esnsim.importer import read_onnx
 
-    folder = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
+    origin = getattr(find_spec("onnx"), "origin", None)
+    assert origin, "the onnx package is not there"
+    folder = Path(origin).parent / "backend" / "test" / "data" / "light"
     counts = golden("mac_counts")["onnx wheel, backend/test/data/light"]
     found = [name for name in counts if (folder / f"{name}.onnx").exists()]
     for name in found:

@@ -68,6 +68,9 @@ def padded_pixels(
     grouped = inside.reshape(len(channels), -1, prod(inside.shape[1:]))
     widest = max(map(len, channels), default=0) or 1
     out = np.zeros((len(channels), -(-widest // 8) * 8, grouped.shape[2]), np.int32)
+    if all(len(chosen) == grouped.shape[1] for chosen in channels):
+        out[:, :widest] = grouped
+        return out
     for group, chosen in enumerate(channels):
         out[group, : len(chosen)] = grouped[group, chosen]
     return out

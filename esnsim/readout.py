@@ -52,8 +52,9 @@ class Readout:
 
     @property
     def block(self) -> int:
-        """Windows of a block."""
-        return min(len(self.base), max(1, LANES // self.crossbar.device.spec.input_slices))
+        """Windows of a block: two blocks at least, for two threads, unless they are tiny."""
+        most = max(1, LANES // self.crossbar.device.spec.input_slices)
+        return min(len(self.base), most, max(VECTOR, -(-len(self.base) // 2)))
 
     @property
     def starts(self) -> range:

@@ -32,7 +32,9 @@ def drive(values, channels, base, offsets, k, used, slices, bits, block, total):
 def multiply(cells, rows, block, sums):
     """sums[i, lane] = Σ_row cells[i, row] · block[row, lane] for the four columns i."""
     lanes = block.shape[1]
-    sums[:] = 0
+    for i in range(4):
+        for v in range(lanes):
+            sums[i, v] = 0
     k = 0
     while k + 4 <= rows:
         a0, a1, a2, a3 = cells[0, k], cells[0, k + 1], cells[0, k + 2], cells[0, k + 3]
@@ -141,7 +143,9 @@ def walk(
             for tile in range(group_tiles[group], group_tiles[group + 1]):
                 reads[tile, k // rows] += slices * (last - first)
                 for q in range(tile_quads[tile], tile_quads[tile + 1]):
-                    quad[:, :used] = cells[q, :, k : k + used]
+                    for i in range(4):
+                        for row in range(used):
+                            quad[i, row] = cells[q, i, k + row]
                     multiply(quad, used, block, sums)
                     if sigma > 0:
                         disturb(sums, spread, rng)

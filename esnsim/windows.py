@@ -1,5 +1,6 @@
 """Activations as the engines read them: integers in range, and where each window finds its own."""
 
+from functools import lru_cache
 from math import prod
 from typing import Any
 
@@ -36,8 +37,12 @@ def check_activations(
         )
 
 
+@lru_cache(maxsize=32)
 def addresses(geometry: Geometry, batch: int) -> tuple[Ints, Ints]:
-    """Pixel of each window's first tap (windows,), and the distance to each tap (taps,)."""
+    """Pixel of each window's first tap (windows,), and the distance to each tap (taps,).
+
+    The arrays are shared between calls: not to be written to.
+    """
     size = [
         n + before + after
         for n, (before, after) in zip(geometry.input_size, geometry.pads, strict=True)

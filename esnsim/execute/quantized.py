@@ -40,6 +40,7 @@ def quantized_compute(
     channels take no part in the run: what they give is computed beside it and added.
     """
     parts: dict[int, ConstantPart] = {}
+    units = [output_steps(layer) for layer in quantized.layers]
 
     def compute(mac: MacNode, activation: Array, others: Mapping[int, Array]) -> Array:
         layer, scale = quantized.layers[mac.index], mac.scale(others) or scales.get(mac.index)
@@ -54,7 +55,7 @@ def quantized_compute(
             if mac.index not in parts:
                 parts[mac.index] = ConstantPart(layer, scale)
             outputs = outputs + parts[mac.index](x, scale.zero_point)
-        return _rescaled(mac, layer, scale, outputs, activation)
+        return _rescaled(mac, units[mac.index], scale, outputs, activation)
 
     return compute
 
@@ -88,22 +89,24 @@ class ConstantPart:
 
 
 def _rescaled(
-    mac: MacNode, layer: QuantizedLayer, scale: ActivationScale, outputs: Array, activation: Array
+    mac: MacNode, unit: Array, scale: ActivationScale, outputs: Array, activation: Array
 ) -> Array:
-    """The operator's output, in its own type, from an engine's outputs."""
+    """The operator's output, in its own type, from an engine's outputs in units of `unit` (M,)."""
     sums = mac.layout.from_outputs(outputs, activation.shape)
     if mac.accumulates:
         return np.rint(sums).astype(np.int32)
     whole = mac.bias is not None and mac.bias.dtype.kind == "i"  # in units of the sums
     if whole:
         sums = sums + mac.bias
-    steps = mac.layout.place(output_steps(layer), activation.shape)
+    steps = mac.layout.place(unit, activation.shape)
     if mac.output is not None:
         return _requantized(mac, mac.output, scale, steps, sums)
-    y = sums * (steps * (scale.scale * mac.alpha))
-    if mac.bias is not None and not whole:
-        y += mac.bias
-    return y.astype(activation.dtype if activation.dtype.kind == "f" else np.float32)
+    kind = activation.dtype if activation.dtype.kind == "f" else np.float32
+    y, factors = np.empty(sums.shape, kind), steps * (scale.scale * mac.alpha)
+    if mac.bias is None or whole:  # in float64, rounded once, without an array in between
+        return np.multiply(sums, factors, out=y, dtype=np.float64, casting="unsafe")
+    exact = np.multiply(sums, factors, dtype=np.float64)
+    return np.add(exact, mac.bias, out=y, dtype=np.float64, casting="unsafe")
 
 
 def output_steps(layer: QuantizedLayer) -> Array:

@@ -177,12 +177,16 @@ def by_method(points: Sequence[Point]) -> dict[str, tuple[Point, ...]]:
     return {method: tuple(found) for method, found in groups.items()}
 
 
-def chosen_by_method(sweep: Sweep) -> dict[str, Point]:
-    """The cheapest point of each method within the drop, or its most accurate one."""
+def chosen_of_each(sweep: Sweep) -> dict[str, Point]:
+    """The cheapest point within the drop, or the most accurate, of each method; of several models,
+    of each model.
+    """
+    several = len(sweep.baselines) > 1
+    groups = by_model(sweep) if several else by_method(sweep.points)
     least = floor(sweep.best, sweep.drop)
     return {
-        method: cheapest(points, least, sweep.price) or max(points, key=lambda p: p.accuracy)
-        for method, points in by_method(sweep.points).items()
+        name: cheapest(points, least, sweep.price) or max(points, key=lambda p: p.accuracy)
+        for name, points in groups.items()
         if points
     }
 

@@ -7,15 +7,15 @@ from esnsim.compress.pareto import (
     Point,
     Sweep,
     by_network,
-    chosen_by_method,
     frontier,
     price,
 )
 from esnsim.errors import EsnsimError
-from esnsim.report.pareto import metric_name, titles
+from esnsim.report.pareto import chosen_named, metric_name, titles
 
 METRICS = ("esn_a", "esn_d", "esn_d_tilde")  # the panels of Fig. 8
 DOTS = 110  # per inch
+SHOWN = 0.25  # of accuracy below the best float model; the frontier's end says little
 FORMATS = (".png", ".svg", ".pdf")
 
 
@@ -59,6 +59,8 @@ def draw_curves(axis: Any, sweep: Sweep, metric: str) -> None:
     axis.plot(*_line(best, cost), "s", ms=6, mfc="none", color="black", lw=0.8, label="frontier")
     for baseline in sweep.baselines:
         axis.axhline(100 * baseline.accuracy, color="grey", lw=0.6, ls=":")
+    lowest = min((point.accuracy for point in sweep.points), default=0.0)
+    axis.set_ylim(bottom=100 * max(lowest, sweep.best.accuracy - SHOWN) - 1)
     axis.set_xscale("log")
     axis.xaxis.set_major_formatter(EngFormatter(sep=""))
     axis.set(xlabel=metric_name(metric), ylabel="accuracy, %")
@@ -70,16 +72,16 @@ def _line(points: "tuple[Point, ...] | list[Point]", cost: Any) -> tuple[list[fl
 
 
 def draw_widths(axis: Any, sweep: Sweep) -> None:
-    """Filters by width, of the cheapest point of each method within the drop."""
-    chosen = chosen_by_method(sweep)
+    """Filters by width, of the cheapest point of each method or model within the drop."""
+    chosen = chosen_named(sweep)
     widest = max((max(p.histogram, default=0) for p in chosen.values()), default=0)
     thick = 0.8 / max(1, len(chosen))
-    for index, (method, point) in enumerate(chosen.items()):
+    for index, (name, point) in enumerate(chosen.items()):
         offset = (index - (len(chosen) - 1) / 2) * thick
         axis.bar(
             [bits + offset for bits in range(widest + 1)],
             [point.histogram.get(bits, 0) for bits in range(widest + 1)],
-            thick, label=f"{method}, {100 * point.accuracy:.1f}%",
+            thick, label=f"{name}, {100 * point.accuracy:.1f}%",
         )  # fmt: skip
     axis.set(xlabel="width of the filter, bits (0: pruned)", ylabel="filters")
     axis.legend(frameon=False, fontsize=8)

@@ -12,7 +12,7 @@ from esnsim.compress.pareto import (
     by_method,
     by_model,
     cheapest,
-    chosen_by_method,
+    chosen_of_each,
     compare,
     floor,
     levels,
@@ -71,6 +71,12 @@ def titles(sweep: Sweep) -> dict[str, str]:
     short = {b.model: PurePath(b.model.removeprefix("builtin:")).stem for b in sweep.baselines}
     names = list(short.values())
     return {m: printable(name if names.count(name) == 1 else m) for m, name in short.items()}
+
+
+def chosen_named(sweep: Sweep) -> dict[str, Point]:
+    """`chosen_of_each` by names to be read."""
+    short = titles(sweep)
+    return {short.get(name, name): point for name, point in chosen_of_each(sweep).items()}
 
 
 def describe(point: Point, title: str) -> str:
@@ -218,11 +224,11 @@ def _long(group: str) -> str:
 
 
 def _widths(sweep: Sweep) -> list[str]:
-    """Filters by width, as in Fig. 6, of the point that each method would choose."""
-    chosen = chosen_by_method(sweep)
+    """Filters by width, as in Fig. 6, of the point that each method or model would choose."""
+    chosen = chosen_named(sweep)
     if not chosen:
         return []
-    names = [f"{method}, {_percent(point.accuracy)}" for method, point in chosen.items()]
+    names = [f"{name}, {_percent(point.accuracy)}" for name, point in chosen.items()]
     widest = max(max(point.histogram, default=0) for point in chosen.values())
     rows = [
         (f"{bits}", *(f"{point.histogram.get(bits, 0):,}" for point in chosen.values()))

@@ -17,7 +17,7 @@ from esnsim.compress.pareto import (
     Sweep,
     by_method,
     by_model,
-    chosen_by_method,
+    chosen_of_each,
     compare,
     levels,
 )
@@ -46,7 +46,7 @@ def document(sweep: Sweep, options: Mapping[str, Any]) -> dict[str, Any]:
         "points": [_point(sweep, point, id(point) in on_frontier) for point in points],
         "frontier": [places[id(point)] for point in sweep.frontier],
         "cheapest_within_drop": None if chosen is None else places[id(chosen)],
-        "chosen_by_method": {m: places[id(p)] for m, p in chosen_by_method(sweep).items()},
+        "chosen": {name: places[id(p)] for name, p in chosen_of_each(sweep).items()},
         "equal_accuracy": [
             item for baseline in sweep.baselines for item in _equal(sweep, baseline)
         ],

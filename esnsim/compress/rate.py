@@ -90,7 +90,8 @@ def sort_layer(layer: Layer, live: Mask | None = None) -> SortedLayer:
     each_live(layer, live, add)
     if not np.isfinite(energies).all():
         raise not_finite(layer)
-    ordered = np.sort(np.concatenate(found)) if found else np.empty(0, np.float32)
+    ordered = np.concatenate(found) if found else np.empty(0, np.float32)
+    ordered.sort()
     below, above = np.searchsorted(ordered, 0.0, "left"), np.searchsorted(ordered, 0.0, "right")
     positive, negative = ordered[above:], -ordered[:below][::-1]
     return SortedLayer(
@@ -117,21 +118,19 @@ def rates(
     widths = np.empty((len(steps), layer.layer.filters), np.int8)
     tails = layer.positive_tails, layer.negative_tails
     levels.sums(layer.positive, layer.negative, *tails, steps, limit, counts, match)
-    levels.filters(layer.tops, steps, limit, widths)
     coded = layer.nonzero if keep_zeros else layer.weights
     zeros = int(coded.sum() - layer.nonzero.sum())  # coded as +½
-    # Sums of integers below 2^53 are exact in float64, and there NumPy multiplies faster.
-    tilde = widths.astype(np.float64) @ layer.weights.astype(np.float64)
+    each, lost = np.empty((len(steps), 2), np.int64), np.empty(len(steps))
+    levels.filters(
+        layer.tops, layer.weights, coded, layer.magnitude, steps, limit, widths, each, lost
+    )
     # Pruned filters stand in the sums with |q| = 1, as all their weights are below Δ/2.
-    gone = np.stack([coded.astype(np.float64), layer.magnitude], axis=1)
-    dead = np.flatnonzero((widths == 0).any(axis=0))
-    coded_gone, match_gone = ((widths[:, dead] == 0).astype(np.float64) @ gone[dead]).T
-    squares, exponents = counts.T + zeros - coded_gone.astype(np.int64)
-    match -= match_gone
+    tilde, gone = each.T
+    squares, exponents = counts.T + zeros - gone
+    match -= lost
     noise = layer.signal.sum() - steps * match + 0.25 * steps**2 * squares
     return Rates(
-        layer.layer, steps, squares, exponents, tilde.astype(np.int64), widths,
-        np.maximum(noise, 0.0),
+        layer.layer, steps, squares, exponents, tilde, widths, np.maximum(noise, 0.0),
     )  # fmt: skip
 
 

@@ -39,11 +39,14 @@ def describe(weights, nonzero, energies, tops):
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=LOOSE)
 def tails(magnitudes, out):
     """out[j] = Σ of the magnitudes from place j·BLOCK on."""
-    total = 0.0
-    for j in range(len(out) - 1, -1, -1):
-        for i in range(j * BLOCK, min((j + 1) * BLOCK, len(magnitudes))):
-            total += np.float64(magnitudes[i])
+    for j in range(len(out)):
+        block = magnitudes[j * BLOCK : (j + 1) * BLOCK]
+        total = 0.0
+        for i in range(len(block)):
+            total += np.float64(block[i])
         out[j] = total
+    for j in range(len(out) - 2, -1, -1):
+        out[j] += out[j + 1]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -67,9 +70,9 @@ def _thresholds(level, step):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _first(magnitudes, low, x):
-    """The first place, from `low` on, of a magnitude that is not below x."""
-    length = len(magnitudes) - low
+def _first(magnitudes, x):
+    """The first place of a magnitude that is not below x."""
+    low, length = 0, len(magnitudes)  # always all of them: the places first looked at stay cached
     while length > 0:
         half = length >> 1
         if magnitudes[low + half] < x:
@@ -85,8 +88,9 @@ def _tail(magnitudes, tails, place):
     """Σ of the magnitudes from a place on."""
     block = -(-place // BLOCK)
     total = tails[block] if block < len(tails) else 0.0
-    for i in range(place, min(block * BLOCK, len(magnitudes))):
-        total += np.float64(magnitudes[i])
+    part = magnitudes[place : block * BLOCK]
+    for i in range(len(part)):
+        total += np.float64(part[i])
     return total
 
 
@@ -100,11 +104,10 @@ def sums(positive, negative, positive_tails, negative_tails, steps, limit, count
     for s in range(len(steps)):
         squares = exponents = np.int64(len(positive) + len(negative))
         total = _tail(positive, positive_tails, 0) + _tail(negative, negative_tails, 0)
-        right = left = 0
         for level in range(1, top + 1):
             above, below = _thresholds(level, steps[s])
-            right = _first(positive, right, above)
-            left = _first(negative, left, below)
+            right = _first(positive, above)
+            left = _first(negative, below)
             count = np.int64(len(positive) - right + len(negative) - left)
             if count == 0:
                 break
@@ -119,11 +122,12 @@ def sums(positive, negative, positive_tails, negative_tails, steps, limit, count
         match[s] = total
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def filters(tops, steps, limit, widths):
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=LOOSE)
+def filters(tops, weights, coded, magnitude, steps, limit, widths, counts, lost):
     """widths[s, m] = bit_length of the largest |q| of a filter, 0 if it is pruned.
 
     tops[0, m] is its largest weight above 0, tops[1, m] its largest magnitude below, or 0.
+    counts[s] = Σ widths[s] · weights, and of pruned filters Σ coded; lost[s] = their Σ magnitude.
     """
     high, low = tops
     largest = max(high.max(), low.max()) if high.size else 0.0
@@ -137,3 +141,12 @@ def filters(tops, steps, limit, widths):
             for m in range(len(row)):
                 row[m] += (high[m] >= above) | (low[m] >= below)
             level *= 2
+        bits = gone = np.int64(0)
+        total = 0.0
+        for m in range(len(row)):
+            bits += row[m] * weights[m]
+            gone += coded[m] * (row[m] == 0)
+            total += magnitude[m] * (row[m] == 0)
+        counts[s, 0] = bits
+        counts[s, 1] = gone
+        lost[s] = total

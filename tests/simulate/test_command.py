@@ -3,15 +3,20 @@
 import csv
 import io
 import json
+import re
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from esnsim import Scheme, cost, quantize, read_onnx
+from esnsim.cli import main
 from esnsim.commands import machine, simulate
 from esnsim.metrics import esn_a_x4
 from esnsim.presets import PRESETS
+from esnsim.report import progress
 from esnsim.simulate import MismatchError
 from tests.commandline import esnsim, refused, report
 from tests.importer.models import model
@@ -237,3 +242,33 @@ def test_help_names_every_option_of_the_issue() -> None:
     ):  # fmt: skip
         assert option in text
     assert simulate.DESCRIPTION.split()[0] in text
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_progress_shows_the_layer_images_a_second_and_the_time_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setattr(progress, "DELAY", -1.0)
+    monkeypatch.setenv("COLUMNS", "200")
+    assert main(["simulate", MODEL, "--images", "3", "-o", "/dev/null"]) == 0
+    assert "images/s" in screen.getvalue()
+    assert read_onnx(MODEL).layers[-1].name in screen.getvalue()
+    assert re.search(r"\d:\d\d:\d\d|-:--:--", screen.getvalue())
+
+
+def test_the_rate_is_in_images_not_in_layers(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, 2.0, 2.0, 4.0, 4.0])
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    meter = progress.Meter(20, unit="images", per=5)  # 4 images through 5 layers
+    meter.advance("first", 10)
+    with meter:
+        meter.advance("second", 10)  # after 4 s, 2 images are through
+    assert "0.5 images/s" in screen.getvalue()

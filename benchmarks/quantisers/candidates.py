@@ -1,6 +1,6 @@
 """What the table compares: quantised weights of a float model, with what they cost."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -56,15 +56,20 @@ def others(network: Network, bits: int) -> Iterator[Candidate]:
     yield _with_moments("ACIQ, bit allocation, bias correction", clipped, floats)
 
 
-def ours(network: Network, bits: int) -> Iterator[Candidate]:
-    """esnsim's step rules, and its policies for what `bits` in every filter cost."""
+def ours(network: Network, bits: int, gains: Sequence[Floats]) -> Iterator[Candidate]:
+    """esnsim's step rules, and its policies for what `bits` in every filter cost.
+
+    `gains` are those of `esnsim.compress.sensitivity`.
+    """
     yield _ours("layer-max (App. A)", network, bits, Scheme("layer-max", bits))
     yield _ours("filter-max", network, bits, Scheme("filter-max", bits))
     yield _ours("mse", network, bits, Scheme("mse", bits))
     budget = bits * sum(layer.macs for layer in network.layers)
     yield _ours("filter-sigma within the budget", network, bits, filter_sigma(network, budget))
     scheme = allocate(choices(network), budget).scheme
-    yield _ours("allocate within the budget", network, bits, scheme)
+    yield _ours("allocate by weight error within the budget", network, bits, scheme)
+    scheme = allocate(choices(network, gains=gains), budget).scheme
+    yield _ours("allocate by measured gains within the budget", network, bits, scheme)
 
 
 def stored(method: str, bits: int, network: Network) -> Candidate:

@@ -15,6 +15,7 @@ from benchmarks.quantisers import static
 from benchmarks.quantisers.candidates import Candidate, others, ours, stored
 from esnsim.compress.evaluate import Evaluation, Evaluator, evaluation
 from esnsim.compress.recalibrate import Corrector
+from esnsim.compress.sensitivity import sensitivity
 from esnsim.compress.sites import sites
 from esnsim.compress.substitute import Changes
 from esnsim.data import ImageSet, embedded, load
@@ -55,7 +56,7 @@ class Model:
     def __init__(self, path: str | Path, data: Data, threads: int) -> None:
         loaded = load_model(path)
         self.network: Network = read_onnx(path)
-        graph = graph_of(loaded, self.network)
+        self.graph = graph = graph_of(loaded, self.network)
         self._sites = sites(graph, self.network)
         self._evaluate = Evaluator(graph, data.test, threads=threads)
         self._correct = Corrector(graph, data.calibration, threads=threads)
@@ -132,8 +133,9 @@ def rows(data: Data, widths: Sequence[int], threads: int) -> Iterator[Row]:
     model = Model(MODEL, data, threads)
     exact = evaluation(model.reference, model.reference, data.test.labels)
     yield Row("float", 32, 0, 0.0, exact)
+    gains = sensitivity(model.graph, model.network, data.calibration, threads=threads)
     for bits in widths:
-        for candidate in (*others(model.network, bits), *ours(model.network, bits)):
+        for candidate in (*others(model.network, bits), *ours(model.network, bits, gains)):
             yield model.row(candidate)
     with TemporaryDirectory(prefix="esnsim-quantisers-") as folder:
         yield from runtime(Path(folder), data, threads)

@@ -16,8 +16,9 @@ from esnsim.metrics import cost
 from esnsim.network import Network
 from esnsim.quantizer import Scheme, quantize
 from tests.compress.prunable import prunable
-from tests.compress.prune_cases import CASES, WHOLE, net
+from tests.compress.prune_cases import CASES, net
 from tests.compress.pruning import FINE, filters, opened
+from tests.compress.whole_cases import WHOLE
 from tests.execute.models import normal
 from tests.naive.pruning import smallest
 

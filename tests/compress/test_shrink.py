@@ -18,8 +18,9 @@ from esnsim.metrics import cost
 from esnsim.quantizer import Scheme, quantize
 from tests import architectures, mobile_architectures
 from tests.compress.prunable import prunable
-from tests.compress.prune_cases import CASES, HEAD, WHOLE, computed_sizes, head, net
+from tests.compress.prune_cases import CASES, HEAD, computed_sizes, head, net
 from tests.compress.pruning import assert_laws, assert_same_outputs, filters, opened, randomised
+from tests.compress.whole_cases import WHOLE
 from tests.execute.models import feeds_of, model, normal, whole
 
 NETS = {

@@ -169,7 +169,7 @@ def measure_digital(
     jobs: dict[str, Callable[[], float]] = {
         "roofline": lambda: popcount_roofline(threads, 0.1),
         "ONNX Runtime": timed(float_model, 3),
-        "network": timed(network, 1),
+        "network": timed(network, 3),
     }
     for index, task in enumerate(tasks):
         jobs[f"layer {index}"] = timed(digital_job(task, threads), 3)

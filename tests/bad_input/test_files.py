@@ -81,7 +81,7 @@ def test_a_builtin_that_does_not_exist_is_refused_with_those_that_do() -> None:
     refused(
         esnsim("cost", "builtin:resnet9"),
         "there is no model 'builtin:resnet9': embedded are builtin:resnet20, builtin:resnet20_025x",
-        ", builtin:resnet20_05x",
+        ", builtin:resnet20_05x, builtin:resnet20_075x",
         ", builtin:resnet8",
     )
     refused(esnsim("cost", "builtin:../embedded/resnet8"), "there is no model")

@@ -41,7 +41,11 @@ def add_codes(parser: argparse.ArgumentParser, fold: bool = True) -> "argparse._
         "steps (default layer-max; filter-max where widths are assigned)",
     )  # fmt: skip
     group.add_argument(
-        "--alpha", type=float, default=1.0, metavar="N", help="step in σ for filter-sigma"
+        "--alpha",
+        type=float,
+        default=1.0,
+        metavar="N",
+        help="step in σ for filter-sigma, our reconstruction of Sasaki et al. 2019",
     )
     group.add_argument(
         "--keep-zeros", action=argparse.BooleanOptionalAction, default=True,

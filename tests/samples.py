@@ -149,6 +149,27 @@ def qonnx() -> ModelProto:
     )  # fmt: skip
 
 
+def midrise() -> ModelProto:
+    """As `esnsim compress` writes codes, in both forms; the second filter of each has a zero."""
+    steps = np.array([0.25, 0.5, 1], np.float32)
+    proto = model(
+        """d = DequantizeLinear<axis=0>(k, s) w = Add(d, o) h = Conv(x, w)
+           a = qonnx.custom_op.general.Quant<signed=1, rounding_mode="ROUND">(v, s1, half, three)
+           b = qonnx.custom_op.general.Quant<signed=1, narrow=1>(u, s2, zero, four)
+           c = Concat<axis=0>(a, b, n) t = Gather<axis=0>(c, order) y = Conv(h, t)""",
+        "float[1,2,3,4] x",
+        k=np.array([[-4, 3], [5, 0], [0, 0]], np.int8).reshape(3, 2, 1, 1), s=steps,
+        o=np.array([0.125, 0, 0], np.float32).reshape(3, 1, 1, 1),
+        v=np.array([[1.75, -0.25, 0.75]], np.float32).reshape(1, 3, 1, 1),
+        u=np.array([[0.75, 0, -0.25]], np.float32).reshape(1, 3, 1, 1),
+        n=np.zeros((1, 3, 1, 1), np.float32), order=np.array([2, 0, 1]), s1=np.float32(0.5),
+        s2=np.float32(0.25), half=np.float32(-0.5), zero=np.float32(0),
+        three=np.float32(3), four=np.float32(4),
+    )  # fmt: skip
+    proto.metadata_props.add(key="esnsim.half_steps", value='{"b": [1]}')
+    return proto
+
+
 def sparse() -> ModelProto:
     proto = model(
         "h = Conv(x, w) p = GlobalMaxPool(h) f = Flatten(p) y = MatMul(f, s)", w=weights(4, 3, 2, 2)
@@ -173,7 +194,7 @@ def embedded() -> ModelProto:
 SAMPLES: dict[str, Callable[[], ModelProto]] = {
     make.__name__: make
     for make in (
-        convolutions, functions, control, dequantised, integer, constants, products, qonnx, sparse,
-        large, embedded,
+        convolutions, functions, control, dequantised, integer, constants, products, qonnx, midrise,
+        sparse, large, embedded,
     )
 }  # fmt: skip

@@ -30,7 +30,7 @@ def main(argv: list[str]) -> int:
         for name in (first, second)
     }
     results = {"source": source.name, "statements": statements, "frontiers": frontiers}
-    runs.save("fig10", results, draw)
+    runs.save("fig10", {"options": document["options"], **results}, draw)
     return 0
 
 

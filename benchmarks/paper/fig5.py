@@ -11,7 +11,7 @@ RATES = (0.32, 0.45, 0.64, 0.91, 1.28, 1.81)
 
 
 def main(argv: list[str]) -> int:
-    runs = start(argv, __doc__, Quick(epochs=6, images=5000), epochs=20)
+    runs = start(argv, __doc__, Quick(epochs=12, images=10000), epochs=20)
     o = runs.options
     (name,) = o.models or ["resnet8" if o.quick else "resnet20"]
     curves = []

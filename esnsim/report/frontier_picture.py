@@ -43,7 +43,7 @@ def picture(sweep: Sweep, suffix: str = ".png") -> bytes:
 
 def draw_curves(axis: Any, sweep: Sweep, metric: str) -> None:
     """Every point; a line along the best of each width of a network; the frontier of all."""
-    from matplotlib.ticker import EngFormatter
+    from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
     def cost(point: Point) -> float:
         return price(point.total, metric)
@@ -62,7 +62,10 @@ def draw_curves(axis: Any, sweep: Sweep, metric: str) -> None:
     lowest = min((point.accuracy for point in sweep.points), default=0.0)
     axis.set_ylim(bottom=100 * max(lowest, sweep.best.accuracy - SHOWN) - 1)
     axis.set_xscale("log")
+    axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axis.xaxis.set_minor_formatter(NullFormatter())
+    axis.tick_params(labelsize=8)
     axis.set(xlabel=metric_name(metric), ylabel="accuracy, %")
     axis.spines[["top", "right"]].set_visible(False)
 

@@ -64,7 +64,7 @@ def test_bits_are_allotted_by_sigma_to_two_thirds_within_the_mean(seed: int, bit
     weights = filters(seed, count=9)
     widths = allotted(weights, bits)
     share = np.log2(weights.astype(np.float64).std(axis=1) ** (2 / 3))
-    by_quota = [np.clip(np.rint(share + quota), 1, WIDEST) for quota in np.arange(-20, 20, 1 / 256)]
+    by_quota = [np.clip(np.rint(share + quota), 1, WIDEST) for quota in np.arange(-20, 20, 1 / 32)]
     best = max(w.mean() for w in by_quota if w.mean() <= bits)
     assert widths.mean() <= bits
     assert widths.mean() >= best

@@ -23,7 +23,8 @@ from esnsim.steps import moments
 from esnsim.sums import Floats, Ints
 
 EFFORT = 5 * 10**12  # multiply-accumulates of all probes: a few minutes on two cores
-PROBES = 8  # images that probe each filter
+PROBES = 16  # images that probe each filter
+TRUST = 0.5  # of gains, where 1 takes them as measured and 0 makes them alike
 TINY = 1e-12  # of the largest gain of a layer, for filters without one
 AMPLITUDE = 0.1  # of white noise, in units of the filter's own
 REMOVAL, NOISE = 0, 1  # columns of gains
@@ -64,6 +65,7 @@ def sensitivity(
     probes: int = PROBES,
     effort: int = EFFORT,
     centred: bool = True,
+    trust: float = TRUST,
 ) -> list[Floats]:
     """Gains (M, 2) of each layer's filters: the share of the output's energy that becomes noise,
     for a squared error of 1 in the filter's weights. The first is for the filter's removal, whose
@@ -72,9 +74,12 @@ def sensitivity(
     Each filter is probed on `probes` images, one filter at a time where that takes no more than
     `effort` MACs; else filters of a layer with similar gains of BatchNormalization, or norms, share
     their probes. `centred` leaves out what an error adds to the mean of a filter's output, as
-    statistics correction does. Layers whose weights cannot be exchanged get the others' mean gain
-    for an error in proportion to their weights. Raises DataError or UsageError for images that do
-    not fit, ModelError where the graph can't run.
+    statistics correction does. `trust` draws gains to their median, on a logarithmic scale: probes
+    are few, errors of few bits are not white, and noise of many layers does not just add up, so
+    that gains as they were measured (1) set widths too far apart (docs/allocate.md). Layers whose
+    weights cannot be exchanged get the others' mean gain for an error in proportion to their
+    weights. Raises DataError or UsageError for images that do not fit, ModelError where the graph
+    can't run.
     """
     rng = np.random.default_rng(seed)
     found = sites(graph, network)
@@ -89,10 +94,8 @@ def sensitivity(
             each = groups[stage.site.index]
             runs = max(1, round(probes * each.count / (batches * batch)))
             signal += _probe(stage, each, batch, runs, rng, centred) / (batches * len(found))
-    return _completed(
-        network,
-        {i: _folded(network.layers[i], each.gains / (signal or 1)) for i, each in groups.items()},
-    )
+    own = {i: _folded(network.layers[i], each.gains / (signal or 1)) for i, each in groups.items()}
+    return _drawn(_completed(network, own), trust)
 
 
 def _probe(
@@ -187,6 +190,21 @@ def _completed(network: Network, gains: Mapping[int, Floats]) -> list[Floats]:
         even = np.divide(mean, energy, out=np.zeros((len(energy), 2)), where=energy > 0)
         known = gains.get(index, even)
         found.append(np.where(np.isfinite(known), known, even))
+    return found
+
+
+def _drawn(gains: list[Floats], trust: float) -> list[Floats]:
+    """Gains for noise to the power of `trust` about their median; those of removal as they were
+    beside them.
+    """
+    noise = np.concatenate([np.empty(0), *(each[:, NOISE] for each in gains)])
+    if not (noise > 0).any():
+        return gains
+    middle = np.median(noise[noise > 0])
+    found = []
+    for each in gains:
+        known = np.where(each[:, NOISE] > 0, each[:, NOISE], middle)
+        found.append(each * ((middle / known) ** (1 - trust))[:, None])
     return found
 
 

@@ -60,7 +60,7 @@ def removal(graph: Graph, network: Network) -> list[NDArray[np.float64]]:
 def test_removal_is_that_of_each_filter_alone(batch: str) -> None:
     """Every filter on every image, whatever the batch; products from the left too."""
     graph, network = read(convolutional(batch))
-    found = sensitivity(graph, network, IMAGES, probes=COUNT, threads=1, centred=False)
+    found = sensitivity(graph, network, IMAGES, probes=COUNT, threads=1, centred=False, trust=1)
     for layer, gains, expected in zip(network.layers, found, removal(graph, network), strict=True):
         assert gains.shape == (layer.filters, 2)
         assert gains[:, 0] == pytest.approx(expected, rel=2e-3), layer.name
@@ -70,7 +70,7 @@ def test_the_gain_of_white_noise_is_that_of_a_linear_network() -> None:
     """y = B·(W * x): a filter's noise σ² a weight gives σ²·‖B_m‖²·Σ ‖patch‖² of the output."""
     w, b = normal(3, 4, 2, 3), normal(2, 3, 1, 1, seed=2)
     graph, network = read(model("a = Conv(x, w) y = Conv(a, b)", "float[N,4,6,5] x", w=w, b=b))
-    found = sensitivity(graph, network, IMAGES, probes=4000, threads=1, centred=False)
+    found = sensitivity(graph, network, IMAGES, probes=4000, threads=1, centred=False, trust=1)
     x = IMAGES.read(0, COUNT).astype(np.float64)
     patches = np.lib.stride_tricks.sliding_window_view(x, (2, 3), (2, 3))
     signal = np.einsum("nchwij,mcij->nmhw", patches, w.astype(np.float64))
@@ -89,7 +89,7 @@ def test_centred_gains_leave_out_what_only_moves_a_mean() -> None:
     constant = ImageSet("constant", COUNT, lambda a, b: _with_constant(a, b))
     graph, network = read(model("y = Conv(x, w)", "float[N,4,6,5] x", w=w))
     (gains,) = sensitivity(graph, network, constant, threads=1)
-    (plain,) = sensitivity(graph, network, constant, threads=1, centred=False)
+    (plain,) = sensitivity(graph, network, constant, threads=1, centred=False, trust=1)
     assert gains[1] == pytest.approx([0, 0], abs=1e-9)
     assert gains[0, 0] > 0
     assert plain[1, 0] > 0
@@ -104,7 +104,7 @@ def _with_constant(start: int, stop: int) -> NDArray[np.float32]:
 def test_filters_share_probes_where_there_are_too_many() -> None:
     """With no effort allowed one group a layer is left, whose gain is the mean by energy."""
     graph, network = read(convolutional())
-    options = {"probes": COUNT, "threads": 1, "centred": False}
+    options = {"probes": COUNT, "threads": 1, "centred": False, "trust": 1}
     found = sensitivity(graph, network, IMAGES, effort=0, **options)
     alone = sensitivity(graph, network, IMAGES, **options)
     last = network.layers[-1]  # filters that do not meet again: their energies add up
@@ -128,7 +128,7 @@ def test_layers_that_stay_as_they_are_get_the_mean_share_of_noise() -> None:
             v=normal(2, 3),
         )
     )
-    conv, einsum = sensitivity(graph, network, IMAGES, threads=1)
+    conv, einsum = sensitivity(graph, network, IMAGES, threads=1, trust=1)
     energies = [
         (layer.weight.load().reshape(layer.filters, -1) ** 2).sum(axis=1)
         for layer in network.layers
@@ -144,6 +144,20 @@ def test_a_seed_gives_the_same_gains() -> None:
     )
     assert all((a == b).all() for a, b in zip(one, same, strict=True))
     assert any((a != b).any() for a, b in zip(one, other, strict=True))
+
+
+def test_trust_draws_gains_to_their_median_and_leaves_removal_beside_them() -> None:
+    graph, network = read(convolutional())
+    full, half, none = (
+        np.concatenate(sensitivity(graph, network, IMAGES, threads=1, trust=trust))
+        for trust in (1, 0.5, 0)
+    )
+    some = full[:, 1] > 0
+    full, half, none = full[some], half[some], none[some]
+    middle = np.median(full[:, 1])
+    assert half[:, 1] == pytest.approx(np.sqrt(full[:, 1] * middle))
+    assert none[:, 1] == pytest.approx(np.full(len(full), middle))
+    assert half[:, 0] / half[:, 1] == pytest.approx(full[:, 0] / full[:, 1])
 
 
 def test_images_of_another_shape_are_refused() -> None:

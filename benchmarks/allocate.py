@@ -1,0 +1,231 @@
+"""Widths by `allocate` against uniform ones of equal MAC×bit: `python -m benchmarks allocate`.
+
+Four networks: the embedded ResNet-20 and ResNet-8 on Fashion-MNIST, and of the wheel
+rapidocr-onnxruntime (`pip install --no-deps rapidocr-onnxruntime==1.4.4`) the classifier of a text
+line's direction and the recogniser, with depthwise convolutions and attention, on lines of text
+rendered here, without labels. Statistics are corrected, and gains measured, on other images than
+those of the evaluation. A uniform width is under the step rules mse and filter-max; between two
+whole widths filters drawn at random have the larger one.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.machine import load as machine_load
+from benchmarks.machine import machine, versions
+from esnsim.compress.allocate import allocate, choices
+from esnsim.compress.bench import Bench, bench
+from esnsim.compress.budget import spent
+from esnsim.compress.evaluate import Evaluation
+from esnsim.compress.sensitivity import EFFORT, sensitivity
+from esnsim.data import ImageSet, embedded
+from esnsim.importer import load, read_onnx
+from esnsim.metrics import cost
+from esnsim.network import Network
+from esnsim.quantizer import Scheme, quantize
+
+RESULTS = Path(__file__).parent / "results" / "allocate.json"
+BUDGETS = (1.0, 1.5, 2.0, 2.5, 3.0, 3.5)  # mean bits over all MACs
+RULES = ("mse", "filter-max")
+CALIBRATION = 200  # embedded images for statistics and gains; the other 800 are evaluated
+PROBED = 64  # images for gains
+OCR = "rapidocr_onnxruntime"
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-.:/%"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A model, the shape of its images, how many are evaluated and how many calibrate."""
+
+    title: str
+    file: str
+    size: tuple[int, int] = (0, 0)
+    evaluated: int = 0
+    calibrated: int = CALIBRATION
+    effort: int = EFFORT
+
+
+CASES = {
+    "resnet20": Case("ResNet-20", "builtin:resnet20"),
+    "resnet8": Case("ResNet-8", "builtin:resnet8"),
+    "direction": Case("text direction", "ch_ppocr_mobile_v2.0_cls_infer.onnx", (48, 192), 300, 100),
+    "text": Case("text recogniser", "ch_PP-OCRv4_rec_infer.onnx", (48, 160), 32, 32, 3 * 10**11),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One way to spend a budget (`budget` in mean bits), and what came of it."""
+
+    policy: str
+    budget: float
+    bits: float
+    pruned: int
+    sqnr_db: float
+    accuracy: float
+    interval: tuple[float, float]
+    gap: float | None = None
+
+
+def main(argv: list[str]) -> int:
+    options = parser().parse_args(argv)
+    found: dict[str, Any] = {}
+    for name in options.cases:
+        case = CASES[name]
+        if not case.file.startswith("builtin:") and find_spec(OCR) is None:
+            print(f"{case.title}: left out, as {OCR} is not installed", file=sys.stderr)
+            continue
+        rows = list(measure(case, options.threads))
+        found[name] = {"title": case.title, "rows": [asdict(row) for row in rows]}
+        found[name]["won"] = verdict(rows)
+        print(f"\n{case.title}: {found[name]['won']}\n\n{table(rows)}", flush=True)
+    document = {
+        "benchmark": "allocate",
+        "machine": machine(),
+        "load": machine_load(),
+        "versions": versions(("numpy", "onnx", "onnxruntime", "rapidocr-onnxruntime")),
+        "cases": found,
+    }
+    options.output.parent.mkdir(exist_ok=True)
+    options.output.write_text(json.dumps(document, indent=1) + "\n")
+    return int(any("lost" in case["won"] for case in found.values()))
+
+
+def parser() -> argparse.ArgumentParser:
+    p = argparse.ArgumentParser(prog="benchmarks allocate", description=__doc__)
+    p.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
+    p.add_argument("--threads", type=int, default=1)
+    p.add_argument("--output", type=Path, default=RESULTS)
+    return p
+
+
+def measure(case: Case, threads: int) -> Iterator[Row]:
+    """Every policy at every budget of one model."""
+    calibration, images = image_sets(case)
+    model, shapes = opened(case)
+    network = read_onnx(model, shapes)
+    made = bench(load(model), network, images, calibration, threads=threads)
+    probed = calibration.first(PROBED)
+    gains = sensitivity(made.graph, network, probed, threads=threads, effort=case.effort)
+    offers = {"allocate": choices(network, gains=gains), "by weight error": choices(network)}
+    macs = sum(layer.macs for layer in network.layers)
+    for budget in BUDGETS:
+        for rule in RULES:
+            yield spend(made, f"uniform, {rule}", budget, uniform(network, budget, rule))
+        for policy, offer in offers.items():
+            given = allocate(offer, budget * macs)
+            yield spend(made, policy, budget, given.scheme, given.gap)
+
+
+def uniform(network: Network, budget: float, rule: str) -> Scheme:
+    """A width for all filters; of a fraction, random filters have one bit more."""
+    low = int(budget)
+    spare = (budget - low) * sum(layer.macs for layer in network.layers)
+    widths = {layer.name: np.full(layer.filters, low) for layer in network.layers}
+    filters = [(layer, m) for layer in network.layers for m in range(layer.filters)]
+    for place in np.random.default_rng(0).permutation(len(filters)).tolist():
+        layer, m = filters[place]
+        price = layer.macs // layer.filters
+        if price <= spare:
+            widths[layer.name][m] += 1
+            spare -= price
+    return Scheme(rule=rule, widths=widths)
+
+
+def spend(made: Bench, policy: str, budget: float, scheme: Scheme, gap: float | None = None) -> Row:
+    """Quantise and evaluate; the cost must be within the budget."""
+    quantized = quantize(made.network, scheme)
+    priced = cost(quantized)
+    bits = spent(priced, "esn_d_tilde") / priced.total.macs
+    if bits > budget:
+        raise AssertionError(f"{policy} costs {bits} bits a MAC, more than {budget}")
+    found: Evaluation = made.evaluate(quantized)
+    accuracy = found.agreement if found.top1 is None else found.top1
+    pruned = priced.total.pruned_filters
+    return Row(policy, budget, bits, pruned, found.sqnr_db, accuracy, found.interval, gap)
+
+
+def verdict(rows: Sequence[Row]) -> str:
+    """At how many budgets `allocate` has the highest SQNR, and no accuracy below the interval."""
+    higher, below = [], []
+    for budget in BUDGETS:
+        at = {row.policy: row for row in rows if row.budget == budget}
+        ours, rivals = at["allocate"], [row for name, row in at.items() if "uniform" in name]
+        higher.append(all(ours.sqnr_db > row.sqnr_db for row in rivals))
+        below.append(any(ours.interval[1] < row.accuracy for row in rivals))
+    text = f"higher SQNR than uniform at {sum(higher)} of {len(BUDGETS)} budgets"
+    text += f", accuracy below it at {sum(below)}"
+    return text + ("" if all(higher) and not any(below) else " (lost)")
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Markdown: SQNR in dB and accuracy in percent, a row a budget."""
+    policies = list(dict.fromkeys(row.policy for row in rows))
+    lines = [
+        "| bits a MAC | " + " | ".join(policies) + " | pruned |",
+        "|---" * (len(policies) + 2) + "|",
+    ]
+    for budget in BUDGETS:
+        at = {row.policy: row for row in rows if row.budget == budget}
+        cells = [f"{at[p].sqnr_db:.2f} dB, {at[p].accuracy:.1%}" for p in policies]
+        lines.append(f"| {budget:g} | " + " | ".join(cells) + f" | {at['allocate'].pruned} |")
+    return "\n".join(lines)
+
+
+def image_sets(case: Case) -> tuple[ImageSet, ImageSet]:
+    """Images that calibrate, and others that are evaluated."""
+    if case.file.startswith("builtin:"):
+        every = embedded()
+    else:
+        pixels = lines_of_text(case.calibrated + case.evaluated, case.size)
+        every = ImageSet("lines of text", len(pixels), lambda a, b: pixels[a:b])
+    first = case.calibrated
+    labels = None if every.labels is None else every.labels[first:]
+    rest = ImageSet(
+        every.name, every.count - first, lambda a, b: every.read(a + first, b + first), labels
+    )
+    return ImageSet(every.name, first, every.read), rest
+
+
+def lines_of_text(count: int, size: tuple[int, int]) -> NDArray[np.float32]:
+    """Random letters in grey on grey (N, 3, H, W) in [−1, 1]; every other line upside down."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    height, width = size
+    rng = np.random.default_rng(0)
+    out = np.empty((count, 3, height, width), np.float32)
+    for index in range(count):
+        dark, light = int(rng.integers(0, 90)), int(rng.integers(160, 256))
+        image = Image.new("L", (width, height), light)
+        text = "".join(rng.choice(list(LETTERS), rng.integers(4, 12)))
+        font = ImageFont.load_default(int(rng.integers(22, 38)))
+        at = int(rng.integers(0, 12)), int(rng.integers(0, 8))
+        ImageDraw.Draw(image).text(at, text, fill=dark, font=font)
+        if index % 2 and width > 3 * height + 16:
+            image = image.rotate(180)
+        noise = rng.normal(0, 6, (height, width))
+        out[index] = (np.asarray(image) + noise).clip(0, 255) / 127.5 - 1
+    return out
+
+
+def opened(case: Case) -> tuple[Any, dict[str, tuple[int, ...]]]:
+    """The model, and the shape of its input where the file leaves it open."""
+    if case.file.startswith("builtin:"):
+        return case.file, {}
+    spec = find_spec(OCR)
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).parent / "models" / case.file, {"x": (1, 3, *case.size)}
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -136,9 +136,16 @@ def _insert(graph: Graph, model: ModelProto, parts: Parts) -> None:
     model.opset_import.extend(helper.make_opsetid(domain, 1) for domain in sorted(domains))
     int4 = any(tensor.data_type == tensor.INT4 for tensor in parts.tensors)
     model.ir_version = max(IR_OF_INT4 if int4 else 4, model.ir_version)
+    if parts.half_steps:
+        _mark(model, parts.half_steps)
+    complete(graph, model)
+
+
+def _mark(model: ModelProto, filters: Mapping[str, Sequence[int]]) -> None:
+    """Name filters in the metadata beside those of codes that the model had before."""
     kept = [p for p in model.metadata_props if p.key != HALF_STEPS]
+    old = [json.loads(p.value) for p in model.metadata_props if p.key == HALF_STEPS]
     del model.metadata_props[:]
     model.metadata_props.extend(kept)
-    if parts.half_steps:
-        model.metadata_props.add(key=HALF_STEPS, value=json.dumps(parts.half_steps))
-    complete(graph, model)
+    known = {name: value for found in old for name, value in found.items()}
+    model.metadata_props.add(key=HALF_STEPS, value=json.dumps(known | dict(filters)))

@@ -384,3 +384,20 @@ def test_whatever_a_model_is_made_of_its_cost_stays(name: str, form: str) -> Non
     ours, theirs = cost(quantize(read_onnx(written))), cost(quantized)
     assert astuple(ours.total) == astuple(theirs.total)
     assert [astuple(a.metrics) for a in ours.layers] == [astuple(b.metrics) for b in theirs.layers]
+
+
+@pytest.mark.parametrize("form", KEEP)
+def test_codes_that_a_model_had_keep_their_metadata(form: str) -> None:
+    nodes = (
+        "w = qonnx.custom_op.general.Quant<signed=1>(v, s, z, b) h = Gemm<transB=1>(x, w) "
+        "y = Gemm<transB=1>(h, u)"
+    )
+    odd = np.array([[3, 0, -1], [1, 1, -3]], np.float32)
+    proto = model(
+        nodes, "float[2,3] x", v=odd / 2, s=np.float32(0.5), z=np.float32(0), b=np.float32(3),
+        u=np.array([[0.5, 0], [1, -0.25]], np.float32),
+    )  # fmt: skip
+    proto.metadata_props.add(key=HALF_STEPS, value='{"w": [0, 1]}')
+    written, quantized = compressed(proto, Scheme(bits=3), form)
+    same(written, quantized)
+    assert all(layer.layer.weight.codes.midrise for layer in quantize(read_onnx(written)).layers)

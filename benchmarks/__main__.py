@@ -4,6 +4,7 @@ import sys
 from importlib import import_module
 
 BENCHMARKS = {
+    "allocate": "allocated against uniform widths of equal MAC×bit on four networks",
     "cost": "esnsim cost against its peers and the memory's read bandwidth",
     "evaluation": "accuracy with statistics corrected and not; constant and fed weights",
     "literature": "MAC×bit of published quantisers on ResNet-18 and ResNet-50",

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from esnsim_kernels import levels
 from numpy.typing import NDArray
 
 from esnsim.blocks import Matrix, each_live
@@ -72,6 +71,8 @@ def sort_layer(layer: Layer, live: Mask | None = None) -> SortedLayer:
     Raises UsageError for a layer that is quantised already, ModelError for weights that are not
     finite.
     """
+    from esnsim_kernels import levels
+
     if layer.weight.codes is not None:
         raise UsageError(
             f"layer '{layer.name}' is quantised already and has its steps: give a float model"
@@ -111,6 +112,8 @@ def rates(
     Codes saturate at `bits`. Raises WidthError where a step is not positive, or so small that
     without `bits` codes would be wider than esnsim makes.
     """
+    from esnsim_kernels import levels
+
     steps = np.asarray(steps, np.float64)
     _check(layer, steps, bits)
     limit = (1 << (bits or WIDEST)) - 1
@@ -151,6 +154,8 @@ def largest_step(measure: Callable[[Floats], Floats], low: float, high: float) -
 
 def _tails(magnitudes: Array) -> Floats:
     """Σ of the magnitudes from every BLOCK-th place on."""
+    from esnsim_kernels import levels
+
     tails = np.zeros(-(-len(magnitudes) // levels.BLOCK))
     levels.tails(magnitudes, tails)
     return tails

@@ -25,12 +25,13 @@ bench: .venv/bench.stamp
 picture: .venv/report.stamp
 	$(BIN)/python -m benchmarks.picture
 
-# The paper's figures in their quick form: make figures DATA=folder (docs/paper.md)
+# The paper's figures in their quick form: make figures DATA=folder START=builtin (docs/paper.md)
 FIGURES := fig2 fig3 fig4 fig5 fig6 fig8 fig9 fig10
 
 figures: .venv/report.stamp .venv/train.stamp
 	for figure in $(FIGURES); do \
-	  $(BIN)/python -m benchmarks.paper $$figure --data "$(DATA)" --quick --resume || exit 1; done
+	  $(BIN)/python -m benchmarks.paper $$figure --data "$(DATA)" --quick --resume \
+	    $(if $(START),--start $(START)) || exit 1; done
 
 .venv/run.stamp: pyproject.toml
 	$(PYTHON) -m venv .venv

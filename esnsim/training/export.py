@@ -11,6 +11,7 @@ import onnx.numpy_helper
 
 from esnsim.errors import EsnsimError, ModelError
 from esnsim.importer import find, read_onnx
+from esnsim.importer.damage import reading
 from esnsim.network import Network
 
 if TYPE_CHECKING:
@@ -108,12 +109,13 @@ def _dynamo(model: "nn.Module", example: "Tensor", free_batch: bool) -> bytes:
 def load_onnx(model: "nn.Module", path: str | PathLike[str]) -> None:
     """Load into `model` what `export_onnx` wrote of one like it: a file, or `builtin:NAME`.
 
-    Parameters go by their names, which the TorchScript exporter keeps. Raises ModelError for the
-    file of another model.
+    Parameters go by their names, which the TorchScript exporter keeps. Raises ModelError for a
+    damaged file or that of another model.
     """
     torch = import_torch()
-    graph = onnx.load(find(path), load_external_data=False).graph
-    tensors = {t.name: onnx.numpy_helper.to_array(t) for t in graph.initializer}
+    with reading(f"'{path}'"):
+        graph = onnx.load(find(path), load_external_data=False).graph
+        tensors = {t.name: onnx.numpy_helper.to_array(t) for t in graph.initializer}
     for node in graph.node:
         if node.op_type == "Identity" and node.input[0] in tensors:  # torch writes equal ones once
             tensors[node.output[0]] = tensors[node.input[0]]

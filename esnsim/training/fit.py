@@ -206,10 +206,18 @@ def load_checkpoint(
     if not path.exists():
         return 0
     state = load_weights(path, model)
-    optimizer.load_state_dict(state["optimizer"])
+    try:
+        kept = {name: state["companions"][name] for name in companions}
+        optimizer.load_state_dict(state["optimizer"])
+        epochs = int(state["epochs"])
+    except (KeyError, ValueError) as error:
+        raise ModelError(
+            f"the checkpoint '{path}' is of another run ({type(error).__name__}: {error}): go on "
+            "with the optimiser and the companions it was made with, or remove it"
+        ) from None
     for name, companion in companions.items():
-        companion.load_state_dict(state["companions"][name])
-    return int(state["epochs"])
+        companion.load_state_dict(kept[name])
+    return epochs
 
 
 def load_weights(path: Path, model: nn.Module) -> dict[str, Any]:

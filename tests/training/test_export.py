@@ -81,6 +81,9 @@ def test_an_exported_file_is_loaded_back_into_the_module(tmp_path: Path) -> None
     assert all(torch.equal(t, loaded[n]) for n, t in model.state_dict().items())
     with pytest.raises(ModelError, match=r"is of another model: 0 of its \d+ tensors fit the 2"):
         export.load_onnx(nn.Linear(2, 3), path)
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(ModelError, match=r"model\.onnx' is damaged"):
+        export.load_onnx(other, path)
 
 
 def test_the_embedded_network_is_loaded_with_its_accuracy() -> None:

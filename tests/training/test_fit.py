@@ -85,6 +85,13 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
         fit(nn.Sequential(nn.Linear(2, 3)), *images(), RECIPE, tmp_path / "run.pt")
 
 
+def test_a_checkpoint_without_a_companion_is_refused(tmp_path: Path) -> None:
+    fit(tiny(), *images(), Recipe(1, batch=10), tmp_path / "run.pt")
+    model = tiny()
+    with pytest.raises(ModelError, match=r"is of another run \(KeyError: 'tracker'\): go on with"):
+        fit(model, *images(), RECIPE, tmp_path / "run.pt", companions=companions(model))
+
+
 def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
     (tmp_path / "run.pt").write_bytes(b"not a checkpoint")
     with pytest.raises(ModelError, match=r"run\.pt' is no checkpoint \(.*\): give another file"):

@@ -28,7 +28,7 @@ DIGITAL = {
 ANALOG = {
     "whole weights, calibrated": "--engine analog --adc-bits {} --adc-range calibrated",
     "ISAAC, granular": "--array isaac --adc-bits {}",
-    "ISAAC, calibrated": "--array isaac --adc-bits {} --adc-range calibrated",
+    "ISAAC, max": "--array isaac --adc-bits {} --adc-range max",
 }
 
 

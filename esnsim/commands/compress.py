@@ -58,7 +58,8 @@ def _add_aim(group: "argparse._ArgumentGroup") -> None:
     group.add_argument(
         "--policy", choices=POLICIES,
         help="how filters share a budget: by least noise at the output (allocate, default), one "
-        "nominal width, one multiple of σ, or the ESNa of each layer in training",
+        "nominal width, one multiple of σ (filter-sigma, our reconstruction of Sasaki et al. "
+        "2019), or the ESNa of each layer in training",
     )  # fmt: skip
     group.add_argument(
         "--targets", type=Path, metavar="FILE",

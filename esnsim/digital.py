@@ -155,10 +155,10 @@ def _stream(
         sums = np.empty((groups, pixels), np.int64)
 
         def pack(first: int) -> None:
-            octets, last = np.empty(BLOCK, np.uint64), min(first + part, pixels)
+            octets, last = np.empty(min(BLOCK, part), np.uint64), min(first + part, pixels)
             planes.pack_pixels(values, first, last, octets, packed, sums)
 
-        part = max(BLOCK, PART // (groups * channels))
+        part = max(8, PART // (groups * channels) // 8 * 8)
         firsts = range(0, pixels, part)
         list((share_out if len(firsts) > 1 else map)(pack, firsts))
     else:

@@ -70,12 +70,12 @@ def padded_pixels(
         for n, (before, after) in zip(padded.shape[2:], geometry.pads, strict=True)
     ]
     inside = padded[:, :, *crop].swapaxes(0, 1)
-    grouped = inside.reshape(len(channels), -1, prod(inside.shape[1:]))
+    grouped = inside.reshape(len(channels), -1, len(x), prod(inside.shape[2:]))
     widest = max(map(len, channels), default=0) or 1
-    out = np.zeros((len(channels), -(-widest // 8) * 8, grouped.shape[2]), np.int32)
+    out = np.zeros((len(channels), -(-widest // 8) * 8, *grouped.shape[2:]), np.int32)
     if all(len(chosen) == grouped.shape[1] for chosen in channels):
         out[:, :widest] = grouped
-        return out
-    for group, chosen in enumerate(channels):
-        out[group, : len(chosen)] = grouped[group, chosen]
-    return out
+    else:
+        for group, chosen in enumerate(channels):
+            out[group, : len(chosen)] = grouped[group, chosen]
+    return out.reshape(*out.shape[:2], -1)

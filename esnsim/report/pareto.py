@@ -152,10 +152,11 @@ def _cheapest(sweep: Sweep) -> list[str]:
         f"cheapest  {within}: {describe(chosen, names[chosen.candidate.model])}",
         f"          {human(sweep.price(chosen))} {metric}, {_percent(chosen.accuracy)}{tie}",
     ]
-    widest = _widest(sweep, best.model)
+    first = sweep.baselines[0].model
+    widest = _widest(sweep, first)
     if widest is not None and widest is not chosen and sweep.price(chosen):
         ratio = sweep.price(widest) / sweep.price(chosen)
-        lines.append(f"          {ratio:.2f} times less than {describe(widest, names[best.model])}")
+        lines.append(f"          {ratio:.2f} times less than {describe(widest, names[first])}")
     return lines
 
 
@@ -182,11 +183,11 @@ def _methods(sweep: Sweep, baseline: Baseline, points: Sequence[Point], name: st
 
 
 def _between_models(sweep: Sweep) -> list[str]:
-    """Costs at equal accuracy of each model, against the most accurate in float."""
+    """Costs at equal accuracy of each model, against the first that was given."""
     names = titles(sweep)
     groups = {names[model]: points for model, points in by_model(sweep).items()}
-    best = names[sweep.best.model]
-    pairs = [(name, best) for name in groups if name != best]
+    first, *others = groups
+    pairs = [(name, first) for name in others]
     title = f"{metric_name(sweep.metric)} at equal accuracy, between networks"
     return ["", title, *_equal(sweep, groups, pairs, levels(sweep.best, sweep.drop))]
 

@@ -10,14 +10,18 @@ import argparse
 import json
 import os
 import sys
+import time
 from dataclasses import asdict
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.machine import load, machine, versions
 from benchmarks.timing import Run, Spread, interleave, run
+
+if TYPE_CHECKING:
+    from esnsim import Network
 
 RESULTS = Path(__file__).parent / "results" / "pareto.json"
 ROOT = Path(__file__).parents[1]
@@ -144,18 +148,34 @@ def naive_top1(bits: int) -> float:
 
 
 def cost_side(steps: int) -> dict[str, Any]:
-    """Costs of many steps from sorted weights against direct passes, ResNet-50."""
+    """Costs of many steps from sorted weights against direct passes and calls, ResNet-50."""
     from benchmarks.models import resnet50
     from benchmarks.rate import measure
     from esnsim import read_onnx
 
-    found = measure(read_onnx(resnet50()), steps)
+    network = read_onnx(resnet50())
+    found = measure(network, steps)
+    seconds, call = found["sorted_seconds"], call_seconds(network)
+    found |= {"call_seconds": call, "ratio_of_calls": call * steps / seconds}
     print(
-        f"{found['steps']:,} steps of {found['weights']:,} weights: {found['sorted_seconds']:.2f} s"
-        f" of a core from sorted weights; by passes {found['direct_seconds_extrapolated']:.0f} s, "
-        f"extrapolated from {found['direct_passes_timed']}: {found['ratio']:.0f} times"
+        f"{steps:,} steps of {found['weights']:,} weights: {seconds:.2f} s of a core from sorted "
+        f"weights; by passes {found['direct_seconds_extrapolated']:.0f} s, {found['ratio']:.0f} "
+        f"times, by calls {call * steps:.0f} s, {found['ratio_of_calls']:.0f} times; both "
+        f"extrapolated from {found['direct_passes_timed']}"
     )
     return found
+
+
+def call_seconds(network: "Network") -> float:
+    """Processor time of `esnsim.cost(esnsim.quantize(…))` at one step, the median of five."""
+    from esnsim import Scheme, cost, quantize
+
+    times = []
+    for _ in range(5):
+        started = time.process_time()
+        cost(quantize(network, Scheme(given_steps=0.01)))
+        times.append(time.process_time() - started)
+    return median(times)
 
 
 if __name__ == "__main__":

@@ -105,7 +105,7 @@ def at_equal_cost(group: dict[str, Points]) -> dict[str, dict[str, Any]]:
     def distance(point: dict[str, Any]) -> float:
         return abs(log(point["esn_d"]["macs"] / target))
 
-    near = {m: [p for p in points if distance(p) < 0.35] for m, points in group.items()}
+    near = {m: [p for p in points if distance(p) < 0.1] for m, points in group.items()}
     return {
         method: max(near[method], key=lambda p: p["accuracy"], default=min(points, key=distance))
         for method, points in group.items()

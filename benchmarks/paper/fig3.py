@@ -37,7 +37,7 @@ def correlations(results: list[dict[str, Any]]) -> dict[str, Any]:
         ],
     }
     return {
-        f"rank correlation of {label}": spread([r for p in pairs if (r := rank_correlation(p))])
+        f"rank correlation of {label}": spread([rank_correlation(p) for p in pairs])
         for label, pairs in rows.items()
     }
 

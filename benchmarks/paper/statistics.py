@@ -34,9 +34,12 @@ def frontier(curve: Curve) -> list[tuple[float, float]]:
     return best
 
 
-def spread(values: Sequence[float]) -> dict[str, float]:
-    """Mean, least and most."""
-    return {"mean": float(np.mean(values)), "least": min(values), "most": max(values)}
+def spread(values: Sequence[float | None]) -> dict[str, float] | None:
+    """Mean, least and most; None where a value is missing."""
+    known = [value for value in values if value is not None]
+    if len(known) < len(values):
+        return None
+    return {"mean": float(np.mean(known)), "least": min(known), "most": max(known)}
 
 
 def _ranks(values: Sequence[float]) -> np.ndarray:

@@ -13,6 +13,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,8 @@ from esnsim.compress.allocate import allocate, choices
 from esnsim.compress.bench import Bench, bench
 from esnsim.compress.budget import spent
 from esnsim.compress.evaluate import Evaluation
-from esnsim.compress.sensitivity import EFFORT, sensitivity
+from esnsim.compress.sensitivity import EFFORT
+from esnsim.compress.weighing import allocator
 from esnsim.data import ImageSet, embedded
 from esnsim.importer import load, read_onnx
 from esnsim.metrics import cost
@@ -37,7 +39,6 @@ RESULTS = Path(__file__).parent / "results" / "allocate.json"
 BUDGETS = (1.0, 1.5, 2.0, 2.5, 3.0, 3.5)  # mean bits over all MACs
 RULES = ("mse", "filter-max")
 CALIBRATION = 200  # embedded images for statistics and gains; the other 800 are evaluated
-PROBED = 64  # images for gains
 OCR = "rapidocr_onnxruntime"
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-.:/%"
 
@@ -114,15 +115,15 @@ def measure(case: Case, threads: int) -> Iterator[Row]:
     model, shapes = opened(case)
     network = read_onnx(model, shapes)
     made = bench(load(model), network, images, calibration, threads=threads)
-    probed = calibration.first(PROBED)
-    gains = sensitivity(made.graph, network, probed, threads=threads, effort=case.effort)
-    offers = {"allocate": choices(network, gains=gains), "by weight error": choices(network)}
+    best = allocator(made, calibration, threads=threads, effort=case.effort)
+    by_error = choices(network)
+    policies = {"allocate": best, "by weight error": partial(allocate, by_error)}
     macs = sum(layer.macs for layer in network.layers)
     for budget in BUDGETS:
         for rule in RULES:
             yield spend(made, f"uniform, {rule}", budget, uniform(network, budget, rule))
-        for policy, offer in offers.items():
-            given = allocate(offer, budget * macs)
+        for policy, spend_on in policies.items():
+            given = spend_on(budget * macs)
             yield spend(made, policy, budget, given.scheme, given.gap)
 
 

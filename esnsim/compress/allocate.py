@@ -26,6 +26,9 @@ RULES = ("mse", "filter-max", "aciq")  # the step of a filter depends on its own
 WIDEST = 8  # bits that a filter is offered
 NEVER = np.iinfo(np.int64).max
 
+#: Each layer at every width from 1 on.
+Runs = list[list[QuantizedLayer]]
+
 
 @dataclass(frozen=True, slots=True)
 class Choices:
@@ -91,6 +94,7 @@ def choices(
     rule: str = "mse",
     gains: Sequence[Floats] | None = None,
     prune: bool | None = None,
+    runs: Runs | None = None,
 ) -> Choices:
     """Cost and noise of every filter at every width, once for all budgets.
 
@@ -98,14 +102,15 @@ def choices(
     weights (M,), or that for its removal and that at any width (M, 2), as `sensitivity` gives;
     without it the squared error itself counts. With `prune`, by default where removal has its own
     gain, filters may be given a width of 0, all but the one of most noise in each layer. Layers
-    that share a weight share its widths. Raises UsageError or WidthError for what is not offered.
+    that share a weight share its widths. `runs` are those of `every_width` for this network and
+    rule, made here unless given. Raises UsageError or WidthError for what is not offered.
     """
     metric = known(metric)
     if rule not in RULES:
         raise WidthError(f"no allocation under the rule '{rule}': use one of {', '.join(RULES)}")
     if prune is None:
         prune = gains is not None and all(gain.ndim == 2 for gain in gains)
-    runs = _runs(network, rule)
+    runs = every_width(network, rule) if runs is None else runs
     merge = np.maximum if by_weights(metric) else np.add  # a shared weight is stored once
     tables: dict[object, tuple[Ints, Floats, Ints]] = {}
     names: dict[object, tuple[str, ...]] = {}
@@ -128,6 +133,20 @@ def choices(
     cost, noise, first = (np.concatenate(part) for part in zip(*tables.values(), strict=True))
     filters = tuple(len(table[0]) for table in tables.values())
     return Choices(rule, metric, tuple(names.values()), filters, cost, noise, first, fixed)
+
+
+def every_width(network: Network, rule: str = "mse") -> Runs:
+    """Each layer at every width from 1 on, with the channels live that any width leaves live."""
+    runs = [quantize(network, Scheme(rule=rule, bits=b)).layers for b in range(1, WIDEST + 1)]
+    found: Runs = []
+
+    def decide(layer: Layer, live: Mask) -> Mask:
+        each = [_with_live(run[len(found)], live) for run in runs]
+        found.append(each)
+        return np.asarray(np.any([one.sums.width_code > 0 for one in each], axis=0))
+
+    propagate(network, decide)
+    return found
 
 
 def allocate(offer: Choices, budget: float) -> Allocation:
@@ -203,20 +222,6 @@ def _fill(at: Ints, steps: Steps, taken: int, spare: int) -> None:
         if steps.cost[index] <= spare and at[filter_] == steps.before[index]:
             at[filter_] = steps.column[index]
             spare -= int(steps.cost[index])
-
-
-def _runs(network: Network, rule: str) -> list[list[QuantizedLayer]]:
-    """Each layer at every width from 1 on, with the channels live that any width leaves live."""
-    runs = [quantize(network, Scheme(rule=rule, bits=b)).layers for b in range(1, WIDEST + 1)]
-    found: list[list[QuantizedLayer]] = []
-
-    def decide(layer: Layer, live: Mask) -> Mask:
-        each = [_with_live(run[len(found)], live) for run in runs]
-        found.append(each)
-        return np.asarray(np.any([one.sums.width_code > 0 for one in each], axis=0))
-
-    propagate(network, decide)
-    return found
 
 
 def _with_live(quantized: QuantizedLayer, live: Mask) -> QuantizedLayer:

@@ -22,10 +22,12 @@ from esnsim.quantizer import QuantizedNetwork
 class Bench:
     """A model as it is, or without some of its filters, on its images.
 
-    Layers that stay float, `left` with the reason, have fixed codes in `network`. `corrector` is
-    None where statistics are not corrected; `removed` filters are pruned away.
+    `whole` is the graph before. Layers that stay float, `left` with the reason, have fixed codes in
+    `network`. `corrector` is None where statistics are not corrected; `removed` filters are pruned
+    away.
     """
 
+    whole: Graph
     graph: Graph
     network: Network
     sites: tuple[Site, ...]
@@ -77,7 +79,7 @@ def bench(
     found, stay = sites(graph, smaller), left_alone(graph, smaller)
     counted = frozen(smaller, [layer for layer, _ in stay])
     evaluator = Evaluator(graph, images, reference, threads)
-    return Bench(graph, counted, found, stay, evaluator, corrector, filters - left)
+    return Bench(whole, graph, counted, found, stay, evaluator, corrector, filters - left)
 
 
 def _targets(

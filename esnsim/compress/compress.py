@@ -93,7 +93,7 @@ def _chosen(job: Job, watch: Watch) -> tuple[QuantizedNetwork | None, tuple[Tria
     if recipe.scheme is not None:
         return quantize(network, recipe.scheme), ()
     watch("planning")
-    plan = planner(recipe, job.graph, network, job.calibration, job.threads)
+    plan = planner(recipe, network, job.bench, job.calibration, job.threads)
     if recipe.drop is not None:
         return _searched(job, plan, watch)
     return quantize(network, plan(inf if recipe.budget is None else recipe.budget)), ()

@@ -6,17 +6,16 @@ from math import isinf
 from pathlib import Path
 
 from esnsim.compress.allocate import allocate, choices
+from esnsim.compress.bench import Bench
 from esnsim.compress.policies import filter_sigma, uniform
-from esnsim.compress.sensitivity import sensitivity
 from esnsim.compress.targets import read_targets, target_steps, within_budget
+from esnsim.compress.weighing import allocator
 from esnsim.data import ImageSet
 from esnsim.errors import UsageError
-from esnsim.execute.graph import Graph
 from esnsim.network import Network
 from esnsim.quantizer import Scheme
 
 POLICIES = ("allocate", "uniform", "filter-sigma", "esna-targets")
-SENSITIVITY = 64  # images that the gain of each filter's noise is measured with
 
 #: Gives the codes for a budget.
 Planner = Callable[[float], Scheme]
@@ -67,12 +66,12 @@ class Recipe:
 
 
 def planner(
-    recipe: Recipe, graph: Graph, network: Network, images: ImageSet | None, threads: int = 0
+    recipe: Recipe, network: Network, made: Bench | None, images: ImageSet | None, threads: int = 0
 ) -> Planner:
     """The codes of a policy for any budget, inf for none; what budgets share is made here, once.
 
-    `allocate` weighs the noise of each filter by its gain to the output on `images`, or where there
-    are none takes the squared error of the weights.
+    `allocate` weighs the noise of each filter by what of it reaches the output on `images`, or
+    where there are none takes the squared error of the weights.
     """
     metric = recipe.metric
     if recipe.targets is not None:
@@ -85,9 +84,9 @@ def planner(
         return lambda budget: uniform(network, budget, metric, recipe.rule or "layer-max")
     if recipe.policy == "filter-sigma":
         return lambda budget: filter_sigma(network, budget, metric)
-    gains = None
-    if images is not None:
-        few = images.first(SENSITIVITY)
-        gains = sensitivity(graph, network, few, threads=threads, centred=recipe.correct)
-    offer = choices(network, metric, recipe.rule or "mse", gains)
+    rule = recipe.rule or "mse"
+    if made is not None and images is not None:
+        best = allocator(made, images, metric, rule, threads)
+        return lambda budget: best(budget).scheme
+    offer = choices(network, metric, rule)
     return lambda budget: allocate(offer, budget).scheme

@@ -95,7 +95,7 @@ def sensitivity(
             runs = max(1, round(probes * each.count / (batches * batch)))
             signal += _probe(stage, each, batch, runs, rng, centred) / (batches * len(found))
     own = {i: _folded(network.layers[i], each.gains / (signal or 1)) for i, each in groups.items()}
-    return _drawn(_completed(network, own), trust)
+    return drawn(_completed(network, own), trust)
 
 
 def _probe(
@@ -193,7 +193,7 @@ def _completed(network: Network, gains: Mapping[int, Floats]) -> list[Floats]:
     return found
 
 
-def _drawn(gains: list[Floats], trust: float) -> list[Floats]:
+def drawn(gains: list[Floats], trust: float = TRUST) -> list[Floats]:
     """Gains for noise to the power of `trust` about their median; those of removal as they were
     beside them.
     """

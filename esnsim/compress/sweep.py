@@ -14,16 +14,15 @@ from threading import Lock
 from typing import Any
 
 from esnsim.compress import cluster, workers
-from esnsim.compress.allocate import Choices, allocate, choices
 from esnsim.compress.bench import Bench, bench
 from esnsim.compress.evaluate import Evaluator, evaluation
 from esnsim.compress.pareto import Baseline, Candidate, Point
 from esnsim.compress.policies import filter_sigma
 from esnsim.compress.prune import choose
 from esnsim.compress.results import Results, ResultsError
-from esnsim.compress.sensitivity import sensitivity
 from esnsim.compress.sites import left_alone
 from esnsim.compress.targets import read_targets, within_budget
+from esnsim.compress.weighing import Allocator, allocator
 from esnsim.data import ImageSet, Preparation, embedded
 from esnsim.data import load as load_images
 from esnsim.errors import EsnsimError, UsageError
@@ -34,7 +33,6 @@ from esnsim.network import Array, Network
 from esnsim.quantizer import DEFAULT_BITS, Scheme, quantize
 
 CALIBRATION = 256  # images that statistics are corrected with
-SENSITIVITY = 64  # images that the gain of each filter's noise is measured with
 SAMPLED = 32  # images at each end of a set that tell it from others
 
 _ONE_AT_A_TIME = Lock()  # the threads of a Dask worker share what is kept
@@ -187,7 +185,7 @@ def _scheme(task: Task, candidate: Candidate) -> Scheme:
         if task.targets is None:
             raise UsageError("the policy esna-targets needs the file of an ESNTracker: --targets")
         return within_budget(network, read_targets(task.targets), budget)
-    return allocate(_offer(task, candidate.model, candidate.ratio), budget).scheme
+    return _allocator(task, candidate.model, candidate.ratio)(budget).scheme
 
 
 @lru_cache(maxsize=1)
@@ -211,13 +209,8 @@ def _bench(task: Task, model: str, ratio: float) -> Bench:
 
 
 @lru_cache(maxsize=1)
-def _offer(task: Task, model: str, ratio: float) -> Choices:
-    made = _bench(task, model, ratio)
-    images = _calibration(task).first(SENSITIVITY)
-    gains = sensitivity(
-        made.graph, made.network, images, threads=task.threads, centred=task.correct
-    )
-    return choices(made.network, gains=gains)
+def _allocator(task: Task, model: str, ratio: float) -> Allocator:
+    return allocator(_bench(task, model, ratio), _calibration(task), threads=task.threads)
 
 
 def _calibration(task: Task) -> ImageSet:

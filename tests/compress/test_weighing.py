@@ -1,0 +1,43 @@
+"""Of several allocations the one that measures best: `esnsim.compress.weighing`."""
+
+import pytest
+
+from esnsim.compress.allocate import allocate
+from esnsim.compress.bench import bench
+from esnsim.compress.budget import spent
+from esnsim.compress.weighing import allocator
+from esnsim.data import embedded
+from esnsim.errors import WidthError
+from esnsim.importer import load, read_onnx
+from esnsim.metrics import cost
+from esnsim.quantizer import quantize
+
+MODEL, FEW = "builtin:resnet8", 24
+
+
+@pytest.fixture(scope="module")
+def best():
+    images = embedded().first(FEW)
+    made = bench(load(MODEL), read_onnx(MODEL), images, images, threads=1)
+    return allocator(made, images, threads=1, effort=10**10)
+
+
+def sqnr(best, scheme):
+    return best.judge.evaluate(quantize(best.judge.network, scheme)).sqnr_db
+
+
+@pytest.mark.parametrize("bits", [1.2, 2.5])
+def test_no_weighing_measures_better_than_the_one_that_is_kept(best, bits):
+    budget = bits * sum(layer.macs for layer in best.judge.network.layers)
+    found = best(budget)
+    each = [allocate(offer, budget).scheme for offer in best.offers]
+    assert len({str(scheme.widths) for scheme in each}) == 3  # they do weigh differently
+    assert sqnr(best, found.scheme) == max(sqnr(best, scheme) for scheme in each)
+    assert spent(cost(quantize(best.judge.network, found.scheme)), "esn_d_tilde") <= budget
+
+
+def test_where_one_weighing_can_pay_it_is_kept(best):
+    least = min(offer.least for offer in best.offers)
+    assert best(least).cost <= least < max(offer.least for offer in best.offers)
+    with pytest.raises(WidthError, match="is below the least that esn_d_tilde can be"):
+        best(least - 1)

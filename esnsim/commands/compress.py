@@ -134,6 +134,8 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.quiet:
         for layer, reason in result.job.left:
             say(f"layer '{layer.name}' stays as it is: {reason}")
+        for layer, reason in result.job.unpruned:
+            say(f"layer '{layer.name}' keeps all its filters: {reason}")
         for note in result.job.network.notes:
             say(note)
     return 0

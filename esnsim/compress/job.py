@@ -16,6 +16,7 @@ from esnsim.compress.recipe import Recipe
 from esnsim.compress.shrink import shrunk
 from esnsim.compress.sites import Site, left_alone, sites
 from esnsim.compress.substitute import Changes, dequantized, with_weights
+from esnsim.compress.units import whole
 from esnsim.data import ImageSet
 from esnsim.errors import UsageError
 from esnsim.execute.graph import Graph, graph_of
@@ -32,7 +33,8 @@ class Job:
     """A model after pruning, without `removed` filters.
 
     `network` is what is quantised: layers that stay as they are, `left` with the reason, have the
-    codes that they are counted by. `floats` is the whole model in float on the images; that and
+    codes that they are counted by. `unpruned` are those that pruning left whole, with the reason.
+    `floats` is the whole model in float on the images; that and
     `bench` are None where there are none. `calibration` are images without labels, or None.
     """
 
@@ -41,6 +43,7 @@ class Job:
     network: Network
     sites: tuple[Site, ...]
     left: tuple[tuple[Layer, str], ...]
+    unpruned: tuple[tuple[Layer, str], ...]
     removed: int
     images: ImageSet | None
     calibration: ImageSet | None
@@ -65,8 +68,9 @@ def prepared(
     if recipe.form == "qdq" and opset_of(graph.proto) < qdq.OPSET:
         loaded, network = _again(raised(with_weights(graph, {})), network)
         graph = graph_of(loaded, network)
-    kept = None
+    kept, unpruned = None, tuple[tuple[Layer, str], ...]()
     if recipe.ratio:
+        unpruned = whole(graph, network)
         kept = choose(graph, network, recipe.ratio, criterion=recipe.criterion, scope=recipe.scope)
     if images is None:
         graph, smaller = _pruned(graph, network, kept)
@@ -83,8 +87,8 @@ def prepared(
         raise UsageError(f"there are no weights to quantise: {left[0][1]}")
     filters, rest = (sum(layer.filters for layer in n.layers) for n in (network, smaller))
     return Job(
-        recipe, graph, smaller, found, left, filters - rest, images, calibration, shared, floats,
-        threads,
+        recipe, graph, smaller, found, left, unpruned, filters - rest, images, calibration,
+        shared, floats, threads,
     )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """What a compression did: in words, and as the report beside the model (docs/compress.md)."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from math import isfinite, isnan
 from pathlib import Path
@@ -12,6 +13,7 @@ from esnsim.compress.compress import Compressed
 from esnsim.compress.evaluate import Evaluation
 from esnsim.compress.job import CALIBRATION, RANGES
 from esnsim.metrics import Cost
+from esnsim.network import Layer
 from esnsim.report.document import totals
 from esnsim.report.pareto import metric_name
 from esnsim.report.units import human, printable
@@ -100,7 +102,7 @@ def document(result: Compressed, output: Path, size: int) -> dict[str, Any]:
         "done": {
             "pruned": {
                 "ratio": recipe.ratio, "criterion": recipe.criterion, "scope": recipe.scope,
-                "filters": job.removed,
+                "filters": job.removed, "unpruned": _reasons(job.unpruned),
             },
             "quantized": recipe.quantize,
             "policy": recipe.policy if recipe.scheme is None and recipe.quantize else None,
@@ -124,9 +126,7 @@ def document(result: Compressed, output: Path, size: int) -> dict[str, Any]:
             }
             for row in result.after.layers
         ],
-        "left_alone": [
-            {"name": layer.name, "op": layer.op, "reason": reason} for layer, reason in job.left
-        ],
+        "left_alone": _reasons(job.left),
     }  # fmt: skip
 
 
@@ -134,6 +134,10 @@ def as_json(result: Compressed, output: Path, size: int) -> str:
     """The report as text."""
     found = document(result, output, size)
     return json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _reasons(layers: Sequence[tuple[Layer, str]]) -> list[dict[str, str]]:
+    return [{"name": layer.name, "op": layer.op, "reason": reason} for layer, reason in layers]
 
 
 def _evaluation(found: Evaluation | None) -> dict[str, Any] | None:

@@ -11,7 +11,7 @@ test: .venv/test.stamp
 	$(BIN)/python -m pytest
 
 properties: .venv/test.stamp
-	HYPOTHESIS_PROFILE=properties $(BIN)/python -m pytest tests/test_laws.py tests/test_kernels.py
+	HYPOTHESIS_PROFILE=properties $(BIN)/python -m pytest -m hypothesis
 
 check: .venv/test.stamp
 	$(BIN)/ruff format --check .

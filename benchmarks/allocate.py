@@ -59,7 +59,7 @@ CASES = {
     "resnet20": Case("ResNet-20", "builtin:resnet20"),
     "resnet8": Case("ResNet-8", "builtin:resnet8"),
     "direction": Case("text direction", "ch_ppocr_mobile_v2.0_cls_infer.onnx", (48, 192), 300, 100),
-    "text": Case("text recogniser", "ch_PP-OCRv4_rec_infer.onnx", (48, 160), 32, 32, 3 * 10**11),
+    "text": Case("text recogniser", "ch_PP-OCRv4_rec_infer.onnx", (48, 160), 64, 96, 3 * 10**11),
 }
 
 

@@ -4,8 +4,12 @@ No profile has a deadline: the first call of a Numba kernel compiles it.
 """
 
 import os
+import signal
 
 from hypothesis import HealthCheck, settings
+
+# A shell that starts tests in the background has them ignore Ctrl-C, and children inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
 

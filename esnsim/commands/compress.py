@@ -89,18 +89,7 @@ def _add_pruning(group: "argparse._ArgumentGroup") -> None:
 
 
 def _add_images(group: "argparse._ArgumentGroup") -> None:
-    images.add_images(group, "the embedded images are the default for embedded models")
-    group.add_argument("--images", type=options.at_least_one, metavar="N", help="the first N")
-    group.add_argument(
-        "--correct", action=argparse.BooleanOptionalAction, default=True,
-        help="statistics of BatchNormalization, or of filters, corrected with unlabelled images "
-        "(default yes, where there are images)",
-    )  # fmt: skip
-    group.add_argument(
-        "--calibration", type=Path, metavar="FILE|FOLDER",
-        help="images to correct with and to measure sensitivity with; default the first of --data, "
-        "whose labels are not looked at",
-    )  # fmt: skip
+    images.add_evaluation(group)
     group.add_argument("--threads", type=options.count, default=0, help="0 (default): one a core")
 
 

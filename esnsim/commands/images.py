@@ -25,6 +25,22 @@ def add_images(group: "argparse._ArgumentGroup", otherwise: str) -> None:
     group.add_argument("--std", type=options.numbers, metavar="A,B,C", help="default 1")
 
 
+def add_evaluation(group: "argparse._ArgumentGroup") -> None:
+    """Add images that candidates are evaluated on, and those that they are calibrated with."""
+    add_images(group, "the embedded images are the default for embedded models")
+    group.add_argument("--images", type=options.at_least_one, metavar="N", help="the first N")
+    group.add_argument(
+        "--correct", action=argparse.BooleanOptionalAction, default=True,
+        help="statistics of BatchNormalization, or of filters, corrected with unlabelled images "
+        "(default yes, where there are images)",
+    )  # fmt: skip
+    group.add_argument(
+        "--calibration", type=Path, metavar="FILE|FOLDER",
+        help="images to correct with and to measure sensitivity with; default the first of --data, "
+        "whose labels are not looked at",
+    )  # fmt: skip
+
+
 def preparation_of(arguments: argparse.Namespace) -> "Preparation":
     """What the options do to pixels."""
     from esnsim import data

@@ -44,18 +44,7 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
         type=options.input_shape, help="free sizes of an input (also NAME:1x3x224x224; several)",
     )  # fmt: skip
     _add_grid(p.add_argument_group("grid"))
-    group = p.add_argument_group("images")
-    images.add_images(group, "the embedded images are the default for embedded models")
-    group.add_argument("--images", type=options.at_least_one, metavar="N", help="the first N")
-    group.add_argument(
-        "--correct", action=argparse.BooleanOptionalAction, default=True,
-        help="statistics of BatchNormalization corrected with unlabelled images (default yes)",
-    )  # fmt: skip
-    group.add_argument(
-        "--calibration", type=Path, metavar="FILE|FOLDER",
-        help="images to correct with and to measure sensitivity with; default the first of --data, "
-        "whose labels are not looked at",
-    )  # fmt: skip
+    images.add_evaluation(p.add_argument_group("images"))
     _add_running(p.add_argument_group("running"))
     _add_output(p.add_argument_group("output"))
 

@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,11 @@ def one_rank(rank: int, folder: Path, both_done: Any) -> None:
     """
     torch.set_num_threads(1)
     distributed.init_process_group(
-        "gloo", init_method=f"file://{folder}/store", rank=rank, world_size=RANKS
+        "gloo",
+        init_method=f"file://{folder}/store",
+        timeout=timedelta(seconds=60),
+        rank=rank,
+        world_size=RANKS,
     )
     tracker = train(DistributedDataParallel(build()), slice(2 * rank, 2 * rank + 2))
     (folder / f"{rank}.json").write_text(tracker.to_json())
@@ -61,6 +66,7 @@ def test_all_ranks_measure_what_one_process_does(tmp_path: Path) -> None:
         process.start()
     for process in ranks:
         process.join(90)
+        process.kill()
     assert [process.exitcode for process in ranks] == [0, 0]
     first, second = (json.loads((tmp_path / f"{r}.json").read_text()) for r in range(RANKS))
     assert first == second

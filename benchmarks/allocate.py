@@ -23,12 +23,12 @@ from numpy.typing import NDArray
 
 from benchmarks.machine import load as machine_load
 from benchmarks.machine import machine, versions
-from esnsim.compress.allocate import allocate, choices
+from esnsim.compress.allocation.allocate import allocate, choices
+from esnsim.compress.allocation.budget import spent
+from esnsim.compress.allocation.sensitivity import EFFORT
+from esnsim.compress.allocation.weighing import allocator
 from esnsim.compress.bench import Bench, bench
-from esnsim.compress.budget import spent
 from esnsim.compress.evaluate import Evaluation
-from esnsim.compress.sensitivity import EFFORT
-from esnsim.compress.weighing import allocator
 from esnsim.data import ImageSet, embedded
 from esnsim.importer import load, read_onnx
 from esnsim.metrics import cost

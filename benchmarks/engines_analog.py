@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.timing import Spread, interleave
-from esnsim.analog import AnalogEngine
-from esnsim.converters import Converter
-from esnsim.crossbar import CrossbarSpec
+from esnsim.engines.analog import AnalogEngine
+from esnsim.engines.converters import Converter
+from esnsim.engines.crossbar import CrossbarSpec
+from esnsim.engines.windows import addresses, padded_pixels
 from esnsim.quantizer import codes
-from esnsim.windows import addresses, padded_pixels
 
 ROUNDS = 3
 #: 128 × 128 pairs of cells with 8-bit converters: whole weights and activations; sliced as ISAAC.

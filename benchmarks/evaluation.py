@@ -22,9 +22,9 @@ from benchmarks.machine import load as busy
 from benchmarks.machine import machine, versions
 from benchmarks.timing import interleave
 from esnsim import data
+from esnsim.compress.correction.meters import Norm, meters
+from esnsim.compress.correction.recalibrate import Corrector
 from esnsim.compress.evaluate import Evaluation, Evaluator, Feeds, open_model, run
-from esnsim.compress.meters import Norm, meters
-from esnsim.compress.recalibrate import Corrector
 from esnsim.compress.sites import Slot, sites
 from esnsim.compress.substitute import Changes, complete, copied, dequantized, renamed, with_weights
 from esnsim.data import ImageSet

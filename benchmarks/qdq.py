@@ -22,7 +22,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 import esnsim
 from benchmarks.engines_report import table
 from esnsim.data import embedded
-from esnsim.digital import DigitalEngine
+from esnsim.engines.digital import DigitalEngine
 from esnsim.execute import cut, quantized_compute
 from esnsim.importer import EMBEDDED
 

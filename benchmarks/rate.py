@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.timing import Spread
-from esnsim.compress.rate import Rates, rates, sort_layer
+from esnsim.compress.allocation.rate import Rates, rates, sort_layer
 from esnsim.network import Layer, Network
 from esnsim.sums import FilterSums, midrise_sums
 

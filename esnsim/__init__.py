@@ -4,6 +4,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from esnsim.engines.analog import AnalogEngine
+    from esnsim.engines.arrays import ArraySpec
+    from esnsim.engines.crossbar import CrossbarSpec
+    from esnsim.engines.digital import DigitalEngine
     from esnsim.errors import EsnsimError, ModelError, UsageError, WidthError
     from esnsim.fold import fold_batchnorm
     from esnsim.importer import read_onnx
@@ -15,6 +19,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "AnalogEngine": "engines.analog", "CrossbarSpec": "engines.crossbar",
+    "ArraySpec": "engines.arrays", "DigitalEngine": "engines.digital",
     "Cost": "metrics", "cost": "metrics",
     "EsnsimError": "errors", "ModelError": "errors", "UsageError": "errors", "WidthError": "errors",
     "fold_batchnorm": "fold",
@@ -25,9 +31,9 @@ _HOMES = {
     "from_torch": "training.export",
 }  # fmt: skip
 __all__ = [
-    "Cost", "EsnsimError", "Geometry", "Layer", "ModelError", "Network", "QuantizedNetwork",
-    "Scheme", "UsageError", "WidthError", "codes", "cost", "fold_batchnorm", "from_torch",
-    "quantize", "read_onnx",
+    "AnalogEngine", "ArraySpec", "Cost", "CrossbarSpec", "DigitalEngine", "EsnsimError", "Geometry",
+    "Layer", "ModelError", "Network", "QuantizedNetwork", "Scheme", "UsageError", "WidthError",
+    "codes", "cost", "fold_batchnorm", "from_torch", "quantize", "read_onnx",
 ]  # fmt: skip
 
 

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from esnsim_kernels import bitserial
 
-from esnsim.arrays import ArraySpec
-from esnsim.digital import DigitalEngine
+from esnsim.engines.arrays import ArraySpec
+from esnsim.engines.digital import DigitalEngine
+from esnsim.engines.random_layers import matrix_layer
 from esnsim.errors import EsnsimError
 from esnsim.quantizer import codes
-from esnsim.random_layers import matrix_layer
 from esnsim.report.write import say
 
 PEERS = ("torch", "onnxruntime")

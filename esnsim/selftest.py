@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from esnsim.analog import AnalogEngine
-from esnsim.arrays import SCHEDULES, ArraySpec
-from esnsim.converters import conversion_energy
-from esnsim.crossbar import PRESETS, CrossbarSpec
-from esnsim.digital import DigitalEngine
+from esnsim.engines.analog import AnalogEngine
+from esnsim.engines.arrays import SCHEDULES, ArraySpec
+from esnsim.engines.converters import conversion_energy
+from esnsim.engines.crossbar import PRESETS, CrossbarSpec
+from esnsim.engines.digital import DigitalEngine
+from esnsim.engines.random_layers import random_layer, stored_layer
+from esnsim.engines.reference import integer_convolution
 from esnsim.network import Codes, Geometry
 from esnsim.quantizer import QuantizedLayer, Scheme
-from esnsim.random_layers import random_layer, stored_layer
-from esnsim.reference import integer_convolution
 
 GOLDENS = Path(__file__).parent / "goldens"
 LAYERS = 60  # random layers of the cross-check

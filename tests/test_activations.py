@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from onnx.reference import ReferenceEvaluator
 
-from esnsim.activations import ActivationScale, Calibration, calibrate, quantize
+from esnsim.engines.activations import ActivationScale, Calibration, calibrate, quantize
 from esnsim.errors import UsageError
 from tests.importer.models import model
 

@@ -16,11 +16,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from esnsim import digital
-from esnsim.arrays import SCHEDULES, ArraySpec
-from esnsim.digital import Counts, DigitalEngine
+from esnsim.engines import digital
+from esnsim.engines.arrays import SCHEDULES, ArraySpec
+from esnsim.engines.digital import Counts, DigitalEngine
+from esnsim.engines.lowering import lower
 from esnsim.errors import UsageError
-from esnsim.lowering import lower
 from esnsim.metrics import esn_d_tilde
 from esnsim.network import Codes, Geometry
 from esnsim.quantizer import QuantizedLayer, codes, quantize

@@ -15,8 +15,8 @@ from benchmarks.quantisers.methods import (
     min_max,
     moments_of,
 )
-from esnsim.compress.allocate import allocate, choices
-from esnsim.compress.policies import filter_sigma
+from esnsim.compress.allocation.allocate import allocate, choices
+from esnsim.compress.allocation.policies import filter_sigma
 from esnsim.compress.substitute import dequantized
 from esnsim.network import Array, Codes, Network
 from esnsim.quantizer import QuantizedNetwork, Scheme
@@ -59,7 +59,7 @@ def others(network: Network, bits: int) -> Iterator[Candidate]:
 def ours(network: Network, bits: int, gains: Sequence[Floats]) -> Iterator[Candidate]:
     """esnsim's step rules, and its policies for what `bits` in every filter cost.
 
-    `gains` are those of `esnsim.compress.sensitivity`.
+    `gains` are those of `esnsim.compress.allocation.sensitivity`.
     """
     yield _ours("layer-max (App. A)", network, bits, Scheme("layer-max", bits))
     yield _ours("filter-max", network, bits, Scheme("filter-max", bits))

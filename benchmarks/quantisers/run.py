@@ -13,9 +13,9 @@ import onnxruntime as ort
 
 from benchmarks.quantisers import static
 from benchmarks.quantisers.candidates import Candidate, others, ours, stored
+from esnsim.compress.allocation.sensitivity import sensitivity
+from esnsim.compress.correction.recalibrate import Corrector
 from esnsim.compress.evaluate import Evaluation, Evaluator, evaluation
-from esnsim.compress.recalibrate import Corrector
-from esnsim.compress.sensitivity import sensitivity
 from esnsim.compress.sites import sites
 from esnsim.compress.substitute import Changes
 from esnsim.data import ImageSet, embedded, load

@@ -154,7 +154,7 @@ def _compressed(arguments: argparse.Namespace, recipe: "Recipe") -> "Compressed"
 
 def _recipe(arguments: argparse.Namespace) -> "Recipe":
     """What the options ask for. Raises UsageError for those that exclude each other."""
-    from esnsim.compress.budget import known
+    from esnsim.compress.allocation.budget import known
     from esnsim.compress.recipe import Recipe
 
     a = arguments

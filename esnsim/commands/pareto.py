@@ -14,9 +14,9 @@ from esnsim.errors import UsageError, WidthError
 from esnsim.report.write import STDOUT, say, write, write_bytes
 
 if TYPE_CHECKING:
-    from esnsim.compress.pareto import Candidate, Sweep
-    from esnsim.compress.results import Results
-    from esnsim.compress.sweep import Refused, Task
+    from esnsim.compress.frontier.pareto import Candidate, Sweep
+    from esnsim.compress.frontier.results import Results
+    from esnsim.compress.frontier.sweep import Refused, Task
 
 DESCRIPTION = """\
 Prunes, quantises and evaluates a model, or several on the same images, at every point of a grid,
@@ -126,9 +126,9 @@ def _add_output(group: "argparse._ArgumentGroup") -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; the exit code."""
-    from esnsim.compress.pareto import candidates
-    from esnsim.compress.results import Results
-    from esnsim.compress.sweep import binding
+    from esnsim.compress.frontier.pareto import candidates
+    from esnsim.compress.frontier.results import Results
+    from esnsim.compress.frontier.sweep import binding
 
     _check(arguments)
     a, task = arguments, _task(arguments)
@@ -150,8 +150,14 @@ def _sweep(
     """Everything that is not in the results yet, then all of the grid as a sweep."""
     from contextlib import closing
 
-    from esnsim.compress.pareto import Sweep
-    from esnsim.compress.sweep import Refused, described, measured, run_candidates, stay_float
+    from esnsim.compress.frontier.pareto import Sweep
+    from esnsim.compress.frontier.sweep import (
+        Refused,
+        described,
+        measured,
+        run_candidates,
+        stay_float,
+    )
     from esnsim.report.pareto import so_far
     from esnsim.report.progress import Meter
 
@@ -228,7 +234,7 @@ def _check(arguments: argparse.Namespace) -> None:
 def _task(arguments: argparse.Namespace) -> "Task":
     from os import cpu_count
 
-    from esnsim.compress.sweep import Pictures, Task
+    from esnsim.compress.frontier.sweep import Pictures, Task
 
     preparation = images.preparation_of(arguments)
     if arguments.data is None and not all(m.startswith("builtin:") for m in arguments.models):
@@ -249,7 +255,7 @@ def _default_results(model: str) -> Path:
 
 
 def _render(sweep: "Sweep", arguments: argparse.Namespace, task: "Task") -> str:
-    from esnsim.compress.sweep import binding
+    from esnsim.compress.frontier.sweep import binding
     from esnsim.report.pareto import render
     from esnsim.report.pareto_document import as_csv, as_json
 

@@ -14,8 +14,8 @@ from esnsim.report.write import say, write
 
 if TYPE_CHECKING:
     from esnsim.data import ImageSet
+    from esnsim.engines.simulate import Simulation, Spec
     from esnsim.quantizer import QuantizedNetwork
-    from esnsim.simulate import Simulation, Spec
 
 DESCRIPTION = """\
 Runs every layer of an ONNX model on a variable-precision MAC array or an analog crossbar: exact
@@ -95,10 +95,10 @@ def _simulate(
     arguments: argparse.Namespace, quantized: "QuantizedNetwork", spec: "Spec",
     images: "ImageSet | None",
 ) -> "Simulation":  # fmt: skip
-    from esnsim import inference
+    from esnsim.engines.simulate import Machine, Simulation
+    from esnsim.execute import inference
     from esnsim.execute.cut import cut
     from esnsim.report.progress import Meter
-    from esnsim.simulate import Machine, Simulation
 
     graph = cut(arguments.model, quantized.network, arguments.threads)
     machine = Machine(quantized, spec, arguments.threads, arguments.seed)

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from esnsim.compress.correction.meters import Output, meters
+from esnsim.compress.correction.moments import ByName
+from esnsim.compress.correction.recalibrate import Corrector, float_moments
 from esnsim.compress.evaluate import Evaluation, Evaluator
 from esnsim.compress.frozen import frozen
-from esnsim.compress.meters import Output, meters
-from esnsim.compress.moments import ByName
-from esnsim.compress.recalibrate import Corrector, float_moments
-from esnsim.compress.shrink import shrunk
+from esnsim.compress.pruning.shrink import shrunk
 from esnsim.compress.sites import Site, left_alone, sites
 from esnsim.compress.substitute import Changes, dequantized
 from esnsim.data import ImageSet

@@ -7,7 +7,7 @@ from math import inf, sqrt
 
 from onnx import ModelProto
 
-from esnsim.compress.budget import spent
+from esnsim.compress.allocation.budget import spent
 from esnsim.compress.evaluate import Evaluation
 from esnsim.compress.job import Job, made, prepared
 from esnsim.compress.recipe import Planner, Recipe, planner

@@ -5,18 +5,18 @@ from dataclasses import dataclass
 
 from onnx import ModelProto
 
-from esnsim.compress import qdq
-from esnsim.compress.activations import with_activations
 from esnsim.compress.bench import Bench, bench
 from esnsim.compress.evaluate import Evaluation, Evaluator, evaluation
-from esnsim.compress.export import exported, opset_of, raised
+from esnsim.compress.formats import qdq
+from esnsim.compress.formats.activations import with_activations
+from esnsim.compress.formats.export import exported, opset_of, raised
 from esnsim.compress.frozen import frozen
-from esnsim.compress.prune import choose
+from esnsim.compress.pruning.prune import choose
+from esnsim.compress.pruning.shrink import shrunk
+from esnsim.compress.pruning.units import whole
 from esnsim.compress.recipe import Recipe
-from esnsim.compress.shrink import shrunk
 from esnsim.compress.sites import Site, left_alone, sites
 from esnsim.compress.substitute import Changes, dequantized, with_weights
-from esnsim.compress.units import whole
 from esnsim.data import ImageSet
 from esnsim.errors import UsageError
 from esnsim.execute.graph import Graph, graph_of

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from math import isinf
 from pathlib import Path
 
-from esnsim.compress.allocate import allocate, choices
+from esnsim.compress.allocation.allocate import allocate, choices
+from esnsim.compress.allocation.policies import filter_sigma, uniform
+from esnsim.compress.allocation.targets import read_targets, target_steps, within_budget
+from esnsim.compress.allocation.weighing import allocator
 from esnsim.compress.bench import Bench
-from esnsim.compress.policies import filter_sigma, uniform
-from esnsim.compress.targets import read_targets, target_steps, within_budget
-from esnsim.compress.weighing import allocator
 from esnsim.data import ImageSet
 from esnsim.errors import UsageError
 from esnsim.network import Network

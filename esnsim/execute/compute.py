@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 
-from esnsim.activations import ActivationScale, Calibration
+from esnsim.engines.activations import ActivationScale, Calibration
 from esnsim.execute.cut import Compute, CutGraph
 from esnsim.execute.macs import MacNode
 from esnsim.execute.session import Session, open_session, to_array, to_runtime

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from onnx import NodeProto
 
-from esnsim.activations import WIDEST, ActivationScale
+from esnsim.engines.activations import WIDEST, ActivationScale
 from esnsim.execute.graph import Graph
 from esnsim.execute.layout import Labelled, Layout, Matrix, Spatial
 from esnsim.importer.constants import attribute

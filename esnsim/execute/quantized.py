@@ -7,14 +7,14 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from esnsim.activations import ActivationScale, quantize
-from esnsim.arrays import ArraySpec
-from esnsim.digital import DigitalEngine
+from esnsim.engines.activations import ActivationScale, quantize
+from esnsim.engines.arrays import ArraySpec
+from esnsim.engines.digital import DigitalEngine
+from esnsim.engines.program import Program
 from esnsim.errors import UsageError
 from esnsim.execute.cut import Compute
 from esnsim.execute.macs import MacNode
 from esnsim.network import Array, Layer
-from esnsim.program import Program
 from esnsim.quantizer import QuantizedLayer, QuantizedNetwork
 from esnsim.sums import midrise_sums, stored_sums
 

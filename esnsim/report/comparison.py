@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 
-from esnsim.arrays import ArraySpec
-from esnsim.crossbar import CrossbarSpec
-from esnsim.energy import cycles, energy
+from esnsim.engines.arrays import ArraySpec
+from esnsim.engines.crossbar import CrossbarSpec
+from esnsim.engines.energy import cycles, energy
+from esnsim.engines.simulate import Simulation
 from esnsim.metrics import esn_a_x4, esn_d_tilde
 from esnsim.quantizer import Scheme, quantize
 from esnsim.report.grid import grid
 from esnsim.report.simulation import Look, total_counts, unit_of
 from esnsim.report.units import percent, printable
-from esnsim.simulate import Simulation
 
 WIDTHS = range(1, 17)
 

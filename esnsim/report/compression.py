@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import esnsim
-from esnsim.compress.budget import spent
+from esnsim.compress.allocation.budget import spent
 from esnsim.compress.compress import Compressed
 from esnsim.compress.evaluate import Evaluation
 from esnsim.compress.job import CALIBRATION, RANGES

@@ -3,7 +3,7 @@
 import io
 from typing import Any
 
-from esnsim.compress.pareto import (
+from esnsim.compress.frontier.pareto import (
     Point,
     Sweep,
     by_network,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 
-from esnsim.compress.pareto import (
+from esnsim.compress.frontier.pareto import (
     METHODS,
     Baseline,
     Comparison,

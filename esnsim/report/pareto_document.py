@@ -9,7 +9,7 @@ from math import isfinite
 from typing import Any
 
 import esnsim
-from esnsim.compress.pareto import (
+from esnsim.compress.frontier.pareto import (
     METHODS,
     Baseline,
     Comparison,

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from esnsim.arrays import ArraySpec
-from esnsim.crossbar import CrossbarSpec
-from esnsim.digital import Counts
-from esnsim.energy import (
+from esnsim.engines.arrays import ArraySpec
+from esnsim.engines.crossbar import CrossbarSpec
+from esnsim.engines.digital import Counts
+from esnsim.engines.energy import (
     Speed,
     analog_energy,
     class_a_over_b,
@@ -17,10 +17,10 @@ from esnsim.energy import (
     speed,
     sqnr,
 )
+from esnsim.engines.simulate import LayerRun, Simulation
 from esnsim.metrics import esn_d_tilde
 from esnsim.report.grid import grid
 from esnsim.report.units import exact, human, percent, printable
-from esnsim.simulate import LayerRun, Simulation
 
 DIGITAL: tuple[str, ...] = (
     "layer", "op", "bits", "MAC×bit", "cycles", "used", "width", "rows", "lanes", "windows",

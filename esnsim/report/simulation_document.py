@@ -8,10 +8,10 @@ from dataclasses import asdict
 from typing import Any
 
 import esnsim
-from esnsim.arrays import ArraySpec
-from esnsim.crossbar import CrossbarSpec
-from esnsim.digital import Counts
-from esnsim.energy import (
+from esnsim.engines.arrays import ArraySpec
+from esnsim.engines.crossbar import CrossbarSpec
+from esnsim.engines.digital import Counts
+from esnsim.engines.energy import (
     analog_energy,
     class_a_over_b,
     cycles,
@@ -22,11 +22,11 @@ from esnsim.energy import (
     sqnr,
     utilisation,
 )
+from esnsim.engines.presets import kind_of
+from esnsim.engines.simulate import LayerRun, Simulation, Spec
 from esnsim.metrics import esn_a_x4, esn_d_tilde
-from esnsim.presets import kind_of
 from esnsim.report.document import flat
 from esnsim.report.simulation import total_counts, unit_of
-from esnsim.simulate import LayerRun, Simulation, Spec
 
 SCHEMA = "esnsim.simulate/1"
 

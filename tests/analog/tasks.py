@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 from hypothesis import strategies as st
 
-from esnsim.analog import AnalogEngine, AnalogRun
-from esnsim.crossbar import CrossbarSpec
+from esnsim.engines.analog import AnalogEngine, AnalogRun
+from esnsim.engines.crossbar import CrossbarSpec
 from esnsim.network import Codes, Geometry
 from esnsim.quantizer import QuantizedLayer, Scheme, quantize
 from tests.engines import activations

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esnsim.analog import AnalogEngine
-from esnsim.crossbar import CrossbarSpec
+from esnsim.engines.analog import AnalogEngine
+from esnsim.engines.crossbar import CrossbarSpec
 from esnsim.quantizer import codes
 from tests.analog.tasks import dense_task, run, tasks
 from tests.engines import exact

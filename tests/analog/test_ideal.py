@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from esnsim import readout
-from esnsim.analog import AnalogCounts, AnalogEngine
-from esnsim.arrays import ArraySpec
-from esnsim.crossbar import CrossbarSpec
-from esnsim.digital import DigitalEngine
+from esnsim.engines import readout
+from esnsim.engines.analog import AnalogCounts, AnalogEngine
+from esnsim.engines.arrays import ArraySpec
+from esnsim.engines.crossbar import CrossbarSpec
+from esnsim.engines.digital import DigitalEngine
 from esnsim.metrics import class_a_x4, esn_a_x4
 from esnsim.network import Geometry
 from esnsim.quantizer import codes

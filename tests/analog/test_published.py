@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from esnsim.analog import AnalogCounts, energy
-from esnsim.converters import conversion_energy
-from esnsim.crossbar import PRESETS, CrossbarSpec
+from esnsim.engines.analog import AnalogCounts, energy
+from esnsim.engines.converters import conversion_energy
+from esnsim.engines.crossbar import PRESETS, CrossbarSpec
 from esnsim.metrics import esn_a_x4
 from esnsim.quantizer import QuantizedLayer, Scheme, quantize
 from tests.analog.tasks import dense_task, run, stored_layer

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from esnsim.crossbar import CrossbarSpec
+from esnsim.engines.crossbar import CrossbarSpec
 from esnsim.errors import UsageError
 from tests.analog.tasks import dense_task, run
 

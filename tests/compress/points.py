@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from esnsim import Scheme, cost, quantize, read_onnx
 from esnsim.compress.evaluate import Evaluation
-from esnsim.compress.pareto import Baseline, Candidate, Point, Sweep
+from esnsim.compress.frontier.pareto import Baseline, Candidate, Point, Sweep
 from esnsim.metrics import Weightings
 
 IMAGES = 1000

@@ -7,8 +7,8 @@ import onnx
 from onnx import ModelProto, numpy_helper
 
 from esnsim import read_onnx
-from esnsim.compress.prune import Kept, choose, live_macs
-from esnsim.compress.shrink import masked, shrunk
+from esnsim.compress.pruning.prune import Kept, choose, live_macs
+from esnsim.compress.pruning.shrink import masked, shrunk
 from esnsim.execute.graph import Graph, graph_of
 from esnsim.importer import load
 from esnsim.metrics import cost

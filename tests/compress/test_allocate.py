@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from esnsim.compress.allocate import RULES, Choices, allocate, choices
-from esnsim.compress.budget import ALIASES, METRICS, spent
+from esnsim.compress.allocation.allocate import RULES, Choices, allocate, choices
+from esnsim.compress.allocation.budget import ALIASES, METRICS, spent
 from esnsim.errors import UsageError, WidthError
 from esnsim.metrics import cost
 from esnsim.network import Codes, Network

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from onnx import ModelProto
 
 from esnsim import UsageError, cost, quantize, read_onnx
-from esnsim.compress.budget import spent
+from esnsim.compress.allocation.budget import spent
 from esnsim.compress.compress import compress
 from esnsim.compress.job import made, prepared
 from esnsim.compress.recipe import Recipe

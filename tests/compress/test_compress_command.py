@@ -15,8 +15,8 @@ from jsonschema import Draft202012Validator
 from onnx import ModelProto
 
 from esnsim import data, read_onnx
+from esnsim.compress.correction.recalibrate import corrected
 from esnsim.compress.evaluate import Evaluator
-from esnsim.compress.recalibrate import corrected
 from esnsim.compress.substitute import with_weights
 from esnsim.data import ImageSet
 from esnsim.execute.graph import graph_of

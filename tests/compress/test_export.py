@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from onnx import ModelProto, helper, numpy_helper
 
 from esnsim import ModelError, UsageError, WidthError, cost, quantize, read_onnx
-from esnsim.compress.activations import with_activations
-from esnsim.compress.export import exported, raised
+from esnsim.compress.formats.activations import with_activations
+from esnsim.compress.formats.export import exported, raised
 from esnsim.compress.frozen import frozen
 from esnsim.compress.sites import left_alone, sites
 from esnsim.compress.substitute import dequantized, with_weights

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from esnsim.commands import options
-from esnsim.compress import pareto
-from esnsim.compress.pareto import METHODS, Point, candidates, cheapest, compare, frontier
+from esnsim.compress.frontier import pareto
+from esnsim.compress.frontier.pareto import METHODS, Point, candidates, cheapest, compare, frontier
 from esnsim.metrics import Metrics
 from tests.compress.points import TOTAL, baseline, point, some_points, sweep
 

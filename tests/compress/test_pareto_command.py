@@ -16,12 +16,13 @@ import numpy as np
 import pytest
 
 from esnsim import Scheme, cost, quantize, read_onnx
-from esnsim.compress import sweep
-from esnsim.compress.pareto import Candidate
+from esnsim.compress.frontier import sweep
+from esnsim.compress.frontier.pareto import Candidate
 from esnsim.data import embedded
 from esnsim.errors import WidthError
 from esnsim.metrics import esn_a_x4
 from tests.commandline import Ended, esnsim, refused, report
+from tests.samples import EMBEDDED
 
 MODEL = "builtin:resnet8"
 FEW = ("--images", 40, "--ratios", "0,0.25", "--bits", "2,4", "-q")
@@ -268,9 +269,9 @@ def test_results_of_another_model_are_refused(folder: Path) -> None:
     words = ("pareto", model, "--data", "d.npz", *FEW, "--results", "r")
     images = embedded().read(0, 40)
     np.savez("d.npz", images=images)
-    model.write_bytes((Path(sweep.__file__).parents[1] / "embedded/resnet8.onnx").read_bytes())
+    model.write_bytes((EMBEDDED / "resnet8.onnx").read_bytes())
     assert esnsim(*words).code == 0
-    model.write_bytes((Path(sweep.__file__).parents[1] / "embedded/resnet20.onnx").read_bytes())
+    model.write_bytes((EMBEDDED / "resnet20.onnx").read_bytes())
     refused(esnsim(*words, "--resume"), "'r' was made with another", "contents differ")
     np.savez("d.npz", images=1 - images)
     refused(esnsim(*words, "--resume"), "'r' was made with other images (sha256")

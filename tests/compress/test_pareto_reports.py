@@ -8,7 +8,7 @@ from math import inf
 
 import pytest
 
-from esnsim.compress.pareto import METHODS, Sweep
+from esnsim.compress.frontier.pareto import METHODS, Sweep
 from esnsim.errors import EsnsimError
 from esnsim.report import frontier_picture, pareto, pareto_document
 from tests.compress.points import baseline, point, sweep

@@ -12,7 +12,7 @@ from hypothesis import given
 from jsonschema import Draft202012Validator
 from jsonschema.validators import extend
 
-from esnsim.compress.pareto import Point
+from esnsim.compress.frontier.pareto import Point
 from esnsim.report import pareto_document
 from tests.compress.points import baseline, point, some_points, sweep
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from esnsim.compress.budget import METRICS, spent
-from esnsim.compress.policies import filter_sigma, uniform
+from esnsim.compress.allocation.budget import METRICS, spent
+from esnsim.compress.allocation.policies import filter_sigma, uniform
 from esnsim.errors import UsageError, WidthError
 from esnsim.metrics import cost
 from esnsim.network import Network

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from onnx import ModelProto
 
 from esnsim import read_onnx
-from esnsim.compress.prune import Kept, choose, live_macs
-from esnsim.compress.shrink import masked, shrunk
-from esnsim.compress.units import units, whole
+from esnsim.compress.pruning.prune import Kept, choose, live_macs
+from esnsim.compress.pruning.shrink import masked, shrunk
+from esnsim.compress.pruning.units import units, whole
 from esnsim.errors import UsageError
 from esnsim.execute.graph import Graph
 from esnsim.metrics import cost

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esnsim.compress.rate import Rates, largest_step, rates, sort_layer
+from esnsim.compress.allocation.rate import Rates, largest_step, rates, sort_layer
 from esnsim.errors import UsageError, WidthError
 from esnsim.network import Codes, Network
 from esnsim.quantizer import QuantizedLayer, Scheme, quantize

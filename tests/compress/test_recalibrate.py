@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from onnx import ModelProto
 
 from esnsim import data, quantize, read_onnx
-from esnsim.compress import recalibrate
+from esnsim.compress.correction import recalibrate
+from esnsim.compress.correction.meters import Norm, Output, meters
+from esnsim.compress.correction.moments import Moments
+from esnsim.compress.correction.recalibrate import Corrector, corrected, float_moments
 from esnsim.compress.evaluate import Evaluator
-from esnsim.compress.meters import Norm, Output, meters
-from esnsim.compress.moments import Moments
-from esnsim.compress.recalibrate import Corrector, corrected, float_moments
 from esnsim.compress.sites import sites
 from esnsim.compress.substitute import dequantized, with_weights
 from esnsim.data import ImageSet

@@ -5,8 +5,8 @@ import pytest
 from numpy.typing import NDArray
 from onnx import ModelProto
 
+from esnsim.compress.allocation.sensitivity import sensitivity
 from esnsim.compress.evaluate import Evaluator
-from esnsim.compress.sensitivity import sensitivity
 from esnsim.compress.sites import sites
 from esnsim.data import DataError, ImageSet
 from esnsim.execute.graph import Graph, graph_of

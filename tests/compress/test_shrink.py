@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from onnx import ModelProto, numpy_helper
 
 from esnsim import read_onnx
-from esnsim.compress.prune import choose
-from esnsim.compress.shrink import masked, shrunk
+from esnsim.compress.pruning.prune import choose
+from esnsim.compress.pruning.shrink import masked, shrunk
 from esnsim.execute.graph import graph_of
 from esnsim.importer import load
 from esnsim.metrics import cost

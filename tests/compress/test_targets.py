@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from esnsim.compress.budget import spent
-from esnsim.compress.targets import Target, read_targets, target_steps, within_budget
+from esnsim.compress.allocation.budget import spent
+from esnsim.compress.allocation.targets import Target, read_targets, target_steps, within_budget
 from esnsim.errors import WidthError
 from esnsim.metrics import cost
 from esnsim.network import Layer, Network

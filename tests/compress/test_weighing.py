@@ -1,11 +1,11 @@
-"""Of several allocations the one that measures best: `esnsim.compress.weighing`."""
+"""Of several allocations the one that measures best: `esnsim.compress.allocation.weighing`."""
 
 import pytest
 
-from esnsim.compress.allocate import allocate
+from esnsim.compress.allocation.allocate import allocate
+from esnsim.compress.allocation.budget import spent
+from esnsim.compress.allocation.weighing import allocator
 from esnsim.compress.bench import bench
-from esnsim.compress.budget import spent
-from esnsim.compress.weighing import allocator
 from esnsim.data import embedded
 from esnsim.errors import WidthError
 from esnsim.importer import load, read_onnx

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from esnsim.compress.workers import spread
+from esnsim.compress.frontier.workers import spread
 from esnsim.errors import EsnsimError
 from tests.compress.errands import die, die_once, slow_square, square
 

@@ -15,7 +15,7 @@ from onnx import ModelProto, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 from esnsim import Scheme, quantize, read_onnx
-from esnsim.digital import DigitalEngine
+from esnsim.engines.digital import DigitalEngine
 from esnsim.execute import activation_scales, cut, float_compute, quantized_compute
 from esnsim.importer import EMBEDDED
 from tests.execute.models import Array, Feeds, assert_bit_identical, whole

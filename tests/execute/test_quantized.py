@@ -14,11 +14,11 @@ import pytest
 from onnx import ModelProto
 
 from esnsim import Scheme, fold_batchnorm, quantize, read_onnx
-from esnsim.activations import ActivationScale
-from esnsim.activations import quantize as quantize_activation
-from esnsim.analog import AnalogEngine, AnalogRun
-from esnsim.arrays import ArraySpec
-from esnsim.digital import DigitalEngine
+from esnsim.engines.activations import ActivationScale
+from esnsim.engines.activations import quantize as quantize_activation
+from esnsim.engines.analog import AnalogEngine, AnalogRun
+from esnsim.engines.arrays import ArraySpec
+from esnsim.engines.digital import DigitalEngine
 from esnsim.errors import UsageError
 from esnsim.execute import (
     Compute,

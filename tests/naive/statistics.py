@@ -11,7 +11,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import ModelProto, helper
 
-from esnsim.compress.meters import Meter, Norm, constant
+from esnsim.compress.correction.meters import Meter, Norm, constant
 from esnsim.compress.sites import Slot
 from esnsim.compress.substitute import with_weights
 from esnsim.execute.graph import Graph

@@ -7,7 +7,7 @@ import pytest
 
 from esnsim import bench, selftest
 from esnsim.commands import bench as command
-from esnsim.digital import DigitalEngine, Run
+from esnsim.engines.digital import DigitalEngine, Run
 from tests.commandline import esnsim, refused, report
 
 

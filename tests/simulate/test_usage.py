@@ -136,7 +136,7 @@ def test_a_model_that_is_not_there_is_bad_input() -> None:
 
 SCRIPT = """
 import sys
-from esnsim import simulate
+from esnsim.engines import simulate
 from esnsim.cli import main
 
 run = simulate.Machine.run

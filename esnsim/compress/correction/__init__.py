@@ -1,0 +1,1 @@
+"""Statistics of channels, measured on images, and brought back to those in float."""

@@ -1,0 +1,1 @@
+"""Sweeps of candidates, on one process or many, and the frontier of their points."""

@@ -1,0 +1,1 @@
+"""Filters that leave the network: which go together, which stay, and the graph without them."""

@@ -11,7 +11,7 @@ whole widths filters drawn at random have the larger one.
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.util import find_spec
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from benchmarks.machine import load as machine_load
 from benchmarks.machine import machine, versions
-from esnsim.compress.allocation.allocate import allocate, choices
+from esnsim.compress.allocation.allocate import Allocation, allocate, choices
 from esnsim.compress.allocation.budget import spent
 from esnsim.compress.allocation.sensitivity import EFFORT
 from esnsim.compress.allocation.weighing import allocator
@@ -117,7 +117,10 @@ def measure(case: Case, threads: int) -> Iterator[Row]:
     made = bench(load(model), network, images, calibration, threads=threads)
     best = allocator(made, calibration, threads=threads, effort=case.effort)
     by_error = choices(network)
-    policies = {"allocate": best, "by weight error": partial(allocate, by_error)}
+    policies: dict[str, Callable[[float], Allocation]] = {
+        "allocate": best,
+        "by weight error": partial(allocate, by_error),
+    }
     macs = sum(layer.macs for layer in network.layers)
     for budget in BUDGETS:
         for rule in RULES:

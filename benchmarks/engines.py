@@ -51,7 +51,7 @@ class Task:
     def one_bit_macs(self) -> int:
         """Pairs of a weight bit and an activation bit."""
         sums, windows = self.layer.sums, self.layer.layer.geometry.windows
-        return int((sums.weights * sums.width_code).sum()) * windows * ACTIVATION_BITS
+        return int((sums.weights * sums.width_code).sum() * windows * ACTIVATION_BITS)
 
 
 def main(options: Sequence[str]) -> int:

@@ -55,7 +55,7 @@ def _met(reached: bool, goal: str) -> str:
 
 def total(rows: Iterable[Mapping[str, Any]], name: str = "seconds") -> float:
     """Σ of the medians over all layers of the network."""
-    return sum(row["count"] * float(row[name]["median"]) for row in rows)
+    return sum(int(row["count"]) * float(row[name]["median"]) for row in rows)
 
 
 def _layers(digital: Mapping[str, Any]) -> str:

@@ -105,8 +105,10 @@ def _turns(
     index: int, train: Callable[[], None], track: Callable[[], None]
 ) -> list[tuple[str, Callable[[], object]]]:
     """A step without and one with the tracker, in turns which comes first; the tracker alone."""
-    pair: list[tuple[str, Callable[[], object]]] = [
-        ("plain", train),
-        ("tracked", lambda: (train(), track())),
-    ]
+
+    def tracked() -> None:
+        train()
+        track()
+
+    pair: list[tuple[str, Callable[[], object]]] = [("plain", train), ("tracked", tracked)]
     return [*(pair if index % 2 else pair[::-1]), ("tracker", track)]

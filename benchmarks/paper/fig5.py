@@ -26,7 +26,7 @@ def main(argv: list[str]) -> int:
             epochs = runs.tracked(f"fig5-{name}-{rate}", model, recipe)
             curves.append({"learning_rate": rate, "seed": seed, "epochs": epochs})
     by_seed = [[c for c in curves if c["seed"] == seed] for seed in o.seeds]
-    statements = {
+    statements: dict[str, Any] = {
         f"rank correlation of learning rate and {label} at the end": spread(
             [
                 rank_correlation([(c["learning_rate"], c["epochs"][-1][key]) for c in group])

@@ -69,7 +69,7 @@ class Runs:
 
     @property
     def channels(self) -> int:
-        return self.train.images.shape[1]
+        return int(self.train.images.shape[1])
 
     def build(self, name: str, seed: int | None = None, **changes: Any) -> nn.Module:
         """A network of the catalogue for this data, seeded."""

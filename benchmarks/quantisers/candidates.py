@@ -18,7 +18,7 @@ from benchmarks.quantisers.methods import (
 from esnsim.compress.allocation.allocate import allocate, choices
 from esnsim.compress.allocation.policies import filter_sigma
 from esnsim.compress.substitute import dequantized
-from esnsim.network import Array, Codes, Network
+from esnsim.network import Array, Codes, Layer, Network
 from esnsim.quantizer import QuantizedNetwork, Scheme
 
 #: Weights (M, K) of each layer in graph order.
@@ -91,15 +91,16 @@ def _coded(
     network: Network, layers: tuple[Affine, ...], pick: Callable[[Affine], Ints]
 ) -> esnsim.Cost:
     """The cost of a network that has integers in place of its weights."""
-    rows = []
-    for layer, coded in zip(network.layers, layers, strict=True):
-        integers = pick(coded).reshape(layer.weight.shape).astype(np.int32)
-        steps = np.ones_like(integers, np.float64)
-        bits = int(np.abs(integers).max()).bit_length() + 1
-        codes = Codes(bits, False, True, lambda steps=steps: steps)
-        weight = replace(layer.weight, load=lambda integers=integers: integers, codes=codes)
-        rows.append(replace(layer, weight=weight))
-    return esnsim.cost(esnsim.quantize(replace(network, layers=tuple(rows))))
+    rows = tuple(map(_stand_in, network.layers, map(pick, layers)))
+    return esnsim.cost(esnsim.quantize(replace(network, layers=rows)))
+
+
+def _stand_in(layer: Layer, integers: Ints) -> Layer:
+    """The layer with integers of step 1 in place of its weights."""
+    shaped = integers.reshape(layer.weight.shape).astype(np.int32)
+    bits = int(np.abs(shaped).max()).bit_length() + 1
+    codes = Codes(bits, False, True, lambda: np.ones_like(shaped, np.float64))
+    return replace(layer, weight=replace(layer.weight, load=lambda: shaped, codes=codes))
 
 
 def _all(floats: Weights, coded: tuple[Affine, ...]) -> tuple[Affine, ...]:

@@ -67,7 +67,8 @@ def moments_of(weights: Floats, approximate: Floats) -> Floats:
     mean, deviation = weights.mean(axis=1, keepdims=True), weights.std(axis=1, keepdims=True)
     centred = approximate - approximate.mean(axis=1, keepdims=True)
     spread = approximate.std(axis=1, keepdims=True)
-    return mean + centred * np.where(spread > 0, deviation / np.where(spread > 0, spread, 1), 1.0)
+    gain = np.where(spread > 0, deviation / np.where(spread > 0, spread, 1), 1.0)
+    return np.asarray(mean + centred * gain, np.float64)
 
 
 def allotted(weights: NDArray[Any], bits: int) -> Ints:
@@ -80,7 +81,8 @@ def allotted(weights: NDArray[Any], bits: int) -> Ints:
     share = np.log2(np.maximum(sigma, np.finfo(np.float64).tiny)) * (2 / 3)
 
     def widths(offset: float) -> Ints:
-        return np.clip(np.rint(share + offset), NARROWEST, WIDEST).astype(np.int64)
+        levels: Floats = np.rint(share + offset)
+        return np.clip(levels, NARROWEST, WIDEST).astype(np.int64)
 
     low, high = NARROWEST - share.max() - 1, WIDEST - share.min() + 1
     for _ in range(60):

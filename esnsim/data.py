@@ -9,16 +9,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from esnsim.errors import EsnsimError
-from esnsim.imagefiles import LARGEST, labels_of, read_cifar, standard
+from esnsim.imagefiles import (
+    LARGEST,
+    PICTURES,
+    class_pictures,
+    labels_of,
+    naming,
+    pictures,
+    read_cifar,
+    read_picture,
+    standard,
+)
+from esnsim.imagefiles import DataError as DataError
 from esnsim.imagefiles import read_idx as read_idx
 
 EMBEDDED = Path(__file__).parent / "embedded" / "fashion_mnist_1000.npz"
-PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".webp"}
-
-
-class DataError(EsnsimError):
-    """Images or labels that cannot be read, or that do not fit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +31,8 @@ class Preparation:
     """From pixels to what a network takes: bytes become [0, 1], then (x − mean) / std.
 
     Pictures are resized so that their shorter side has `resize` pixels and cropped in the middle
-    to `crop` × `crop`; 0 leaves them. `mean` and `std` have a value a channel, or one for all.
+    to `crop` × `crop`; 0 leaves them. `mean` and `std` have a value a channel, or one for all;
+    where three, grey pictures become RGB too.
     """
 
     resize: int = 0
@@ -89,12 +95,8 @@ def load(
     before training images; or pictures; or a folder of pictures for each class, in alphabetical
     order. `labels`, an idx or .npy file, stands before all of these.
     """
-    try:
+    with naming(path):
         return _load(path, preparation, labels)
-    except FileNotFoundError as error:
-        raise DataError(f"there is no '{error.filename or path}': check --data") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"'{path}' cannot be read as images: {_line(error)}") from None
 
 
 def _load(path: Path, preparation: Preparation, labels: Path | None) -> ImageSet:
@@ -108,7 +110,7 @@ def _load(path: Path, preparation: Preparation, labels: Path | None) -> ImageSet
     if files[0].suffix == ".npz":
         return _npz(path, preparation, classes)
     if files[0].suffix == ".bin":
-        images, own = (np.concatenate(part) for part in zip(*map(read_cifar, files), strict=True))
+        images, own = read_cifar(files)
         return _array(path.name, images, own if classes is None else classes, preparation)
     array = _npy(path) if path.suffix == ".npy" else read_idx(files[0])
     beside = labels_of(files[0])
@@ -162,53 +164,19 @@ def _labelled(images: ImageSet, labels: NDArray[Any] | None) -> ImageSet:
 
 
 def _folder(path: Path, preparation: Preparation) -> ImageSet:
-    classes = sorted(p for p in path.iterdir() if p.is_dir())
-    files: list[Path] = []
-    labels: list[int] = []
-    for index, folder in enumerate(classes):
-        found = _pictures(folder)
-        files += found
-        labels += [index] * len(found)
-    files = files or _pictures(path)
+    files, labels = class_pictures(path)
+    files = files or pictures(path)
     if not files:
         raise ValueError(f"no pictures in it ({', '.join(sorted(PICTURES))})")
+    colour = 3 in (len(preparation.mean), len(preparation.std))
 
     def read(start: int, stop: int) -> NDArray[np.float32]:
-        pixels = [_picture(file, preparation) for file in files[start:stop]]
+        pixels = [
+            read_picture(file, preparation.resize, preparation.crop, colour)
+            for file in files[start:stop]
+        ]
         if len({p.shape for p in pixels}) > 1:
             raise DataError(f"pictures of '{path}' differ in size: give --resize and --crop")
         return preparation(np.stack(pixels))
 
     return ImageSet(path.name, len(files), read, np.array(labels) if labels else None)
-
-
-def _pictures(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in PICTURES and p.is_file())
-
-
-def _picture(path: Path, preparation: Preparation) -> NDArray[np.uint8]:
-    """(C, H, W) bytes: RGB, or one channel for a grey picture."""
-    try:
-        from PIL import Image
-    except ImportError:
-        raise DataError("pictures need Pillow: pip install 'esnsim[images]'") from None
-    try:
-        with Image.open(path) as opened:
-            image = opened.convert("L" if opened.mode in ("1", "L", "I;16") else "RGB")
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(
-            f"'{path}' cannot be read as a picture ({_line(error)}): mend or remove it"
-        ) from None
-    if preparation.resize:
-        scale = preparation.resize / min(image.size)
-        size = [max(1, round(n * scale)) for n in image.size]
-        image = image.resize((size[0], size[1]), Image.Resampling.BILINEAR)
-    if preparation.crop:
-        left, top = (round((n - preparation.crop) / 2) for n in image.size)
-        image = image.crop((left, top, left + preparation.crop, top + preparation.crop))
-    pixels = np.asarray(image)
-    return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
-
-
-def _line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -1,27 +1,64 @@
-"""Files of images as arrays of bytes: idx (MNIST, Fashion-MNIST) and CIFAR's binary version."""
+"""Files of images as arrays of bytes: idx (MNIST, Fashion-MNIST), CIFAR's binary version, pictures.
+
+What a damaged file raises becomes a DataError that names it.
+"""
 
 import gzip
 import re
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from math import prod
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from esnsim.errors import EsnsimError
+
 Bytes = NDArray[np.uint8]
 
 LARGEST = 1 << 33  # bytes that an array file may declare
 PIXELS = 3 * 32 * 32  # of a CIFAR record, after its labels
-#: What a folder is searched for, the test images first; CIFAR's parts belong together.
-STANDARD = (
-    ("t10k-images-idx3-ubyte",), ("t10k-images.idx3-ubyte",), ("test_batch.bin",), ("test.bin",),
-    ("train-images-idx3-ubyte",), ("train-images.idx3-ubyte",),
-    tuple(f"data_batch_{i}.bin" for i in range(1, 6)), ("train.bin",),
-)  # fmt: skip
+PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".webp"}
+#: What a folder is searched for; CIFAR's parts belong together.
+STANDARD = {
+    "test": (
+        ("t10k-images-idx3-ubyte",), ("t10k-images.idx3-ubyte",),
+        ("test_batch.bin",), ("test.bin",),
+    ),
+    "train": (
+        ("train-images-idx3-ubyte",), ("train-images.idx3-ubyte",),
+        tuple(f"data_batch_{i}.bin" for i in range(1, 6)), ("train.bin",),
+    ),
+}  # fmt: skip
+NAMES = {name for sets in STANDARD.values() for names in sets for name in names}
+HUNDRED = ("test.bin", "train.bin")  # CIFAR-100's
+
+
+class DataError(EsnsimError):
+    """Images or labels that cannot be read, or that do not fit."""
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """What is wrong with a file or a folder becomes a DataError that names it."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise DataError(f"there is no '{error.filename or path}': check --data") from None
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(f"'{path}' cannot be read: {_line(error)}") from None
 
 
 def read_idx(path: Path) -> Bytes:
-    """An idx file of unsigned bytes (MNIST, Fashion-MNIST), gzipped or not. Raises ValueError."""
+    """An idx file of unsigned bytes (MNIST, Fashion-MNIST), gzipped or not. Raises DataError."""
+    with naming(path):
+        return _read_idx(path)
+
+
+def _read_idx(path: Path) -> Bytes:
     with path.open("rb") as file:
         zipped = file.read(2) == b"\x1f\x8b"
     with gzip.open(path) if zipped else path.open("rb") as stream:
@@ -37,14 +74,23 @@ def read_idx(path: Path) -> Bytes:
     return np.frombuffer(data, np.uint8).reshape(shape)
 
 
-def read_cifar(path: Path) -> tuple[Bytes, Bytes]:
+def read_cifar(paths: Sequence[Path]) -> tuple[Bytes, Bytes]:
     """Images (N, 3, 32, 32) and labels (N,) of CIFAR's binary version, the fine ones of CIFAR-100.
 
-    A record of CIFAR-100 has a coarse label before the fine one; `test.bin` and `train.bin` are
-    its files, others are told by their size. Raises ValueError.
+    The files are parts of one set. A record of CIFAR-100 has a coarse label before the fine one;
+    files of other names than those of either set are told by their size. Raises DataError.
     """
+    parts = []
+    for path in paths:
+        with naming(path):
+            parts.append(_read_cifar(path))
+    images, labels = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return images, labels
+
+
+def _read_cifar(path: Path) -> tuple[Bytes, Bytes]:
     size = path.stat().st_size
-    hundred = path.name in ("test.bin", "train.bin") or size % (1 + PIXELS) > 0
+    hundred = path.name in HUNDRED if path.name in NAMES else size % (1 + PIXELS) > 0
     record = PIXELS + 1 + hundred
     if not size or size % record:
         raise ValueError(
@@ -55,12 +101,52 @@ def read_cifar(path: Path) -> tuple[Bytes, Bytes]:
     return table[:, record - PIXELS :].reshape(-1, 3, 32, 32), table[:, record - PIXELS - 1]
 
 
-def standard(folder: Path) -> list[Path]:
-    """The files of a data set of MNIST's or CIFAR's names in a folder, test images first.
+def read_picture(path: Path, resize: int = 0, crop: int = 0, colour: bool = False) -> Bytes:
+    """A picture (C, H, W): RGB, or one channel for a grey one unless `colour`.
+
+    Resized so that its shorter side has `resize` pixels and cropped in the middle to `crop` ×
+    `crop`; 0 leaves it. Raises DataError.
+    """
+    try:
+        from PIL import Image
+    except ImportError:
+        raise DataError("pictures need Pillow: pip install 'esnsim[images]'") from None
+    try:
+        with Image.open(path) as opened:
+            grey = not colour and opened.mode in ("1", "L", "I;16")
+            image = opened.convert("L" if grey else "RGB")
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise DataError(
+            f"'{path}' cannot be read as a picture ({_line(error)}): mend or remove it"
+        ) from None
+    if resize:
+        width, height = (max(1, round(n * resize / min(image.size))) for n in image.size)
+        image = image.resize((width, height), Image.Resampling.BILINEAR)
+    if crop:
+        left, top = (round((n - crop) / 2) for n in image.size)
+        image = image.crop((left, top, left + crop, top + crop))
+    pixels = np.asarray(image)
+    return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+
+
+def pictures(folder: Path) -> list[Path]:
+    """The pictures that lie in a folder, by name."""
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() in PICTURES and p.is_file())
+
+
+def class_pictures(folder: Path) -> tuple[list[Path], list[int]]:
+    """The pictures of a folder of classes and their classes, from 0 on in alphabetical order."""
+    classes = sorted(p for p in folder.iterdir() if p.is_dir())
+    found = [(path, index) for index, each in enumerate(classes) for path in pictures(each)]
+    return [path for path, _ in found], [index for _, index in found]
+
+
+def standard(folder: Path, splits: Sequence[str] = ("test", "train")) -> list[Path]:
+    """The files of a data set of MNIST's or CIFAR's names in a folder, of the first split there is.
 
     Nothing where there are none. Raises ValueError where a part of CIFAR-10 is missing.
     """
-    for names in STANDARD:
+    for names in (names for split in splits for names in STANDARD[split]):
         found = [path for path in (either(folder / name) for name in names) if path is not None]
         if len(found) == len(names):
             return found
@@ -79,3 +165,7 @@ def either(path: Path) -> Path | None:
     """A file, or the same gzipped, or None."""
     zipped = path.with_name(path.name + ".gz")
     return next((each for each in (path, zipped) if each.is_file()), None)
+
+
+def _line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -134,6 +134,14 @@ def test_pictures_are_resized_cropped_and_normalised(tmp_path: Path) -> None:
     assert data.load(tmp_path, IMAGENET).read(0, 1).shape == (1, 3, 224, 224)
 
 
+def test_grey_pictures_are_rgb_where_a_mean_is_of_three_channels(tmp_path: Path) -> None:
+    picture(tmp_path / "a.png", colour=51)
+    picture(tmp_path / "b.png")
+    assert data.load(tmp_path).read(0, 1).shape == (1, 1, 4, 6)
+    x = data.load(tmp_path, Preparation(mean=(0.2, 0.0, 0.1))).read(0, 2)
+    np.testing.assert_allclose(x[:, :, 2, 3], [[0, 0.2, 0.1], [0.8, 0, 0.1]], atol=1e-6)
+
+
 def cut_off(folder: Path) -> Path:
     path = folder / "a.bin"
     path.write_bytes(records(1, 2)[:-1])
@@ -154,6 +162,14 @@ def pickled(folder: Path) -> Path:
 def lying(folder: Path) -> Path:
     path = folder / "a-images-idx3-ubyte"
     path.write_bytes(b"\0\0\x08\x03" + np.array([60000, 28, 28], ">u4").tobytes() + b"\1" * 100)
+    return path
+
+
+def garbled(folder: Path) -> Path:
+    path = idx(folder / "a-images-idx3-ubyte.gz", PIXELS, True)
+    raw = bytearray(path.read_bytes())
+    raw[10] = 0xFF  # no type of block, behind gzip's header
+    path.write_bytes(raw)
     return path
 
 
@@ -183,8 +199,9 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
     "empty folder": (lambda folder: folder, "no pictures in it"),
     "CIFAR cut off": (cut_off, r"6,145 bytes, no multiple of CIFAR's records of 3073"),
     "CIFAR batch": (one_batch_missing, r"data_batch_5.bin it holds 4: add the others"),
-    "pickle": (pickled, "cannot be read as images"),
+    "pickle": (pickled, "a.npy' cannot be read: .*Python objects"),
     "idx that lies": (lying, "of 47,040,000 bytes that holds 100"),
+    "gzip": (garbled, "a-images-idx3-ubyte.gz' cannot be read: Error -3 while decompressing"),
     "idx that is absurd": (absurd, "declares the shape"),
     "no images": (without_images, "no array 'images', but x"),
     "labels": (mismatched, "4 labels of type int64 for 5 images"),

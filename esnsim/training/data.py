@@ -1,28 +1,27 @@
-"""Training and test images as bytes in memory: MNIST's idx files, CIFAR, folders of images.
+"""Training and test images as bytes in memory: MNIST's idx files, CIFAR, folders of pictures.
 
 `esnsim.data` reads sets of images for inference; this reads both halves of a data set.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from esnsim.data import DataError, read_idx
-from esnsim.errors import EsnsimError
+from esnsim.data import IMAGENET
+from esnsim.imagefiles import (
+    Bytes,
+    DataError,
+    class_pictures,
+    labels_of,
+    naming,
+    read_cifar,
+    read_idx,
+    read_picture,
+    standard,
+)
 
-Bytes = NDArray[np.uint8]
-CROP = 224  # height and width of images from folders
-SUFFIXES = (".jpeg", ".jpg", ".png", ".webp")
-#: name of the split -> files; CIFAR-100 has a coarse label before the fine one
-CIFAR10 = {
-    "train": [f"data_batch_{i}.bin" for i in range(1, 6)],
-    "test": ["test_batch.bin"],
-}
-CIFAR100 = {"train": ["train.bin"], "test": ["test.bin"]}
-IDX = {"train": "train", "test": "t10k"}
 FOLDERS = {"train": "train", "test": "val"}
 
 
@@ -47,88 +46,43 @@ def read_images(folder: Path, split: str) -> ImageSet:
     """The `train` or `test` images of a folder, by the files that lie in it.
 
     idx files of MNIST's names, gzipped or not; CIFAR-10 or CIFAR-100, binary version; or folders
-    train/CLASS and val/CLASS of images. Raises EsnsimError where files are missing or damaged.
+    train/CLASS and val/CLASS of pictures, prepared as for ImageNet. Raises DataError where files
+    are missing or damaged.
     """
     if (folder / FOLDERS[split]).is_dir():
-        return _read_folder(folder / FOLDERS[split])
-    if any((folder / name).exists() for name in CIFAR10["train"] + CIFAR10["test"]):
-        return _read_cifar([folder / name for name in CIFAR10[split]], labels=1)
-    if any((folder / name).exists() for names in CIFAR100.values() for name in names):
-        return _read_cifar([folder / name for name in CIFAR100[split]], labels=2)
-    images = _idx(_present(folder / f"{IDX[split]}-images-idx3-ubyte"))
-    labels = _idx(_present(folder / f"{IDX[split]}-labels-idx1-ubyte"))
-    return _checked(images[:, None], labels, folder)
-
-
-def _idx(path: Path) -> Bytes:
-    try:
-        return read_idx(path)
-    except (OSError, EOFError, ValueError) as error:
-        raise DataError(f"'{path}' is no idx file of bytes, or a damaged one: {error}") from None
-
-
-def _read_cifar(paths: Sequence[Path], labels: int) -> ImageSet:
-    """Records of `labels` label bytes, the last one counts, and 3×32×32 pixels."""
-    rows = []
-    for path in paths:
-        raw = np.frombuffer(_present(path).read_bytes(), np.uint8)
-        if not len(raw) or len(raw) % (labels + 3072):
-            raise EsnsimError(
-                f"'{path}' has {len(raw)} bytes, no multiple of a record of {labels + 3072}: "
-                "get CIFAR's binary version again"
-            )
-        rows.append(raw.reshape(-1, labels + 3072))
-    table = np.concatenate(rows)
-    return ImageSet(table[:, labels:].reshape(-1, 3, 32, 32), table[:, labels - 1].astype(np.int64))
-
-
-def _read_folder(folder: Path) -> ImageSet:
-    """Class folders of images: the shorter side to 256/224 of the crop, the middle cut out."""
-    classes = sorted(path for path in folder.iterdir() if path.is_dir())
-    files = [
-        (path, label)
-        for label, name in enumerate(classes)
-        for path in sorted(name.iterdir())
-        if path.suffix.lower() in SUFFIXES
-    ]
+        return _read_pictures(folder / FOLDERS[split])
+    with naming(folder):
+        files = standard(folder, [split])
     if not files:
-        raise EsnsimError(f"'{folder}' has no class folders with images ({', '.join(SUFFIXES)})")
-    images = np.stack([_read_image(path) for path, _ in files])
-    return ImageSet(images, np.array([label for _, label in files]))
+        raise DataError(
+            f"there are no {split} images in '{folder}': give a folder with the idx files of MNIST "
+            "or Fashion-MNIST, with CIFAR's .bin files, or with train/CLASS and val/CLASS of "
+            "pictures"
+        )
+    if files[0].suffix == ".bin":
+        images, labels = read_cifar(files)
+        return ImageSet(images, labels.astype(np.int64))
+    return _read_idx(files[0])
 
 
-def _read_image(path: Path) -> Bytes:
-    try:
-        from PIL import Image, ImageOps
-    except ImportError:
-        raise EsnsimError("folders of images need Pillow: pip install pillow") from None
-    try:
-        with Image.open(path) as image:
-            side = round(CROP * 256 / 224)
-            scaled = ImageOps.fit(image.convert("RGB"), (side, side))
-            margin = (side - CROP) // 2
-            cut = scaled.crop((margin, margin, margin + CROP, margin + CROP))
-            return np.asarray(cut).transpose(2, 0, 1)
-    except (OSError, Image.DecompressionBombError) as error:
-        raise EsnsimError(f"'{path}' cannot be read as an image ({error})") from None
-
-
-def _checked(images: Bytes, labels: Bytes, folder: Path) -> ImageSet:
-    if images.ndim != 4 or labels.ndim != 1 or len(images) != len(labels):
-        raise EsnsimError(
-            f"the idx files in '{folder}' hold images of shape {images.shape} and labels of shape "
+def _read_idx(path: Path) -> ImageSet:
+    beside = labels_of(path)
+    if beside is None:
+        raise DataError(f"there are no labels beside '{path}': add their idx file")
+    images, labels = read_idx(path), read_idx(beside)
+    if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels):
+        raise DataError(
+            f"'{path}' holds images of shape {images.shape} and '{beside.name}' labels of shape "
             f"{labels.shape}: get both again"
         )
-    return ImageSet(images, labels.astype(np.int64))
+    return ImageSet(images[:, None], labels.astype(np.int64))
 
 
-def _present(path: Path) -> Path:
-    """The file, or the same with .gz."""
-    zipped = path.with_name(path.name + ".gz")
-    for candidate in (path, zipped):
-        if candidate.is_file():
-            return candidate
-    raise EsnsimError(
-        f"there is no '{path}' (nor {zipped.name}): give a folder with the idx files of MNIST or "
-        "Fashion-MNIST, with CIFAR's .bin files, or with train/CLASS and val/CLASS of images"
-    )
+def _read_pictures(folder: Path) -> ImageSet:
+    files, labels = class_pictures(folder)
+    if not files:
+        raise DataError(f"'{folder}' has no class folders with pictures in them: add them")
+    images = np.empty((len(files), 3, IMAGENET.crop, IMAGENET.crop), np.uint8)
+    for image, path in zip(images, files, strict=True):
+        image[:] = read_picture(path, IMAGENET.resize, IMAGENET.crop, colour=True)
+    return ImageSet(images, np.array(labels))

@@ -109,8 +109,8 @@ def test_images_that_do_not_fit_are_refused(
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("x.npz", b"PK not really", "cannot be read as images: File is not a zip file"),
-        ("x.npy", b"\x93NUMPY\x01\x00", "cannot be read as images"),
+        ("x.npz", b"PK not really", "cannot be read: File is not a zip file"),
+        ("x.npy", b"\x93NUMPY\x01\x00", "cannot be read: "),
         ("x.idx", b"\x00\x00\x0d\x03", "not an idx file of unsigned bytes"),
         ("x.idx", b"\x00\x00\x08\x03" + b"\xff" * 12, "an idx file that declares the shape"),
         ("x.idx", b"", "not an idx file of unsigned bytes"),

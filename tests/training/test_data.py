@@ -1,4 +1,4 @@
-"""Folders of training images: idx, CIFAR's binary version, folders of pictures; what is missing."""
+"""Training images by split: idx, CIFAR's binary version, folders of pictures; what is missing."""
 
 import gzip
 from collections.abc import Callable
@@ -37,10 +37,10 @@ def cifar(folder: Path, hundred: bool, count: int = 2) -> None:
 
 def pictures(folder: Path) -> None:
     for split in ("train", "val"):
-        for label, colour in (("cat", (255, 0, 0)), ("dog", (0, 0, 255))):
+        for label, mode, colour in (("cat", "RGB", (255, 0, 0)), ("dog", "L", 51)):
             (folder / split / label).mkdir(parents=True)
             for index in range(2):
-                Image.new("RGB", (300, 200 + index), colour).save(
+                Image.new(mode, (300, 200 + index), colour).save(
                     folder / split / label / f"{index}.png"
                 )
 
@@ -70,11 +70,22 @@ def test_folders_of_pictures_are_classes_in_alphabetical_order(tmp_path: Path) -
     assert test.images.shape == (4, 3, 224, 224)
     assert test.labels.tolist() == [0, 0, 1, 1]
     assert test.images[0, :, 0, 0].tolist() == [255, 0, 0]
+    assert test.images[2, :, 223, 0].tolist() == [51, 51, 51]  # grey ones are RGB too
 
 
 def without_labels(folder: Path) -> None:
     idx(folder, True)
     (folder / "train-labels-idx1-ubyte.gz").unlink()
+
+
+def no_training(folder: Path) -> None:
+    idx(folder, False)
+    (folder / "train-images-idx3-ubyte").unlink()
+
+
+def other_labels(folder: Path) -> None:
+    idx(folder, False)
+    (folder / "t10k-labels-idx1-ubyte").replace(folder / "train-labels-idx1-ubyte")
 
 
 def cut_short(folder: Path) -> None:
@@ -85,6 +96,14 @@ def cut_short(folder: Path) -> None:
 def one_batch_missing(folder: Path) -> None:
     cifar(folder, False)
     (folder / "data_batch_3.bin").unlink()
+
+
+def test_cifar_is_told_by_its_names_and_not_by_its_size(tmp_path: Path) -> None:
+    cifar(tmp_path, False, count=3074)  # as many bytes as 3073 records of CIFAR-100
+    assert read_images(tmp_path, "test").images.shape == (3074, 3, 32, 32)
+    (tmp_path / "test_batch.bin").write_bytes(bytes(3074))
+    with pytest.raises(EsnsimError, match=r"test_batch\.bin' cannot be read: it has 3,074 bytes"):
+        read_images(tmp_path, "test")
 
 
 def no_picture(folder: Path) -> None:
@@ -98,13 +117,21 @@ def damaged_idx(folder: Path) -> None:
 
 
 BAD: dict[str, tuple[Callable[[Path], object], str]] = {
-    "nothing": (lambda folder: None, r"there is no '.*train-images-idx3-ubyte' \(nor .*\): give a"),
-    "labels": (without_labels, r"there is no '.*train-labels-idx1-ubyte'"),
-    "batch": (one_batch_missing, r"there is no '.*data_batch_3\.bin'"),
-    "short": (cut_short, r"data_batch_3\.bin' has 3072 bytes, no multiple of a record of 3073"),
-    "picture": (no_picture, r"0\.png' cannot be read as an image"),
-    "idx": (damaged_idx, r"train-images-idx3-ubyte'? is no idx file of bytes"),
-    "empty": (lambda f: (f / "train").mkdir(), r"train' has no class folders with images"),
+    "nothing": (lambda folder: None, "there are no train images in '.*': give a folder with the"),
+    "test alone": (no_training, "there are no train images in"),
+    "labels": (without_labels, r"there are no labels beside '.*train-images-idx3-ubyte\.gz': add"),
+    "other labels": (
+        other_labels,
+        r"shape \(7, 5, 4\) and 'train-labels-.*' labels of shape \(3,\)",
+    ),
+    "batch": (
+        one_batch_missing,
+        r"of data_batch_1.*, data_batch_5\.bin it holds 4: add the others",
+    ),
+    "short": (cut_short, r"data_batch_3\.bin' cannot be read: it has 3,072 bytes, no multiple of"),
+    "picture": (no_picture, r"0\.png' cannot be read as a picture"),
+    "idx": (damaged_idx, r"train-images-idx3-ubyte' cannot be read: an idx file that declares"),
+    "empty": (lambda f: (f / "train").mkdir(), r"train' has no class folders with pictures"),
 }
 
 

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from esnsim.engines.arrays import ArraySpec
 from esnsim.engines.crossbar import CrossbarSpec
 from esnsim.engines.energy import cycles, energy
-from esnsim.engines.simulate import Simulation
+from esnsim.engines.simulate import Simulation, Spec
 from esnsim.metrics import esn_a_x4, esn_d_tilde
 from esnsim.quantizer import Scheme, quantize
 from esnsim.report.grid import grid
 from esnsim.report.simulation import Look, total_counts, unit_of
-from esnsim.report.units import percent, printable
+from esnsim.report.units import joules, percent, printable
 
 WIDTHS = range(1, 17)
 
@@ -18,7 +18,7 @@ WIDTHS = range(1, 17)
 def schedules(simulations: Sequence[Simulation], look: Look) -> str:
     """Cycles, utilisation and energy of the same network under each schedule."""
     rows, number = [], look.number
-    array, unit = simulations[0].spec, unit_of(simulations[0].spec)
+    array = simulations[0].spec
     assert isinstance(array, ArraySpec)
     for simulation in simulations:
         spec = simulation.spec
@@ -32,10 +32,11 @@ def schedules(simulations: Sequence[Simulation], look: Look) -> str:
                 percent(counts.active, slots),
                 percent(counts.idle_width, slots),
                 percent(counts.idle_rows, slots),
-                number(sum(energy(run, spec) for run in simulation.layers)),
+                look.energy(sum(energy(run, spec) for run in simulation.layers), spec),
             ]
         )
-    headings = ("schedule", "cycles", "used", "width", "rows", f"energy, {unit}")
+    spent = "energy" if array.priced else f"energy, {unit_of(array)}"
+    headings = ("schedule", "cycles", "used", "width", "rows", spent)
     table = grid(headings, rows, columns=look.columns, bold=look.bold)
     active = number(total_counts(simulations[0].layers).active)
     return table + (
@@ -58,8 +59,8 @@ def engines(simulations: Sequence[Simulation], look: Look) -> str:
             [
                 printable(ours.quantized.layer.name),
                 f"{int(ours.quantized.sums.width_code.max(initial=0))}",
-                look.number(spent),
-                look.number(other),
+                look.energy(spent, array),
+                look.energy(other, crossbar),
                 f"{other / spent:.2f}" if spent else "–",
                 "none" if crossing is None else f"{crossing}",
             ]
@@ -68,12 +69,19 @@ def engines(simulations: Sequence[Simulation], look: Look) -> str:
     table = grid(headings, rows, columns=look.columns, bold=look.bold)
     cross = uniform_crossing(array.e_bit, crossbar.e_cell)
     return table + (
-        f"\ndigital in {unit_of(array)}, {array.e_bit:g} each; analog in {unit_of(crossbar)}, "
-        f"{crossbar.e_cell:g} each\n"
+        f"\ndigital {_price(array, array.e_bit)}; analog {_price(crossbar, crossbar.e_cell)}\n"
         "crosses at: the nominal width (one step a layer) from which e_cell·ESNa exceeds "
         "e_bit·MAC×bit\n"
         f"Eq. 6, all weights at the largest amplitude: {'none' if cross is None else cross} bits\n"
     )
+
+
+def _price(spec: Spec, each: float) -> str:
+    """What one operation takes, and so the unit of a machine's column."""
+    if not spec.priced:
+        return f"in {unit_of(spec)}, {each:g} each"
+    operation = "one-bit MAC" if isinstance(spec, ArraySpec) else "cell operation at |W| = 1"
+    return f"at {joules(each)} a {operation}"
 
 
 def crossing_widths(simulation: Simulation, e_bit: float, e_cell: float) -> tuple[int | None, ...]:

@@ -17,10 +17,10 @@ from esnsim.engines.energy import (
     speed,
     sqnr,
 )
-from esnsim.engines.simulate import LayerRun, Simulation
+from esnsim.engines.simulate import LayerRun, Simulation, Spec
 from esnsim.metrics import esn_d_tilde
 from esnsim.report.grid import grid
-from esnsim.report.units import exact, human, percent, printable
+from esnsim.report.units import exact, human, joules, percent, printable
 
 DIGITAL: tuple[str, ...] = (
     "layer", "op", "bits", "MAC×bit", "cycles", "used", "width", "rows", "lanes", "windows",
@@ -48,6 +48,12 @@ class Look:
     def number(self) -> Number:
         """Numbers as text."""
         return exact if self.all_digits else human
+
+    def energy(self, amount: float, spec: Spec) -> str:
+        """Joules if the machine is priced, else a number in its unit."""
+        if not spec.priced:
+            return self.number(amount)
+        return f"{exact(amount)} pJ" if self.all_digits else joules(amount)
 
 
 def render(simulation: Simulation, look: Look) -> str:
@@ -98,7 +104,7 @@ def _digital_cells(
         percent(counts.idle_lanes, slots),
         percent(counts.idle_windows, slots),
         percent(counts.essential_bits, pairs),
-        look.number(spent),
+        look.energy(spent, spec),
         percent(spent, sum(energy(run, spec) for run in everything)),
     )
 
@@ -127,7 +133,7 @@ def _analog_cells(
         f"{largest / amplitude:.2f}" if amplitude else "–",
         percent(converters, spent),
         f"{clean:.1f} dB" if clean is not None else "exact",
-        look.number(spent),
+        look.energy(spent, spec),
         percent(spent, sum(energy(run, spec) for run in everything)),
     )
 
@@ -149,7 +155,6 @@ def _digital_summary(simulation: Simulation, spec: ArraySpec, look: Look) -> lis
         esn_d_tilde(r.quantized.sums, "code") * r.quantized.layer.geometry.windows for r in runs
     )
     parts = [digital_energy(run, spec) for run in runs]
-    unit = unit_of(spec)
     spent, ideal = sum(p.total for p in parts), sum(ideal_energy(run, spec) for run in runs)
     lines = [
         f"array     {spec.rows} rows × {spec.lanes} lanes × {spec.windows} windows, "
@@ -160,9 +165,8 @@ def _digital_summary(simulation: Simulation, spec: ArraySpec, look: Look) -> lis
         f"active; {slots / tilde:.2f} times the ideal",
         "          idle: "
         + ", ".join(f"{what} {percent(n, slots)}" for what, n in causes(counts).items()),
-        f"energy    {number(spent)} {unit}; {spent / ideal:.2f} times the ideal {number(ideal)}"
-        if ideal
-        else f"energy    {number(spent)} {unit}",
+        _spent(spent, spec, look)
+        + (f"; {spent / ideal:.2f} times the ideal {look.energy(ideal, spec)}" if ideal else ""),
     ]
     if closed > tilde:
         lines.append(
@@ -201,7 +205,7 @@ def _speed(found: Speed) -> str:
 
 
 def _analog_summary(simulation: Simulation, spec: CrossbarSpec, look: Look) -> list[str]:
-    runs, number = simulation.layers, look.number
+    runs = simulation.layers
     parts = [analog_energy(run, spec) for run in runs]
     spent, ideal = sum(p.total for p in parts), sum(ideal_energy(run, spec) for run in runs)
     largest = sum(class_a_over_b(run) * ideal_energy(run, spec) for run in runs)
@@ -213,7 +217,7 @@ def _analog_summary(simulation: Simulation, spec: CrossbarSpec, look: Look) -> l
     )
     lines = [
         f"crossbar  {spec.rows} × {spec.columns}, {cells}, {spec.sign} sign, {dac}, {adc}",
-        f"energy    {number(spent)} {unit_of(spec)}; a cell operation takes {power}",
+        f"{_spent(spent, spec, look)}; a cell operation takes {power}",
     ]
     if spent:
         shares = {
@@ -224,14 +228,19 @@ def _analog_summary(simulation: Simulation, spec: CrossbarSpec, look: Look) -> l
         lines.append(f"          {', '.join(told)}")
     if ideal:
         lines.append(
-            f"          class B with |W|² (ESNa) {number(ideal)}, class A {number(largest)}: "
-            f"{largest / ideal:.2f} times"
+            f"          class B with |W|² (ESNa) {look.energy(ideal, spec)}, "
+            f"class A {look.energy(largest, spec)}: {largest / ideal:.2f} times"
         )
     return lines
 
 
-def unit_of(spec: ArraySpec | CrossbarSpec) -> str:
-    """The unit of a machine's energies."""
+def _spent(amount: float, spec: Spec, look: Look) -> str:
+    unit = "" if spec.priced else f" {unit_of(spec)}"
+    return f"energy    {look.energy(amount, spec)}{unit}"
+
+
+def unit_of(spec: Spec) -> str:
+    """The unit of a machine's energies, in documents and where they are numbers."""
     if spec.priced:
         return "pJ"
     return "one-bit MACs" if isinstance(spec, ArraySpec) else "cell operations at |W| = 1"

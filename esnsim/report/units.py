@@ -1,6 +1,7 @@
 """Numbers and names as people read and write them."""
 
 PREFIXES = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15, "E": 10**18}
+JOULES = {"fJ": 1e-3, "pJ": 1.0, "nJ": 1e3, "µJ": 1e6, "mJ": 1e9, "J": 1e12}  # in pJ
 LONGEST = 1000  # characters of a message; names come from files that anybody may have written
 
 
@@ -10,8 +11,22 @@ def human(value: float) -> str:
     prefix, scale = next(p for p in reversed(PREFIXES.items()) if rounded >= p[1] or p[1] == 1)
     if scale == 1 and rounded == int(rounded):
         return str(int(rounded))
+    return f"{_three(rounded / scale)}{prefix}"
+
+
+def joules(picojoules: float) -> str:
+    """Three significant digits of an energy in pJ, in the SI unit that suits it: 12.1 µJ."""
+    if not picojoules:
+        return "0 J"
+    rounded = float(f"{picojoules:.3g}")
+    units = reversed(JOULES.items())
+    unit, scale = next((u for u in units if rounded >= u[1]), ("fJ", JOULES["fJ"]))
     scaled = rounded / scale
-    return f"{scaled:.{2 if scaled < 10 else 1 if scaled < 100 else 0}f}{prefix}"
+    return f"{_three(scaled) if scaled >= 1 else f'{scaled:.3g}'} {unit}"
+
+
+def _three(value: float) -> str:
+    return f"{value:.{2 if value < 10 else 1 if value < 100 else 0}f}"
 
 
 def exact(value: float) -> str:

@@ -18,6 +18,7 @@ from esnsim.engines.presets import PRESETS
 from esnsim.engines.simulate import MismatchError
 from esnsim.metrics import esn_a_x4
 from esnsim.report import progress
+from esnsim.report.units import joules
 from tests.commandline import esnsim, refused, report
 from tests.importer.models import model
 from tests.samples import convolutions, saved, weights
@@ -62,6 +63,33 @@ def test_energies_in_joules_are_priced_in_picojoules() -> None:
     assert speed["tops"] == pytest.approx(2e-12 * totals["macs"] * speed["inferences_per_second"])
     watts = speed["inferences_per_second"] * totals["energy"]["total"] * 1e-12
     assert speed["tops_per_watt"] == pytest.approx(speed["tops"] / watts)
+
+
+def test_priced_energies_are_printed_in_joules_and_others_in_their_unit() -> None:
+    words = ["simulate", MODEL, "-q", "--e-bit", "50fJ"]
+    text = esnsim(*words).out  # 72.3M one-bit MACs at 50 fJ are 3.62 µJ
+    assert "energy    3.62 µJ; 1.00 times the ideal 3.62 µJ" in text
+    assert re.search(r"/fc/Gemm .* 256 pJ +0\.0%", text)  # 5,120 one-bit MACs
+    tilde = cost(quantize(read_onnx(MODEL))).total.esn_d_tilde.macs
+    assert f"times the ideal {tilde / 20:,.2f} pJ" in esnsim(*words, "--exact").out
+    assert " 3.62 µJ\n" in esnsim(*words, "--compare", "schedules").out
+    text = esnsim(*words, "--compare", "digital", "analog", "--e-cell", "2fJ").out
+    assert "digital at 50.0 fJ a one-bit MAC; analog at 2.00 fJ a cell operation" in text
+    assert re.search(r"/fc/Gemm +8 +256 pJ +1\.47 nJ +5\.74", text)
+    text = esnsim("simulate", MODEL, "-q", "--compare", "digital", "analog").out
+    assert "digital in one-bit MACs, 1 each; analog in cell operations at |W| = 1, 1 each" in text
+    assert "J" not in text.partition("\n\n")[0]
+
+
+@pytest.mark.parametrize(
+    ("picojoules", "text"),
+    [
+        (12_094_000, "12.1 µJ"), (999_999, "1.00 µJ"), (0.05, "50.0 fJ"), (0.00025, "0.25 fJ"),
+        (1, "1.00 pJ"), (250, "250 pJ"), (4e10, "40.0 mJ"), (3.1e15, "3100 J"), (0, "0 J"),
+    ],
+)  # fmt: skip
+def test_energies_have_three_digits_and_the_unit_that_suits(picojoules: float, text: str) -> None:
+    assert joules(picojoules) == text
 
 
 def test_an_ideal_crossbar_takes_esn_a_and_gives_exact_outputs() -> None:

@@ -61,8 +61,8 @@ def popcount_roofline(threads: int, seconds: float = 0.3) -> float:
 
     def work(_: int) -> None:
         weights = rng.integers(0, 1 << 63, (4, words), dtype=np.uint64)
-        plane = rng.integers(0, 1 << 63, (words, n), dtype=np.uint64)
-        bitserial.roofline(weights, plane, np.zeros((4, n), np.uint64), repeats)
+        block = rng.integers(0, 1 << 63, (1, 1, words, n), dtype=np.uint64)
+        bitserial.roofline(weights, block, np.zeros((4, n), np.uint64), repeats)
 
     work(0)
     best, until = 9e9, time.perf_counter() + seconds

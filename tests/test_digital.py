@@ -147,7 +147,6 @@ def test_nothing_depends_on_threads_or_blocks(task, threads, block):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(digital, "BLOCK", block)
         patch.setattr(digital, "PART", 1)
-        patch.setattr(digital, "WIDE", block % 5)
         shared = DigitalEngine(spec, threads).run(chosen, x, zero, signed)
     assert np.array_equal(alone.outputs, shared.outputs)
     assert alone.counts == shared.counts

@@ -24,7 +24,6 @@ Map = Callable[..., Iterable[Any]]
 BLOCK = 256  # windows that a block of im2col holds, or the array's own number if that is more
 LARGEST = 1 << 20  # words of a block
 PART = 1 << 17  # activations that a thread packs
-WIDE = 16  # words of a window from which the kernel takes one activation plane at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +178,7 @@ def _run(program: Program, stream: Stream, spec: ArraySpec, share: "Share") -> I
     n = (min(stream.stride, end - start) + 7) // 8 * 8
     blocks = np.empty((groups, spec.activation_bits, words, n), np.uint64)
     totals, octets = np.empty((groups, n), np.int64), np.empty(n, np.uint64)
-    sums, part = np.empty((QUAD, n), np.int64), np.empty((QUAD, n), np.uint64)
+    sums = np.empty((QUAD, n), np.int64)
     for first in range(start, end, stream.stride):
         last = min(first + stream.stride, end)
         base = stream.base[first:last]
@@ -189,11 +188,11 @@ def _run(program: Program, stream: Stream, spec: ArraySpec, share: "Share") -> I
             planes.pack_patches(stream.values, widest, base, stream.offsets, octets, blocks)
         planes.add_taps(stream.sums, base, stream.offsets, totals)
         bitserial.walk(
-            (spec.rows, spec.lanes, spec.windows, WIDE),
+            (spec.rows, spec.lanes, spec.windows),
             blocks, totals, stream.signed, first, last, *share.passes, reductions,
-            program.words, program.filters, program.shifts, program.signs, program.sums,
+            program.words, program.filters, program.scales, program.sums,
             program.starts, program.used, program.assigned, program.mask, program.groups,
-            sums, part, share.out, counts,
+            sums, share.out, counts,
         )  # fmt: skip
     return counts
 

@@ -33,8 +33,7 @@ class Program:
     packed: bool
     words: Words
     filters: Ints
-    shifts: Ints
-    signs: Ints
+    scales: Ints
     sums: Ints
     starts: Ints
     used: Ints
@@ -57,17 +56,18 @@ def program_of(lowered: Lowered, spec: ArraySpec) -> Program:
     starts = np.concatenate([[0], np.cumsum(-(-used // QUAD) * QUAD)])
     places = np.repeat(starts[:-1] - (np.cumsum(used) - used), used) + np.arange(used.sum())
     filters, bits = np.full(starts[-1], -1), np.zeros(starts[-1], np.int64)
-    filters[places] = np.concatenate([p.filters + g * size for g, p in enumerate(parts)])
-    bits[places] = np.concatenate([p.bits for p in parts])
-    real, mask = filters >= 0, bits < 0
+    taken = np.concatenate([p.filters + g * size for g, p in enumerate(parts)])
+    order = _quads_first(taken, np.repeat(np.arange(len(used)), used))
+    filters[places] = taken[order]
+    bits[places] = np.concatenate([p.bits for p in parts])[order]
+    real, mask, top = filters >= 0, bits < 0, bits == lowered.widths[filters] - 1
     return Program(
         lowered,
         channels,
         packed,
         _plane_words(lowered, channels, packed, filters, bits),
         filters,
-        np.where(mask, 0, bits + lowered.shift),
-        np.where(bits == lowered.widths[filters] - 1, -1, 1),
+        np.where(top, -1, 1) << np.where(mask, 0, bits + lowered.shift),
         np.where(real & (bits == 0), lowered.sums[filters], 0),
         starts,
         used,
@@ -75,6 +75,16 @@ def program_of(lowered: Lowered, spec: ArraySpec) -> Program:
         np.concatenate([part.mask for part in parts]),
         np.repeat(np.arange(len(parts)), [len(part.used) for part in parts]),
     )
+
+
+def _quads_first(filters: Ints, passes: Ints) -> Ints:
+    """Order of planes that puts four of one filter before what is left over, in each pass."""
+    changes = np.diff(filters, prepend=-1).astype(bool) | np.diff(passes, prepend=-1).astype(bool)
+    starts = np.flatnonzero(changes)
+    lengths = np.diff(np.append(starts, len(filters)))
+    rank = np.arange(len(filters)) - np.repeat(starts, lengths)
+    left_over = rank >= np.repeat(lengths // QUAD * QUAD, lengths)
+    return np.argsort(2 * passes + left_over, kind="stable")
 
 
 def _plane_words(

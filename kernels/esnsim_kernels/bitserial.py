@@ -43,14 +43,15 @@ def clear(table, n):
 
 
 @njit(nogil=True, error_model="numpy")
-def accumulate(weights, p, plane, n, part):
-    """part[i, v] += popcount(weights[p + i] & plane[:, v]) for i < 4, four words at a time."""
-    words = len(plane)
+def accumulate(weights, p, blocks, g, j, part):
+    """part[i, v] += popcount(weights[p + i] & blocks[g, j, :, v]), i < 4, four words at a time."""
+    words, n = blocks.shape[2:]
     for k in range(0, words - 3, 4):
         a, b = column(weights, p, k), column(weights, p, k + 1)
         c, d = column(weights, p, k + 2), column(weights, p, k + 3)
         for v in range(n):
-            x0, x1, x2, x3 = column(plane, k, v)
+            x0, x1 = blocks[g, j, k, v], blocks[g, j, k + 1, v]
+            x2, x3 = blocks[g, j, k + 2, v], blocks[g, j, k + 3, v]
             for i in range(4):
                 low, high = ctpop(a[i] & x0) + ctpop(b[i] & x1), ctpop(c[i] & x2) + ctpop(d[i] & x3)
                 part[i, v] += low + high
@@ -58,67 +59,110 @@ def accumulate(weights, p, plane, n, part):
         w = column(weights, p, k)
         for v in range(n):
             for i in range(4):
-                part[i, v] += ctpop(w[i] & plane[k, v])
+                part[i, v] += ctpop(w[i] & blocks[g, j, k, v])
 
 
 @njit(nogil=True, error_model="numpy")
-def multiply_wide(weights, p, block, n, sums, part):
-    """sums[i, v] = Σ_j 2^j · popcount(weights[p + i] & block[j, :, v]) for i < 4; all pairs of 1s.
-
-    One activation plane after the other, the top one first.
-    """
-    ones = np.uint64(0)
-    for j in range(len(block) - 1, -1, -1):
-        clear(part, n)
-        accumulate(weights, p, block[j], n, part)
-        for i in range(4):
-            for v in range(n):
-                sums[i, v] = 2 * sums[i, v] + np.int64(part[i, v])
-                ones += part[i, v]
-    return ones
+def nibble(w, x0, x1, x2, x3):
+    """Popcounts of w with four activation planes: weighted 1, 2, 4 and 8, and their plain sum."""
+    a, b, c, d = ctpop(w & x0), ctpop(w & x1), ctpop(w & x2), ctpop(w & x3)
+    low, high = a + b, c + d
+    return np.int64(low + b + ((high + d) << np.uint64(2))), low + high
 
 
 @njit(nogil=True, error_model="numpy")
-def multiply_narrow(weights, p, block, n, sums):
-    """As `multiply_wide` for few words: four activation planes at a time."""
-    planes, words = block.shape[0], block.shape[1]
+def multiply_planes(weights, p, blocks, g, sums):
+    """sums[i, v] += Σ_j 2^j · popcount(weights[p + i] & blocks[g, j, :, v]), i < 4; pairs of 1s."""
+    planes, words, n = blocks.shape[1:]
     ones = np.uint64(0)
     for k in range(words):
         w = column(weights, p, k)
         for j in range(0, planes - 3, 4):
             for v in range(n):
-                x0, x1 = block[j, k, v], block[j + 1, k, v]
-                x2, x3 = block[j + 2, k, v], block[j + 3, k, v]
+                x0, x1 = blocks[g, j, k, v], blocks[g, j + 1, k, v]
+                x2, x3 = blocks[g, j + 2, k, v], blocks[g, j + 3, k, v]
                 for i in range(4):
-                    a, b = ctpop(w[i] & x0), ctpop(w[i] & x1)
-                    c, d = ctpop(w[i] & x2), ctpop(w[i] & x3)
-                    low, high = a + b, c + d
-                    sums[i, v] += np.int64((low + b + 4 * (high + d)) << np.uint64(j))
-                    ones += low + high
+                    weighted, plain = nibble(w[i], x0, x1, x2, x3)
+                    sums[i, v] += weighted << j
+                    ones += plain
         for j in range(planes // 4 * 4, planes):
             for v in range(n):
                 for i in range(4):
-                    a = ctpop(w[i] & block[j, k, v])
-                    sums[i, v] += np.int64(a << np.uint64(j))
+                    a = ctpop(w[i] & blocks[g, j, k, v])
+                    sums[i, v] += np.int64(a) << j
                     ones += a
     return ones
 
 
 @njit(nogil=True, error_model="numpy")
-def subtract_sign(weights, p, block, n, sums):
-    """Two's complement: the top activation plane counts −2^(A−1), not +2^(A−1)."""
-    top = len(block) - 1
-    for k in range(block.shape[1]):
+def multiply_filter(weights, p, scale, blocks, g, table, row, at):
+    """table[row, at + v] += all four planes, of one filter, each times its scale; pairs of 1s."""
+    planes, words, n = blocks.shape[1], blocks.shape[2], np.uint64(blocks.shape[3])
+    ones = np.uint64(0)
+    for k in range(words):
         w = column(weights, p, k)
+        for j in range(0, planes - 3, 4):
+            for v in range(n):
+                x0, x1 = blocks[g, j, k, v], blocks[g, j + 1, k, v]
+                x2, x3 = blocks[g, j + 2, k, v], blocks[g, j + 3, k, v]
+                total = np.int64(0)
+                for i in range(4):
+                    weighted, plain = nibble(w[i], x0, x1, x2, x3)
+                    total += scale[i] * weighted
+                    ones += plain
+                table[row, at + v] += total << j
+        for j in range(planes // 4 * 4, planes):
+            for v in range(n):
+                for i in range(4):
+                    a = ctpop(w[i] & blocks[g, j, k, v])
+                    table[row, at + v] += scale[i] * (np.int64(a) << j)
+                    ones += a
+    return ones
+
+
+@njit(nogil=True, error_model="numpy")
+def subtract_sign(weights, p, scale, blocks, g, table, row, at):
+    """Two's complement: the top activation plane of plane p counts −2^(A−1), not +2^(A−1)."""
+    planes, words, n = blocks.shape[1], blocks.shape[2], np.uint64(blocks.shape[3])
+    for k in range(words):
         for v in range(n):
-            for i in range(4):
-                sums[i, v] -= np.int64(ctpop(w[i] & block[top, k, v]) << np.uint64(top + 1))
+            a = ctpop(weights[p, k] & blocks[g, planes - 1, k, v])
+            table[row, at + v] -= scale * (np.int64(a) << planes)
+
+
+@njit(nogil=True, error_model="numpy")
+def add_filter(weights, p, scale, shared, blocks, totals, g, signed, table, row, at):
+    """table[row, at + v] += what four planes of one filter give; pairs of 1s."""
+    if shared:
+        for v in range(np.uint64(totals.shape[1])):
+            table[row, at + v] += shared * totals[g, v]
+    if signed:
+        for i in range(4):
+            subtract_sign(weights, p + i, scale[i], blocks, g, table, row, at)
+    return multiply_filter(weights, p, scale, blocks, g, table, row, at)
+
+
+@njit(nogil=True, error_model="numpy")
+def add_planes(weights, p, scale, shared, filters, blocks, totals, g, signed, sums):
+    """sums[i, v] = what plane p + i and those of its filter just before it give; pairs of 1s."""
+    n = sums.shape[1]
+    clear(sums, n)
+    ones = multiply_planes(weights, p, blocks, g, sums)
+    for i in range(4):
+        if signed:
+            subtract_sign(weights, p + i, np.int64(1), blocks, g, sums, i, np.uint64(0))
+        for v in range(n):
+            sums[i, v] = scale[i] * sums[i, v] + shared[p + i] * totals[g, v]
+        if i > 0 and filters[p + i - 1] == filters[p + i]:
+            for v in range(n):
+                sums[i, v] += sums[i - 1, v]
+    return ones
 
 
 @njit(nogil=True, error_model="numpy")
 def count_tiles(counts, tiles, here, used, assigned, is_mask, reduction, array, bits):
     """Count one pass on `tiles` tiles of `here` windows each: see COUNTS."""
-    rows, lanes, windows, _ = array
+    rows, lanes, windows = array
     steps = (reduction + lanes - 1) // lanes
     counts[10] += tiles * used * reduction
     counts[11] += tiles * reduction * here * bits
@@ -139,58 +183,60 @@ def count_tiles(counts, tiles, here, used, assigned, is_mask, reduction, array, 
 @njit(cache=True, nogil=True, error_model="numpy")
 def walk(
     array, blocks, totals, signed, first, last, first_pass, last_pass, reductions,
-    weights, plane_filter, plane_shift, plane_sign, plane_sum,
-    pass_plane, pass_used, pass_assigned, pass_mask, pass_group, sums, part, out, counts,
+    weights, plane_filter, scales, plane_sum,
+    pass_plane, pass_used, pass_assigned, pass_mask, pass_group, sums, out, counts,
 ):  # fmt: skip
     """Run passes first_pass to last_pass on windows `first` to `last`, whole tiles of the array.
 
-    array = (rows, lanes, windows, words from which the wide kernel pays). blocks (G, A, words, n)
-    uint64 hold the activations' bits, n a multiple of 8 so that vectors are whole; totals (G, n)
-    int64 their sums; reductions (G,) are taps × live channels. weights (P, words) are the planes
-    in the order of the passes, each pass filled up to a multiple of 4 with zeros; a plane adds
-    ±sums·2^shift to out[filter, window] int64, and plane_sum times the activations' sum. Pass i
-    holds planes pass_plane[i] on, pass_used[i] of them real, on pass_assigned[i] rows. sums (4, n)
-    int64 and part (4, n) uint64 are working memory.
+    array = (rows, lanes, windows). blocks (G, A, words, n) uint64 hold the activations' bits, n a
+    multiple of 8 so that vectors are whole; totals (G, n) int64 their sums; reductions (G,) are
+    taps × live channels. weights (P, words) are the planes in the order of the passes, each pass
+    filled up to a multiple of 4 with zeros (filter −1), a filter's planes side by side; a plane
+    adds scales[p] times its sums to out[filter, window] int64, and plane_sum[p] times the
+    activations' sum. Pass i holds planes pass_plane[i] on, pass_used[i] of them real, on
+    pass_assigned[i] rows. sums (4, n) int64 is working memory.
     """  # fmt: skip
-    bits, words, n = blocks.shape[1:]
+    bits, n = blocks.shape[1], blocks.shape[3]
+    whole, start = last - first == n, np.uint64(first)  # unsigned: no index wraps around
+    table = out if whole else sums
     for index in range(first_pass, last_pass):
-        group = pass_group[index]
-        block, total = blocks[group], totals[group]
+        g = pass_group[index]
         for p in range(pass_plane[index], pass_plane[index + 1], 4):
-            clear(sums, n)
-            if words >= array[3]:
-                counts[9] += np.int64(multiply_wide(weights, p, block, n, sums, part))
-            else:
-                counts[9] += np.int64(multiply_narrow(weights, p, block, n, sums))
-            if signed:
-                subtract_sign(weights, p, block, n, sums)
-            for i in range(4):
-                f, scale = (
-                    plane_filter[p + i],
-                    plane_sign[p + i] * (np.int64(1) << plane_shift[p + i]),
+            scale = scales[p], scales[p + 1], scales[p + 2], scales[p + 3]
+            alone = plane_filter[p] == plane_filter[p + 3]
+            if alone:
+                shared = plane_sum[p] + plane_sum[p + 1] + plane_sum[p + 2] + plane_sum[p + 3]
+                row, at = (plane_filter[p], start) if whole else (3, np.uint64(0))
+                if not whole:
+                    clear(sums, n)
+                counts[9] += np.int64(
+                    add_filter(weights, p, scale, shared, blocks, totals, g, signed, table, row, at)
                 )
-                shared, before = plane_sum[p + i], i > 0 and plane_filter[p + i - 1] == f
-                for v in range(n):
-                    sums[i, v] = scale * sums[i, v] + shared * total[v]
-                if before:
-                    for v in range(n):
-                        sums[i, v] += sums[i - 1, v]
-                if f >= 0 and (i == 3 or plane_filter[p + i + 1] != f):
-                    for v in range(last - first):
-                        out[f, first + v] += sums[i, v]
+            else:
+                counts[9] += np.int64(
+                    add_planes(
+                        weights, p, scale, plane_sum, plane_filter, blocks, totals, g, signed, sums
+                    )
+                )  # fmt: skip
+            if not (alone and whole):
+                for i in range(4):
+                    f = plane_filter[p + i]
+                    if f >= 0 and (i == 3 or plane_filter[p + i + 1] != f):
+                        for v in range(np.uint64(last - first)):
+                            out[f, start + v] += sums[i, v]
         tiles, rest = (last - first) // array[2], (last - first) % array[2]
         for count, here in ((tiles, array[2]), (int(rest > 0), rest)):
             count_tiles(
                 counts, count, here, pass_used[index], pass_assigned[index], pass_mask[index],
-                reductions[group], array, bits,
+                reductions[g], array, bits,
             )  # fmt: skip
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def roofline(weights, plane, part, repeats):
+def roofline(weights, blocks, part, repeats):
     """AND, popcount and accumulate alone, on operands that stay in L1.
 
     Each repeat is 4 · 64 · words · n one-bit multiply–accumulates.
     """
     for _ in range(repeats):
-        accumulate(weights, 0, plane, plane.shape[1], part)
+        accumulate(weights, 0, blocks, 0, 0, part)

@@ -8,6 +8,13 @@ from typing import Any, NamedTuple
 from esnsim.cli import main
 
 
+class Terminal(io.StringIO):
+    """A screen that keeps what is written on it."""
+
+    def isatty(self) -> bool:
+        return True
+
+
 class Ended(NamedTuple):
     """How a command line ended."""
 

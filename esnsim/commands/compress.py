@@ -133,6 +133,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _compressed(arguments: argparse.Namespace, recipe: "Recipe") -> "Compressed":
     from esnsim import data
     from esnsim.compress.compress import compress
+    from esnsim.compress.telling import listening
     from esnsim.importer import load
     from esnsim.report.progress import Meter
 
@@ -145,7 +146,7 @@ def _compressed(arguments: argparse.Namespace, recipe: "Recipe") -> "Compressed"
         used = data.load(arguments.calibration, images.preparation_of(arguments))
         pictures = pictures or used
     steps = 12 if recipe.drop is not None else 3
-    with Meter(steps, arguments.quiet) as meter:
+    with Meter(steps, arguments.quiet) as meter, listening(meter.within):
         return compress(
             load(arguments.model), network, recipe, pictures, used, arguments.threads,
             meter.advance,

@@ -158,12 +158,11 @@ def _sweep(
         run_candidates,
         stay_float,
     )
+    from esnsim.compress.telling import listening
     from esnsim.report.pareto import so_far
     from esnsim.report.progress import Meter
 
     images = described(task)
-    baselines = tuple(measured(task, model, results) for model in arguments.models)
-
     if not arguments.quiet:
         for note in (note for model in arguments.models for note in stay_float(task, model)):
             say(note)
@@ -174,16 +173,15 @@ def _sweep(
 
     todo = [candidate for candidate in grid if candidate not in results.points]
     refused: list[Refused] = []
-    with (
-        Meter(len(todo), arguments.quiet) as meter,
-        closing(run_candidates(task, todo, arguments.jobs, arguments.scheduler)) as found,
-    ):
-        for item in found:
-            if isinstance(item, Refused):
-                refused.append(item)
-            else:
-                results.add(item)
-            meter.finish(so_far(sweep(), len(grid)))
+    with Meter(len(todo), arguments.quiet) as meter, listening(meter.within):
+        baselines = tuple(measured(task, model, results) for model in arguments.models)
+        with closing(run_candidates(task, todo, arguments.jobs, arguments.scheduler)) as found:
+            for item in found:
+                if isinstance(item, Refused):
+                    refused.append(item)
+                else:
+                    results.add(item)
+                meter.finish(so_far(sweep(), len(grid)))
     _tell(refused, arguments.quiet)
     done = sweep()
     if not done.points:

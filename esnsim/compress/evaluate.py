@@ -1,6 +1,6 @@
 """What a candidate is worth: its outputs on images, beside the labels and the float model's."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import inf, log10, prod, sqrt
 from typing import Any
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto
 
 from esnsim.compress.substitute import Changes, with_weights
+from esnsim.compress.telling import tell
 from esnsim.data import DataError, ImageSet
 from esnsim.errors import ModelError, UsageError
 from esnsim.execute.graph import Graph
@@ -22,9 +23,6 @@ MOST = 64  # images of a batch
 LARGEST = 1 << 24  # elements of one value in a batch
 KEPT = 1 << 28  # bytes of prepared images that are kept from candidate to candidate
 FLOATS = {"float16", "float32", "float64"}
-
-#: Is told how many images are done.
-Watch = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +84,9 @@ class Evaluator:
             )
         _check_labels(images, self.reference)
 
-    def __call__(self, changes: Changes, watch: Watch = lambda done: None) -> Evaluation:
+    def __call__(self, changes: Changes) -> Evaluation:
         """The graph with other constants on all images. Raises ModelError where it can't run."""
-        outputs = self.outputs(changes, watch)
+        outputs = self.outputs(changes)
         if outputs.shape != self.reference.shape:
             raise UsageError(
                 f"the outputs have the shape {outputs.shape} and the float model's "
@@ -96,7 +94,7 @@ class Evaluator:
             )
         return evaluation(outputs, self.reference, self.images.labels)
 
-    def outputs(self, changes: Changes, watch: Watch = lambda done: None) -> Array:
+    def outputs(self, changes: Changes) -> Array:
         """The first output for all images (N, …)."""
         session = open_model(with_weights(self.graph, changes), self.threads)
         name, found, done = session.get_outputs()[0].name, [], 0
@@ -110,7 +108,7 @@ class Evaluator:
                 )
             found.append(array[:count])
             done += count
-            watch(done)
+            tell(f"{done:,} of {self.images.count:,} images")
         return np.concatenate(found)
 
 

@@ -20,18 +20,24 @@ class Meter:
         self._total, self._verb, self._unit, self._per = total, verb, unit, per
         self._silent = quiet or sys.stderr is None or not sys.stderr.isatty()
         self._started, self._count = time.monotonic(), 0
+        self._step, self._done = "", 0  # the step under way, and what was done before it
         self._bar: object = None
 
     def advance(self, step: str = "", count: int = 1) -> None:
         """A step begins; `count` is what it adds when it ends."""
-        if not self._silent and time.monotonic() - self._started > DELAY:
-            self._show(step)
+        self._step, self._done = step, self._count
+        self.within("")
         self._count += count
 
     def finish(self, step: str = "", count: int = 1) -> None:
         """A step of that many ended."""
         self._count += count
         self.advance(step, 0)
+
+    def within(self, detail: str) -> None:
+        """How far the step is that is under way."""
+        if not self._silent and time.monotonic() - self._started > DELAY:
+            self._show(", ".join(filter(None, (self._step, detail))))
 
     def __enter__(self) -> "Meter":
         return self
@@ -59,8 +65,8 @@ class Meter:
             bar.add_task(self._verb, total=self._total, rate="")
             bar.start()
             self._bar = bar
-        pace = self._count / self._per / (time.monotonic() - self._started)
+        pace = self._done / self._per / (time.monotonic() - self._started)
         rate = f"{pace:.1f} {self._unit}/s" if self._unit else f"{pace:.1f}/s"
         text = f"{self._verb} {step}".strip()
         bar = self._bar  # type: ignore[assignment]
-        bar.update(bar.task_ids[0], completed=self._count, description=text, rate=rate)
+        bar.update(bar.task_ids[0], completed=self._done, description=text, rate=rate)

@@ -1,6 +1,5 @@
 """The command as a process: terminals, pipes, signals, what it loads."""
 
-import io
 import json
 import os
 import pty
@@ -17,7 +16,7 @@ from esnsim.commands import options
 from esnsim.commands.cost import SORTS
 from esnsim.quantizer import RULES
 from esnsim.report import progress, table
-from tests.commandline import Ended, esnsim
+from tests.commandline import Ended, Terminal, esnsim
 
 COST = [sys.executable, "-m", "esnsim", "cost"]
 
@@ -134,11 +133,6 @@ def test_an_interrupt_ends_the_run_in_one_line(monkeypatch: pytest.MonkeyPatch) 
 def test_no_bar_shows_without_a_terminal_or_within_a_second(tiny: Path) -> None:
     assert "░" not in in_a_terminal(100, tiny)
     assert "░" not in process(tiny).stderr
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from esnsim import data, read_onnx
 from esnsim.compress import evaluate
 from esnsim.compress.evaluate import Evaluation, Evaluator, Feeds, evaluation, fitting, wilson
 from esnsim.compress.sites import sites
+from esnsim.compress.telling import listening
 from esnsim.data import DataError, ImageSet
 from esnsim.errors import EsnsimError, UsageError
 from esnsim.execute.graph import Graph, graph_of
@@ -53,8 +54,9 @@ def test_other_weights_are_compared_with_the_float_model(batch: str) -> None:
     [site] = sites(graph, read_onnx(proto))
     evaluator = Evaluator(graph, images(), batch=3)
     other = normal(7, 3, 3, 2, seed=5)
-    done: list[int] = []
-    found = evaluator({site.slot: other}, done.append)
+    told: list[str] = []
+    with listening(told.append):
+        found = evaluator({site.slot: other})
     x = images().read(0, 10)
     free = {"x": x}
     before = whole(classifier(), free)["y"]
@@ -65,7 +67,8 @@ def test_other_weights_are_compared_with_the_float_model(batch: str) -> None:
     assert found.sqnr_db == pytest.approx(10 * np.log10((before**2).sum() / noise), abs=1e-3)
     assert (found.top1, found.top5) == (None, None)
     assert found.interval == wilson(found.agreement * 10, 10)
-    assert done == ([3, 6, 9, 10] if batch == "N" else [4, 8, 10])
+    done = [3, 6, 9, 10] if batch == "N" else [4, 8, 10]
+    assert told == [f"{count} of 10 images" for count in done]
 
 
 def test_a_batch_that_is_written_as_minus_one_is_free() -> None:

@@ -8,6 +8,7 @@ from onnx import ModelProto
 from esnsim.compress.allocation.sensitivity import sensitivity
 from esnsim.compress.evaluate import Evaluator
 from esnsim.compress.sites import sites
+from esnsim.compress.telling import listening
 from esnsim.data import DataError, ImageSet
 from esnsim.execute.graph import Graph, graph_of
 from esnsim.importer import load, read_onnx
@@ -60,7 +61,11 @@ def removal(graph: Graph, network: Network) -> list[NDArray[np.float64]]:
 def test_removal_is_that_of_each_filter_alone(batch: str) -> None:
     """Every filter on every image, whatever the batch; products from the left too."""
     graph, network = read(convolutional(batch))
-    found = sensitivity(graph, network, IMAGES, probes=COUNT, threads=1, centred=False, trust=1)
+    told: list[str] = []
+    with listening(told.append):
+        found = sensitivity(graph, network, IMAGES, probes=COUNT, threads=1, centred=False, trust=1)
+    runs = len(network.layers) * -(-COUNT // (COUNT if batch == "N" else int(batch)))
+    assert told == [f"measuring gains, {turn + 1} of {runs}" for turn in range(runs)]
     for layer, gains, expected in zip(network.layers, found, removal(graph, network), strict=True):
         assert gains.shape == (layer.filters, 2)
         assert gains[:, 0] == pytest.approx(expected, rel=2e-3), layer.name

@@ -19,7 +19,7 @@ from esnsim.engines.simulate import MismatchError
 from esnsim.metrics import esn_a_x4
 from esnsim.report import progress
 from esnsim.report.units import joules
-from tests.commandline import esnsim, refused, report
+from tests.commandline import Terminal, esnsim, refused, report
 from tests.importer.models import model
 from tests.samples import convolutions, saved, weights
 
@@ -276,11 +276,6 @@ def test_help_names_every_option_of_the_issue() -> None:
     ):  # fmt: skip
         assert option in text
     assert simulate.DESCRIPTION.split()[0] in text
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
 
 
 def test_progress_shows_the_layer_images_a_second_and_the_time_left(

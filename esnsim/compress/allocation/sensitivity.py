@@ -8,7 +8,7 @@ many filters as it has images, and only what lies behind their layer runs again.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice, product
+from itertools import count, islice, product
 from math import gcd, nan
 
 import numpy as np
@@ -16,6 +16,7 @@ import numpy as np
 from esnsim.compress.allocation.stages import Stage, stages
 from esnsim.compress.evaluate import Feeds
 from esnsim.compress.sites import Site, sites
+from esnsim.compress.telling import tell
 from esnsim.data import ImageSet
 from esnsim.execute.graph import Graph
 from esnsim.network import Array, Layer, Network
@@ -88,9 +89,10 @@ def sensitivity(
     feeds = Feeds(graph, images)
     batch = len(next(iter(feeds))[0][feeds.name])
     batches = max(1, min(-(-images.count // batch), -(-probes // batch)))
-    signal = 0.0
+    signal, turn = 0.0, count(1)
     for feed, _ in islice(feeds, batches):
         for stage in stages(graph, found, feed, threads):
+            tell(f"measuring gains, {next(turn):,} of {batches * len(found):,}")
             each = groups[stage.site.index]
             runs = max(1, round(probes * each.count / (batches * batch)))
             signal += _probe(stage, each, batch, runs, rng, centred) / (batches * len(found))

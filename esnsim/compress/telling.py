@@ -1,0 +1,30 @@
+"""How far long work is, told to whoever listens: a command's progress on the screen, or nobody.
+
+It comes from deep inside (a batch of images, a probed layer), and what computes there depends on
+nothing of it, so the listener is of the context and no parameter of every function between.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+Listener = Callable[[str], None]
+
+_LISTENER: ContextVar[Listener | None] = ContextVar("listener", default=None)
+
+
+def tell(text: str) -> None:
+    """Say what is done of the work under way, such as '640 of 1,000 images'."""
+    listener = _LISTENER.get()
+    if listener is not None:
+        listener(text)
+
+
+@contextmanager
+def listening(listener: Listener) -> Iterator[None]:
+    """Hear what is told in this thread; other processes and threads tell nobody."""
+    token = _LISTENER.set(listener)
+    try:
+        yield
+    finally:
+        _LISTENER.reset(token)

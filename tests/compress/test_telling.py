@@ -1,0 +1,67 @@
+"""Long work says how far it is: on a terminal, within the step that is shown, and nowhere else."""
+
+import io
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from esnsim.cli import main
+from esnsim.compress.telling import listening, tell
+from esnsim.report import progress
+from tests.commandline import Terminal
+
+MODEL = "builtin:resnet8"
+COMPRESS = f"compress {MODEL} -o small.onnx --images 70 --drop 30% --threads 1"
+PARETO = f"pareto {MODEL} --images 70 --ratios 0 --bits 2,3 --policy allocate"
+
+
+def test_what_is_told_is_heard_by_the_listener_of_the_same_thread() -> None:
+    first: list[str] = []
+    second: list[str] = []
+    tell("nobody hears it")
+    with listening(first.append):
+        tell("one")
+        with listening(second.append):
+            tell("two")
+        thread = threading.Thread(target=tell, args=("of another",))
+        thread.start()
+        thread.join()
+        tell("three")
+    tell("nobody hears it")
+    assert (first, second) == (["one", "three"], ["two"])
+
+
+@pytest.mark.parametrize("command", [COMPRESS, PARETO])
+def test_evaluations_and_gains_are_shown_within_their_step(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str
+) -> None:
+    shown = shown_by(monkeypatch, tmp_path, command, Terminal())
+    step = "planning, " if command == COMPRESS else ""
+    gains = [f"{step}measuring gains, {turn} of 11" for turn in range(1, 12)]
+    assert [text for text in shown if "gains" in text] == gains
+    step = "esn_d_tilde 7.23e+07" if command == COMPRESS else "1 of 2 points, none within 1 point"
+    start = shown.index(step)
+    assert shown[start + 1 : start + 3] == [f"{step}, {n} of 70 images" for n in (64, 70)]
+
+
+@pytest.mark.parametrize("command", [COMPRESS, PARETO])
+def test_nothing_is_shown_where_nobody_looks(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str
+) -> None:
+    assert not shown_by(monkeypatch, tmp_path, f"{command} -q", Terminal())
+    assert not shown_by(monkeypatch, tmp_path.parent, command, io.StringIO())
+
+
+def shown_by(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, command: str, screen: io.StringIO
+) -> list[str]:
+    """What the bar says, one after the other, from the first moment on."""
+    shown: list[str] = []
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(progress, "DELAY", -1.0)
+    monkeypatch.setattr(progress.Meter, "_show", lambda meter, step: shown.append(step))
+    monkeypatch.setattr(sys, "stderr", screen)
+    assert main(command.split()) == 0
+    return shown

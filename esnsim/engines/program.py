@@ -67,7 +67,7 @@ def program_of(lowered: Lowered, spec: ArraySpec) -> Program:
         packed,
         _plane_words(lowered, channels, packed, filters, bits),
         filters,
-        np.where(top, np.int64(-1), np.int64(1)) << np.where(mask, 0, bits + lowered.shift),
+        np.left_shift(np.where(top, -1, 1), np.where(mask, 0, bits + lowered.shift)),
         np.where(real & (bits == 0), lowered.sums[filters], 0),
         starts,
         used,

@@ -2,6 +2,7 @@
 
 Eight bytes in a word are an 8×8 matrix of bits; its transpose holds one bit of each byte in each
 byte (Warren, Hacker's Delight, section 7-3). That is done for all rows or pixels at once.
+Sums of indices are unsigned: a signed one might wrap around, and its loop is not vectorised.
 """
 
 import numpy as np
@@ -44,9 +45,10 @@ def pack_pixels(values, start, end, octets, out, sums):
     working memory for n pixels at a time.
     """
     groups, bits = out.shape[:2]
+    size = np.uint64(len(octets))
     for g in range(groups):
-        for first in range(start, end, len(octets)):
-            n = min(len(octets), end - first)
+        for first in range(np.uint64(start), np.uint64(end), size):
+            n = min(size, np.uint64(end) - first)
             out[g, :, :, first : first + n] = np.uint64(0)
             sums[g, first : first + n] = 0
             for c in range(0, values.shape[1], 8):
@@ -62,9 +64,9 @@ def pack_pixels(values, start, end, octets, out, sums):
                         octets[v] = transpose(x)
                     for j in range(low, min(low + 8, bits)):
                         shift, at = np.uint64(8 * (j - low)), np.uint64(c % 64)
-                        row = out[g, j, c // 64]
                         for v in range(n):
-                            row[first + v] |= (octets[v] >> shift & np.uint64(255)) << at
+                            byte = octets[v] >> shift & np.uint64(255)
+                            out[g, j, c // 64, first + v] |= byte << at
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -80,7 +82,7 @@ def gather(packed, base, offsets, out):
                 for word in range(words):
                     pixels, row = packed[group, j, word], out[group, j, tap * words + word]
                     for v in range(len(base)):
-                        row[v] = pixels[base[v] + offsets[tap]]
+                        row[v] = pixels[np.uint64(base[v] + offsets[tap])]
                     row[len(base) :] = np.uint64(0)
 
 
@@ -100,7 +102,8 @@ def pack_patches(values, channels, base, offsets, octets, out):
                 for i in range(min(8, len(offsets) * channels - start)):
                     tap, c = divmod(start + i, channels)
                     for v in range(len(base)):
-                        byte = (values[group, c, base[v] + offsets[tap]] >> low) & 255
+                        pixel = np.uint64(base[v] + offsets[tap])
+                        byte = (values[group, c, pixel] >> low) & 255
                         octets[v] |= np.uint64(byte) << np.uint64(8 * i)
                 for v in range(len(base)):
                     octets[v] = transpose(octets[v])
@@ -118,4 +121,4 @@ def add_taps(sums, base, offsets, out):
     for group in range(len(sums)):
         for tap in range(len(offsets)):
             for v in range(len(base)):
-                out[group, v] += sums[group, base[v] + offsets[tap]]
+                out[group, v] += sums[group, np.uint64(base[v] + offsets[tap])]

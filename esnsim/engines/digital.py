@@ -212,7 +212,8 @@ def _shares(
     """Window tiles are shared out where each thread gets a block of them, else passes."""
     if workers == 1 or tiles >= workers * block or passes < 2:
         parts = 1 if workers == 1 else workers * min(4, -(-tiles // (workers * block)))
-        cuts = [tiles * i // parts for i in range(parts + 1)]
+        even = min(8, block)  # so that blocks are whole vectors
+        cuts = [*(tiles * i // parts // even * even for i in range(parts)), tiles]
         out = np.zeros(shape, np.int64)
         return [Share((0, passes), cut, out) for cut in pairwise(cuts)]
     parts = min(workers, passes)

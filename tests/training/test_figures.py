@@ -44,7 +44,7 @@ def test_a_folder_without_data_is_one_line(
 ) -> None:
     assert run(monkeypatch, tmp_path, "fig2") == 1
     error = capsys.readouterr().err
-    assert error.startswith("error: there is no '")
+    assert error.startswith("error: there are no train images in '")
     assert error.count("\n") == 1
 
 

@@ -23,7 +23,7 @@ Map = Callable[..., Iterable[Any]]
 
 BLOCK = 256  # windows that a block of im2col holds, or the array's own number if that is more
 LARGEST = 1 << 20  # words of a block
-PART = 1 << 17  # activations that a thread packs
+PART = 1 << 18  # activations that a thread packs
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,11 @@ check: .venv/test.stamp
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# A benchmark against peers or goals (docs/benchmarks.md): make bench BENCH=engines
+BENCH ?= cost
+
 bench: .venv/bench.stamp
-	$(BIN)/python -m benchmarks cost
+	$(BIN)/python -m benchmarks $(BENCH)
 
 picture: .venv/report.stamp
 	$(BIN)/python -m benchmarks.picture

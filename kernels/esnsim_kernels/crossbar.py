@@ -2,7 +2,7 @@
 
 The walk goes over the arrays that hold a layer: row tiles of the reduction, column tiles of the
 weight slices. All input slices of a block of windows stand side by side as lanes. The loop that
-sums up an array also counts its reads.
+sums up an array also counts its reads. Sums of indices are unsigned, as in planes.py.
 """
 
 import numpy as np
@@ -22,10 +22,12 @@ def drive(values, channels, base, offsets, k, used, slices, bits, block, total):
     for row in range(used):
         channel, offset = (k + row) % channels, offsets[(k + row) // channels]
         for v in range(len(base)):
-            value = np.int64(values[channel, base[v] + offset])
-            total[v] += value
-            for s in range(slices):
-                block[row, s * n + v] = (value >> (s * bits)) & mask
+            total[v] += values[channel, np.uint64(base[v] + offset)]
+        for s in range(slices):
+            shift, start = s * bits, np.uint64(s * n)
+            for v in range(np.uint64(len(base))):
+                value = np.int64(values[channel, np.uint64(base[v] + offset)])
+                block[row, start + v] = (value >> shift) & mask
 
 
 @njit(nogil=True, error_model="numpy", fastmath={"contract"})
@@ -101,9 +103,9 @@ def add(analog, total, slices, bits, scale, shared, out):
     """Shift and add the sums of the input slices, and what the activations add to all filters."""
     n = len(total)
     for s in range(slices):
-        weight = scale * (np.int64(1) << (s * bits))
-        for v in range(len(out)):
-            out[v] += weight * analog[s * n + v]
+        weight, start = scale * (np.int64(1) << (s * bits)), np.uint64(s * n)
+        for v in range(np.uint64(len(out))):
+            out[v] += weight * analog[start + v]
     for v in range(len(out)):
         out[v] += shared * total[v]
 

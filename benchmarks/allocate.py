@@ -23,17 +23,17 @@ from numpy.typing import NDArray
 
 from benchmarks.machine import load as machine_load
 from benchmarks.machine import machine, versions
-from esnsim.compress.allocation.allocate import Allocation, allocate, choices
-from esnsim.compress.allocation.budget import spent
-from esnsim.compress.allocation.sensitivity import EFFORT
-from esnsim.compress.allocation.weighing import allocator
-from esnsim.compress.bench import Bench, bench
-from esnsim.compress.evaluate import Evaluation
-from esnsim.data import ImageSet, embedded
+from esnsim.compression.allocate.allocate import Allocation, allocate, choices
+from esnsim.compression.allocate.budget import spent
+from esnsim.compression.allocate.sensitivity import EFFORT
+from esnsim.compression.allocate.weighing import allocator
+from esnsim.compression.bench import Bench, bench
+from esnsim.costs.equations import cost
+from esnsim.evaluate.evaluator import Evaluation
+from esnsim.images.sets import ImageSet, embedded
 from esnsim.importer import load, read_onnx
-from esnsim.metrics import cost
-from esnsim.network import Network
-from esnsim.quantizer import Scheme, quantize
+from esnsim.model.network import Network
+from esnsim.quantization.quantizer import Scheme, quantize
 
 RESULTS = Path(__file__).parent / "results" / "allocate.json"
 BUDGETS = (1.0, 1.5, 2.0, 2.5, 3.0, 3.5)  # mean bits over all MACs

@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 
 import esnsim
 from benchmarks.timing import interleave
-from esnsim import passes, steps
-from esnsim.quantizer import QuantizedLayer
-from esnsim.sums import midrise_sums
+from esnsim.quantization import rules as steps
+from esnsim.quantization import weight_kernels as passes
+from esnsim.quantization.filter_sums import midrise_sums
+from esnsim.quantization.quantizer import QuantizedLayer
 
 READ = 1 << 30  # bytes
 

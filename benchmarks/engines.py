@@ -124,8 +124,8 @@ def command(folder: Path, threads: int) -> dict[str, Any]:
 
 def make_tasks(quantized: Any, threads: int) -> list[Task]:
     """A task for each shape of layers."""
-    from esnsim.engines.arrays import ArraySpec
-    from esnsim.engines.digital import DigitalEngine
+    from esnsim.machines.array.engine import DigitalEngine
+    from esnsim.machines.array.spec import ArraySpec
 
     engine = DigitalEngine(ArraySpec(activation_bits=ACTIVATION_BITS), threads)
     counts: dict[Any, list[Any]] = {}
@@ -141,7 +141,7 @@ def make_tasks(quantized: Any, threads: int) -> list[Task]:
 
 def check(task: Task, threads: int) -> None:
     """Raise unless outputs are NumPy's and the count of MAC×bit the closed form's."""
-    from esnsim.engines.reference import integer_convolution
+    from esnsim.machines.reference import integer_convolution
 
     run = digital_job(task, threads)()
     if not np.array_equal(run.outputs, integer_convolution(task.layer, task.x)):
@@ -152,8 +152,8 @@ def check(task: Task, threads: int) -> None:
 
 def digital_job(task: Task, threads: int) -> Callable[[], Any]:
     """Run a layer: packing, outputs and counts, everything but its program."""
-    from esnsim.engines.arrays import ArraySpec
-    from esnsim.engines.digital import DigitalEngine
+    from esnsim.machines.array.engine import DigitalEngine
+    from esnsim.machines.array.spec import ArraySpec
 
     engine = DigitalEngine(ArraySpec(activation_bits=ACTIVATION_BITS), threads)
     return lambda: engine.run(task.layer, task.x, program=task.program)
@@ -163,7 +163,7 @@ def measure_digital(
     tasks: Sequence[Task], path: Path, quantized: Any, threads: int, rounds: int
 ) -> dict[str, Any]:
     """Layers, the whole network, ONNX Runtime and the roofline, in turns."""
-    from esnsim.bench import popcount_roofline
+    from esnsim.selfcheck.bench import popcount_roofline
 
     float_model, network = network_jobs(path, quantized, threads)
     jobs: dict[str, Callable[[], float]] = {
@@ -193,9 +193,9 @@ def network_jobs(path: Path, quantized: Any, threads: int) -> tuple[Any, Any]:
     """Float32 inference in ONNX Runtime, and the network end to end on the array."""
     import onnxruntime as ort
 
-    from esnsim.engines.arrays import ArraySpec
-    from esnsim.engines.digital import DigitalEngine
-    from esnsim.execute import activation_scales, cut, quantized_compute
+    from esnsim.machines.array.engine import DigitalEngine
+    from esnsim.machines.array.spec import ArraySpec
+    from esnsim.run import activation_scales, cut, quantized_compute
 
     options = ort.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = threads, 3

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.timing import Spread, interleave
-from esnsim.engines.analog import AnalogEngine
-from esnsim.engines.converters import Converter
-from esnsim.engines.crossbar import CrossbarSpec
-from esnsim.engines.windows import addresses, padded_pixels
-from esnsim.quantizer import codes
+from esnsim.machines.crossbar.converters import Converter
+from esnsim.machines.crossbar.engine import AnalogEngine
+from esnsim.machines.crossbar.spec import CrossbarSpec
+from esnsim.machines.windows import addresses, padded_pixels
+from esnsim.quantization.quantizer import codes
 
 ROUNDS = 3
 #: 128 × 128 pairs of cells with 8-bit converters: whole weights and activations; sliced as ISAAC.

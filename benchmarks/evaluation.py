@@ -21,17 +21,17 @@ from onnx import ModelProto, TensorProto, helper
 from benchmarks.machine import load as busy
 from benchmarks.machine import machine, versions
 from benchmarks.timing import interleave
-from esnsim import data
-from esnsim.compress.correction.meters import Norm, meters
-from esnsim.compress.correction.recalibrate import Corrector
-from esnsim.compress.evaluate import Evaluation, Evaluator, Feeds, open_model, run
-from esnsim.compress.sites import Slot, sites
-from esnsim.compress.substitute import Changes, complete, copied, dequantized, renamed, with_weights
-from esnsim.data import ImageSet
-from esnsim.execute.graph import Graph, graph_of
+from esnsim.compression.correct.meters import Norm, meters
+from esnsim.compression.correct.recalibrate import Corrector
+from esnsim.evaluate.evaluator import Evaluation, Evaluator, Feeds, open_model, run
+from esnsim.graph.graph import Graph, graph_of
+from esnsim.graph.sites import Slot, sites
+from esnsim.graph.substitute import Changes, complete, copied, dequantized, renamed, with_weights
+from esnsim.images import sets as data
+from esnsim.images.sets import ImageSet
 from esnsim.importer import find, load, read_onnx
-from esnsim.network import Array
-from esnsim.quantizer import Scheme, quantize
+from esnsim.model.network import Array
+from esnsim.quantization.quantizer import Scheme, quantize
 
 MODELS = ("resnet20", "resnet8")
 CALIBRATION = 256

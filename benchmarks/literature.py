@@ -14,7 +14,7 @@ from functools import cache
 import torch
 
 import esnsim
-from esnsim.network import Network
+from esnsim.model.network import Network
 from esnsim.training.catalog import entry
 
 #: HAQ's policy for ResNet-50 at a tenth of the size, a width a layer (its README).

@@ -127,7 +127,7 @@ def naive_top1(bits: int) -> float:
     import onnxruntime as ort
     from onnx import numpy_helper
 
-    from esnsim.data import embedded
+    from esnsim.images.sets import embedded
     from esnsim.importer import find
 
     model, images = onnx.load(find(MODEL)), embedded()

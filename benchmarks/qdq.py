@@ -21,10 +21,10 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 
 import esnsim
 from benchmarks.engines_report import table
-from esnsim.data import embedded
-from esnsim.engines.digital import DigitalEngine
-from esnsim.execute import cut, quantized_compute
+from esnsim.images.sets import embedded
 from esnsim.importer import EMBEDDED
+from esnsim.machines.array.engine import DigitalEngine
+from esnsim.run import cut, quantized_compute
 
 Feeds = dict[str, NDArray[Any]]
 FORMS = ("QOperator", "QDQ")

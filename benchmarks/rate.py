@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.timing import Spread
-from esnsim.compress.allocation.rate import Rates, rates, sort_layer
-from esnsim.network import Layer, Network
-from esnsim.sums import FilterSums, midrise_sums
+from esnsim.compression.allocate.rate import Rates, rates, sort_layer
+from esnsim.model.network import Layer, Network
+from esnsim.quantization.filter_sums import FilterSums, midrise_sums
 
 STEPS = 1000
 DIRECT = 5  # steps that are timed by passes

@@ -3,31 +3,33 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from esnsim.moved import redirect_old_names
+
 if TYPE_CHECKING:
-    from esnsim.engines.analog import AnalogEngine
-    from esnsim.engines.arrays import ArraySpec
-    from esnsim.engines.crossbar import CrossbarSpec
-    from esnsim.engines.digital import DigitalEngine
+    from esnsim.costs.equations import Cost, cost
     from esnsim.errors import EsnsimError, ModelError, UsageError, WidthError
-    from esnsim.fold import fold_batchnorm
     from esnsim.importer import read_onnx
-    from esnsim.metrics import Cost, cost
-    from esnsim.network import Geometry, Layer, Network
-    from esnsim.quantizer import QuantizedNetwork, Scheme, codes, quantize
+    from esnsim.machines.array.engine import DigitalEngine
+    from esnsim.machines.array.spec import ArraySpec
+    from esnsim.machines.crossbar.engine import AnalogEngine
+    from esnsim.machines.crossbar.spec import CrossbarSpec
+    from esnsim.model.fold import fold_batchnorm
+    from esnsim.model.network import Geometry, Layer, Network
+    from esnsim.quantization.quantizer import QuantizedNetwork, Scheme, codes, quantize
     from esnsim.training.export import from_torch
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "AnalogEngine": "engines.analog", "CrossbarSpec": "engines.crossbar",
-    "ArraySpec": "engines.arrays", "DigitalEngine": "engines.digital",
-    "Cost": "metrics", "cost": "metrics",
+    "AnalogEngine": "machines.crossbar.engine", "CrossbarSpec": "machines.crossbar.spec",
+    "ArraySpec": "machines.array.spec", "DigitalEngine": "machines.array.engine",
+    "Cost": "costs.equations", "cost": "costs.equations",
     "EsnsimError": "errors", "ModelError": "errors", "UsageError": "errors", "WidthError": "errors",
-    "fold_batchnorm": "fold",
+    "fold_batchnorm": "model.fold",
     "read_onnx": "importer",
-    "Geometry": "network", "Layer": "network", "Network": "network",
-    "QuantizedNetwork": "quantizer", "Scheme": "quantizer", "codes": "quantizer",
-    "quantize": "quantizer",
+    "Geometry": "model.network", "Layer": "model.network", "Network": "model.network",
+    "QuantizedNetwork": "quantization.quantizer", "Scheme": "quantization.quantizer",
+    "codes": "quantization.quantizer", "quantize": "quantization.quantizer",
     "from_torch": "training.export",
 }  # fmt: skip
 __all__ = [
@@ -45,3 +47,6 @@ def __getattr__(name: str) -> object:
 
 def __dir__() -> list[str]:
     return sorted([*__all__, "__version__"])
+
+
+redirect_old_names()

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from esnsim.quantizer import QuantizedLayer, codes
+from esnsim.quantization.quantizer import QuantizedLayer, codes
 from tests.naive.convolution import convolve
 
 

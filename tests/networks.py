@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from esnsim.network import LIVE, Codes, Geometry, Layer, Merge, Network, Source, Weight
+from esnsim.model.network import LIVE, Codes, Geometry, Layer, Merge, Network, Source, Weight
 
 SOURCE = Source(None, 0, 10, (("", 21),), "tests", (), 0)
 

@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, helper
 
-from esnsim.network import LIVE, Geometry, Layer, Merge, Network, Weight
-from esnsim.quantizer import QuantizedLayer, Scheme, quantize
+from esnsim.model.network import LIVE, Geometry, Layer, Merge, Network, Weight
+from esnsim.quantization.quantizer import QuantizedLayer, Scheme, quantize
 from tests.networks import layer, network
 
 #: Far enough from the ends of float64 that squares neither overflow nor vanish.

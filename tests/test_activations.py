@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from onnx.reference import ReferenceEvaluator
 
-from esnsim.engines.activations import ActivationScale, Calibration, calibrate, quantize
 from esnsim.errors import UsageError
+from esnsim.machines.activations import ActivationScale, Calibration, calibrate, quantize
 from tests.importer.models import model
 
 FLOATS = st.floats(-1e6, 1e6, width=32)

@@ -54,8 +54,8 @@ def test_public_names_are_sorted_and_the_version_is_one_of_them() -> None:
 
 
 def test_a_name_that_does_not_exist_is_an_attribute_error() -> None:
-    with pytest.raises(AttributeError, match="module 'esnsim' has no attribute 'costs'"):
-        _ = esnsim.costs
+    with pytest.raises(AttributeError, match="module 'esnsim' has no attribute 'kosten'"):
+        _ = esnsim.kosten
 
 
 def test_importing_esnsim_loads_nothing_heavy_and_a_name_only_what_it_needs() -> None:

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from esnsim import blocks
-from esnsim.metrics import Metrics, cost
-from esnsim.network import Geometry, Network
-from esnsim.quantizer import Scheme, quantize
+from esnsim.costs.equations import Metrics, cost
+from esnsim.model.network import Geometry, Network
+from esnsim.quantization import blocks
+from esnsim.quantization.quantizer import Scheme, quantize
 from tests.networks import chain, layer
 from tests.strategies import networks, steps
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from esnsim import data
-from esnsim.data import IMAGENET, DataError, Preparation
+from esnsim.images import sets as data
+from esnsim.images.sets import IMAGENET, DataError, Preparation
 
 PIXELS = np.arange(5 * 4 * 3, dtype=np.uint8).reshape(5, 4, 3)
 

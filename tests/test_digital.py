@@ -16,14 +16,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from esnsim.engines import digital
-from esnsim.engines.arrays import SCHEDULES, ArraySpec
-from esnsim.engines.digital import Counts, DigitalEngine
-from esnsim.engines.lowering import lower
+from esnsim.costs.equations import esn_d_tilde
 from esnsim.errors import UsageError
-from esnsim.metrics import esn_d_tilde
-from esnsim.network import Codes, Geometry
-from esnsim.quantizer import QuantizedLayer, codes, quantize
+from esnsim.machines.array import engine as digital
+from esnsim.machines.array.engine import Counts, DigitalEngine
+from esnsim.machines.array.spec import SCHEDULES, ArraySpec
+from esnsim.machines.lowering import lower
+from esnsim.model.network import Codes, Geometry
+from esnsim.quantization.quantizer import QuantizedLayer, codes, quantize
 from tests.engines import activations, exact
 from tests.naive import array as naive
 from tests.networks import layer, network

@@ -7,7 +7,7 @@ import onnxruntime
 import pytest
 
 from esnsim import read_onnx
-from esnsim.data import EMBEDDED
+from esnsim.images.sets import EMBEDDED
 from esnsim.importer import find
 
 MEASURED = json.loads((EMBEDDED.parent / "accuracy.json").read_text())

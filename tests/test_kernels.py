@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
 
-from esnsim import passes
+from esnsim.quantization import weight_kernels as passes
 from tests.naive import magnitude, midrise, midtread
 from tests.strategies import Rows, rows
 

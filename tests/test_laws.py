@@ -22,10 +22,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esnsim import passes
-from esnsim.metrics import Cost, Metrics, Weightings, cost, step_from_noise
-from esnsim.network import Codes, Layer
-from esnsim.quantizer import QuantizedLayer, QuantizedNetwork, Scheme, codes, quantize
+from esnsim.costs.equations import Cost, Metrics, Weightings, cost, step_from_noise
+from esnsim.model.network import Codes, Layer
+from esnsim.quantization import weight_kernels as passes
+from esnsim.quantization.quantizer import QuantizedLayer, QuantizedNetwork, Scheme, codes, quantize
 from tests.naive import metrics as twin
 from tests.networks import chain, layer, network
 from tests.strategies import networks, steps

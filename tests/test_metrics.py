@@ -6,11 +6,11 @@ from itertools import product
 import numpy as np
 import pytest
 
+from esnsim.costs.equations import Weightings, cost, esn_a_from_sn, signal_to_noise, step_from_noise
+from esnsim.costs.fig1 import Machines, cpu_cost, gpu_cost, int8_array_cost, word
 from esnsim.errors import WidthError
-from esnsim.hardware import Machines, cpu_cost, gpu_cost, int8_array_cost, word
-from esnsim.metrics import Weightings, cost, esn_a_from_sn, signal_to_noise, step_from_noise
-from esnsim.network import Codes, Geometry, Product
-from esnsim.quantizer import QuantizedLayer, Scheme, quantize
+from esnsim.model.network import Codes, Geometry, Product
+from esnsim.quantization.quantizer import QuantizedLayer, Scheme, quantize
 from tests.naive import midtread
 from tests.networks import chain, layer, network
 

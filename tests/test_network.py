@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 
 from esnsim import Geometry
-from esnsim.network import CONSTANT, LIVE, Ids, Layer, Mask, Merge, Network, propagate
+from esnsim.model.network import CONSTANT, LIVE, Ids, Layer, Mask, Merge, Network, propagate
 from tests.networks import layer, network
 from tests.strategies import geometries
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from benchmarks.quantisers import run
 from benchmarks.quantisers.candidates import others
 from benchmarks.quantisers.methods import WIDEST, allotted, bias_corrected, min_max
-from esnsim.data import embedded
+from esnsim.images.sets import embedded
 from tests.networks import chain, layer, network
 
 SEEDS = st.integers(0, 2**32 - 1)

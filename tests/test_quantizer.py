@@ -10,8 +10,8 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
 
 from esnsim.errors import EsnsimError, ModelError, WidthError
-from esnsim.network import Codes
-from esnsim.quantizer import RULES, QuantizedLayer, Scheme, codes, quantize
+from esnsim.model.network import Codes
+from esnsim.quantization.quantizer import RULES, QuantizedLayer, Scheme, codes, quantize
 from tests.naive import midrise
 from tests.networks import chain, layer, network
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
 
-from esnsim import steps
-from esnsim.network import Weight
+from esnsim.model.network import Weight
+from esnsim.quantization import rules as steps
 from tests.networks import weight
 
 Floats = NDArray[np.float64]

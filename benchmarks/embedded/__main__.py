@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from esnsim.data import read_idx
+from esnsim.images.sets import read_idx
 from esnsim.training.fit import Epoch, Recipe, accuracy, fit
 from esnsim.training.models import CifarResNet
 

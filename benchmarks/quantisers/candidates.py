@@ -15,11 +15,11 @@ from benchmarks.quantisers.methods import (
     min_max,
     moments_of,
 )
-from esnsim.compress.allocation.allocate import allocate, choices
-from esnsim.compress.allocation.policies import filter_sigma
-from esnsim.compress.substitute import dequantized
-from esnsim.network import Array, Codes, Layer, Network
-from esnsim.quantizer import QuantizedNetwork, Scheme
+from esnsim.compression.allocate.allocate import allocate, choices
+from esnsim.compression.allocate.policies import filter_sigma
+from esnsim.graph.substitute import dequantized
+from esnsim.model.network import Array, Codes, Layer, Network
+from esnsim.quantization.quantizer import QuantizedNetwork, Scheme
 
 #: Weights (M, K) of each layer in graph order.
 Weights = tuple[Floats, ...]
@@ -59,7 +59,7 @@ def others(network: Network, bits: int) -> Iterator[Candidate]:
 def ours(network: Network, bits: int, gains: Sequence[Floats]) -> Iterator[Candidate]:
     """esnsim's step rules, and its policies for what `bits` in every filter cost.
 
-    `gains` are those of `esnsim.compress.allocation.sensitivity`.
+    `gains` are those of `esnsim.compression.allocate.sensitivity`.
     """
     yield _ours("layer-max (App. A)", network, bits, Scheme("layer-max", bits))
     yield _ours("filter-max", network, bits, Scheme("filter-max", bits))

@@ -13,16 +13,16 @@ import onnxruntime as ort
 
 from benchmarks.quantisers import static
 from benchmarks.quantisers.candidates import Candidate, others, ours, stored
-from esnsim.compress.allocation.sensitivity import sensitivity
-from esnsim.compress.correction.recalibrate import Corrector
-from esnsim.compress.evaluate import Evaluation, Evaluator, evaluation
-from esnsim.compress.sites import sites
-from esnsim.compress.substitute import Changes
-from esnsim.data import ImageSet, embedded, load
-from esnsim.execute.graph import graph_of
+from esnsim.compression.allocate.sensitivity import sensitivity
+from esnsim.compression.correct.recalibrate import Corrector
+from esnsim.evaluate.evaluator import Evaluation, Evaluator, evaluation
+from esnsim.graph.graph import graph_of
+from esnsim.graph.sites import sites
+from esnsim.graph.substitute import Changes
+from esnsim.images.sets import ImageSet, embedded, load
 from esnsim.importer import find, read_onnx
 from esnsim.importer import load as load_model
-from esnsim.network import Network
+from esnsim.model.network import Network
 
 MODEL = "builtin:resnet20"
 RESULTS = Path(__file__).parents[1] / "results" / "quantisers.json"

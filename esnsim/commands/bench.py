@@ -11,7 +11,7 @@ from esnsim.report.units import human
 from esnsim.report.write import write
 
 if TYPE_CHECKING:
-    from esnsim.bench import Figure, Task
+    from esnsim.selfcheck.bench import Figure, Task
 
 DESCRIPTION = """\
 The kernel of the MAC array on random tensors, for each width of weights: rates, the share of the
@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     import os
     from dataclasses import asdict
 
-    from esnsim.bench import PEERS, Task, measure, peer, popcount_roofline
+    from esnsim.selfcheck.bench import PEERS, Task, measure, peer, popcount_roofline
 
     a = arguments
     task = Task(a.filters, a.reduction, a.windows, a.activation_bits, a.seed)

@@ -10,8 +10,8 @@ from esnsim.errors import ModelError, UsageError, WidthError
 from esnsim.report.write import say
 
 if TYPE_CHECKING:
-    from esnsim.network import Network
-    from esnsim.quantizer import QuantizedNetwork, Scheme
+    from esnsim.model.network import Network
+    from esnsim.quantization.quantizer import QuantizedNetwork, Scheme
 
 
 def add_model(parser: argparse.ArgumentParser) -> "argparse._ArgumentGroup":
@@ -60,8 +60,8 @@ def add_codes(parser: argparse.ArgumentParser, fold: bool = True) -> "argparse._
 
 def scheme_of(arguments: argparse.Namespace) -> "Scheme":
     """The scheme that the options give. Raises UsageError, WidthError."""
-    from esnsim.quantizer import Scheme
-    from esnsim.widths import read_values
+    from esnsim.quantization.files import read_values
+    from esnsim.quantization.quantizer import Scheme
 
     widths, step = arguments.bits_per_filter, arguments.step
     given: float | dict[str, Any] | None = None
@@ -80,8 +80,8 @@ def scheme_of(arguments: argparse.Namespace) -> "Scheme":
 
 def read_network(arguments: argparse.Namespace) -> "Network":
     """The model, BatchNormalization folded if asked for; what is not counted is said."""
-    from esnsim.fold import fold_batchnorm
     from esnsim.importer import read_onnx
+    from esnsim.model.fold import fold_batchnorm
 
     network = read_onnx(arguments.model, dict(arguments.input_shape))
     _warn(network, arguments.strict)
@@ -90,7 +90,7 @@ def read_network(arguments: argparse.Namespace) -> "Network":
 
 def quantized_network(network: "Network", scheme: "Scheme", quiet: bool) -> "QuantizedNetwork":
     """The network quantised, with a bar where that takes long."""
-    from esnsim.quantizer import quantize
+    from esnsim.quantization.quantizer import quantize
     from esnsim.report.progress import Meter
 
     with Meter(len(network.layers), quiet, "quantising") as meter:

@@ -11,8 +11,8 @@ from esnsim.errors import EsnsimError, ModelError, UsageError
 from esnsim.report.write import say, write, write_bytes
 
 if TYPE_CHECKING:
-    from esnsim.compress.compress import Compressed
-    from esnsim.compress.recipe import Recipe
+    from esnsim.compression.compress import Compressed
+    from esnsim.compression.recipe import Recipe
 
 DESCRIPTION = """\
 Prunes and quantises an ONNX model without training, and writes it as ONNX with a JSON report
@@ -110,7 +110,7 @@ def _add_output(group: "argparse._ArgumentGroup") -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; the exit code."""
-    from esnsim.report.compression import as_json, words
+    from esnsim.report.compression.document import as_json, words
 
     report = arguments.report or arguments.output.with_suffix(".json")
     _check_files(arguments, report)
@@ -131,10 +131,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _compressed(arguments: argparse.Namespace, recipe: "Recipe") -> "Compressed":
-    from esnsim import data
-    from esnsim.compress.compress import compress
-    from esnsim.compress.telling import listening
+    from esnsim.compression.compress import compress
+    from esnsim.images import sets as data
     from esnsim.importer import load
+    from esnsim.progress import listening
     from esnsim.report.progress import Meter
 
     network = codes.read_network(arguments)
@@ -155,8 +155,8 @@ def _compressed(arguments: argparse.Namespace, recipe: "Recipe") -> "Compressed"
 
 def _recipe(arguments: argparse.Namespace) -> "Recipe":
     """What the options ask for. Raises UsageError for those that exclude each other."""
-    from esnsim.compress.allocation.budget import known
-    from esnsim.compress.recipe import Recipe
+    from esnsim.compression.allocate.budget import known
+    from esnsim.compression.recipe import Recipe
 
     a = arguments
     aimed = a.budget is not None or a.drop is not None or a.targets is not None

@@ -16,8 +16,8 @@ from esnsim.report.units import exact, percent
 from esnsim.report.write import say, write
 
 if TYPE_CHECKING:
-    from esnsim.metrics import Cost, LayerCost
-    from esnsim.network import Layer, Product
+    from esnsim.costs.equations import Cost, LayerCost
+    from esnsim.model.network import Layer, Product
 
 SORTS = ("macs", "weights", "filters", "pruned", "bits", "esn_a", "esn_d", "esn_d_tilde")
 ABOVE = 3  # exit code of --fail-above
@@ -66,7 +66,7 @@ def _add_output(group: "argparse._ArgumentGroup") -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; the exit code."""
-    from esnsim.metrics import cost
+    from esnsim.costs.equations import cost
 
     form = _form(arguments)
     _spare_inputs(arguments)
@@ -113,8 +113,8 @@ def _spare_inputs(arguments: argparse.Namespace) -> None:
 
 
 def _render(result: "Cost", form: str, arguments: argparse.Namespace) -> str:
-    from esnsim.report.document import as_csv, as_json
-    from esnsim.report.table import render
+    from esnsim.report.cost.document import as_csv, as_json
+    from esnsim.report.cost.table import render
 
     if form == "json":
         return as_json(result)
@@ -133,7 +133,7 @@ def _render(result: "Cost", form: str, arguments: argparse.Namespace) -> str:
 
 
 def _chosen(result: "Cost", sort: str | None, top: int | None) -> "Sequence[LayerCost]":
-    from esnsim.report.table import SORTS
+    from esnsim.report.cost.table import SORTS
 
     rows = result.layers
     return (sorted(rows, key=SORTS[sort], reverse=True) if sort else rows)[:top]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from esnsim.commands import options
 
 if TYPE_CHECKING:
-    from esnsim.data import ImageSet, Preparation
+    from esnsim.images.sets import ImageSet, Preparation
 
 
 def add_images(group: "argparse._ArgumentGroup", otherwise: str) -> None:
@@ -43,7 +43,7 @@ def add_evaluation(group: "argparse._ArgumentGroup") -> None:
 
 def preparation_of(arguments: argparse.Namespace) -> "Preparation":
     """What the options do to pixels."""
-    from esnsim import data
+    from esnsim.images import sets as data
 
     start = data.IMAGENET if arguments.imagenet else data.Preparation()
     return data.Preparation(
@@ -54,7 +54,7 @@ def preparation_of(arguments: argparse.Namespace) -> "Preparation":
 
 def images_of(arguments: argparse.Namespace, model: str) -> "ImageSet | None":
     """The images of --data, or for an embedded model the embedded ones; else None."""
-    from esnsim import data
+    from esnsim.images import sets as data
 
     if arguments.data is not None:
         return data.load(arguments.data, preparation_of(arguments), arguments.labels)

@@ -8,7 +8,7 @@ from esnsim.commands import options
 from esnsim.errors import UsageError
 
 if TYPE_CHECKING:
-    from esnsim.engines.simulate import Spec
+    from esnsim.machines.machine import Spec
 
 KINDS = ("digital", "analog")
 SCHEDULES = ("bit-parallel", "sorted", "serial")
@@ -61,8 +61,8 @@ def add_machine(group: "argparse._ArgumentGroup") -> None:
 
 def machines(arguments: argparse.Namespace) -> "list[Spec]":
     """The machines that the options describe, one or more. Raises UsageError."""
-    from esnsim.engines.arrays import ArraySpec
-    from esnsim.engines.presets import kind_of, machine
+    from esnsim.machines.array.spec import ArraySpec
+    from esnsim.machines.presets import kind_of, machine
 
     compare = set(arguments.compare)
     if compare not in (set(), {"schedules"}, set(KINDS)):
@@ -102,7 +102,7 @@ def _check(arguments: argparse.Namespace, kinds: list[str]) -> None:
 
 def _changed(spec: "Spec", arguments: argparse.Namespace) -> "Spec":
     """The machine with the options' fields and energies. Raises UsageError."""
-    from esnsim.engines.presets import kind_of
+    from esnsim.machines.presets import kind_of
 
     kind = kind_of(spec)
     changes: dict[str, Any] = {

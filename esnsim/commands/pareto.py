@@ -14,9 +14,9 @@ from esnsim.errors import UsageError, WidthError
 from esnsim.report.write import STDOUT, say, write, write_bytes
 
 if TYPE_CHECKING:
-    from esnsim.compress.frontier.pareto import Candidate, Sweep
-    from esnsim.compress.frontier.results import Results
-    from esnsim.compress.frontier.sweep import Refused, Task
+    from esnsim.sweeps.pareto import Candidate, Sweep
+    from esnsim.sweeps.results import Results
+    from esnsim.sweeps.sweep import Refused, Task
 
 DESCRIPTION = """\
 Prunes, quantises and evaluates a model, or several on the same images, at every point of a grid,
@@ -126,9 +126,9 @@ def _add_output(group: "argparse._ArgumentGroup") -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; the exit code."""
-    from esnsim.compress.frontier.pareto import candidates
-    from esnsim.compress.frontier.results import Results
-    from esnsim.compress.frontier.sweep import binding
+    from esnsim.sweeps.pareto import candidates
+    from esnsim.sweeps.results import Results
+    from esnsim.sweeps.sweep import binding
 
     _check(arguments)
     a, task = arguments, _task(arguments)
@@ -138,7 +138,7 @@ def run(arguments: argparse.Namespace) -> int:
         sweep = _sweep(a, task, results, grid)
     write(_render(sweep, arguments, task), arguments.output)
     if arguments.picture:
-        from esnsim.report.frontier_picture import picture
+        from esnsim.report.sweep.picture import picture
 
         write_bytes(picture(sweep, arguments.picture.suffix.lower()), arguments.picture)
     return 0
@@ -150,17 +150,17 @@ def _sweep(
     """Everything that is not in the results yet, then all of the grid as a sweep."""
     from contextlib import closing
 
-    from esnsim.compress.frontier.pareto import Sweep
-    from esnsim.compress.frontier.sweep import (
+    from esnsim.progress import listening
+    from esnsim.report.progress import Meter
+    from esnsim.report.sweep.table import so_far
+    from esnsim.sweeps.pareto import Sweep
+    from esnsim.sweeps.sweep import (
         Refused,
         described,
         measured,
         run_candidates,
         stay_float,
     )
-    from esnsim.compress.telling import listening
-    from esnsim.report.pareto import so_far
-    from esnsim.report.progress import Meter
 
     images = described(task)
     if not arguments.quiet:
@@ -232,7 +232,7 @@ def _check(arguments: argparse.Namespace) -> None:
 def _task(arguments: argparse.Namespace) -> "Task":
     from os import cpu_count
 
-    from esnsim.compress.frontier.sweep import Pictures, Task
+    from esnsim.sweeps.sweep import Pictures, Task
 
     preparation = images.preparation_of(arguments)
     if arguments.data is None and not all(m.startswith("builtin:") for m in arguments.models):
@@ -253,9 +253,9 @@ def _default_results(model: str) -> Path:
 
 
 def _render(sweep: "Sweep", arguments: argparse.Namespace, task: "Task") -> str:
-    from esnsim.compress.frontier.sweep import binding
-    from esnsim.report.pareto import render
-    from esnsim.report.pareto_document import as_csv, as_json
+    from esnsim.report.sweep.document import as_csv, as_json
+    from esnsim.report.sweep.table import render
+    from esnsim.sweeps.sweep import binding
 
     suffix = arguments.output.suffix.lower() if arguments.output else ""
     if arguments.json or (suffix == ".json" and not arguments.csv):

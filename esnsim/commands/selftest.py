@@ -19,7 +19,7 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; the exit code."""
-    from esnsim import selftest
+    from esnsim.selfcheck import selftest
 
     failed = 0
     for outcome in selftest.run():

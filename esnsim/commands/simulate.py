@@ -13,9 +13,9 @@ from esnsim.errors import UsageError
 from esnsim.report.write import say, write
 
 if TYPE_CHECKING:
-    from esnsim.data import ImageSet
-    from esnsim.engines.simulate import Simulation, Spec
-    from esnsim.quantizer import QuantizedNetwork
+    from esnsim.images.sets import ImageSet
+    from esnsim.machines.machine import Simulation, Spec
+    from esnsim.quantization.quantizer import QuantizedNetwork
 
 DESCRIPTION = """\
 Runs every layer of an ONNX model on a variable-precision MAC array or an analog crossbar: exact
@@ -95,10 +95,10 @@ def _simulate(
     arguments: argparse.Namespace, quantized: "QuantizedNetwork", spec: "Spec",
     images: "ImageSet | None",
 ) -> "Simulation":  # fmt: skip
-    from esnsim.engines.simulate import Machine, Simulation
-    from esnsim.execute import inference
-    from esnsim.execute.cut import cut
+    from esnsim.evaluate import inference
+    from esnsim.machines.machine import Machine, Simulation
     from esnsim.report.progress import Meter
+    from esnsim.run.cut import cut
 
     graph = cut(arguments.model, quantized.network, arguments.threads)
     machine = Machine(quantized, spec, arguments.threads, arguments.seed)
@@ -130,9 +130,9 @@ def _simulate(
 def _render(simulations: "Sequence[Simulation]", arguments: argparse.Namespace) -> str:
     import shutil
 
-    from esnsim.report import simulation_document as documents
-    from esnsim.report.comparison import engines, schedules
-    from esnsim.report.simulation import Look, render
+    from esnsim.report.simulation import document as documents
+    from esnsim.report.simulation.comparison import engines, schedules
+    from esnsim.report.simulation.table import Look, render
 
     suffix = arguments.output.suffix.lower() if arguments.output else ""
     if arguments.json or (suffix == ".json" and not arguments.csv):

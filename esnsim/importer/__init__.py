@@ -11,16 +11,16 @@ from google.protobuf.message import DecodeError
 from onnx import ModelProto
 
 from esnsim.errors import ModelError
-from esnsim.importer.damage import reading
 from esnsim.importer.inputs import Resolved, Shapes, resolve
 from esnsim.importer.midrise import half_steps
 from esnsim.importer.record import Record
 from esnsim.importer.scope import Scope, opsets
-from esnsim.importer.tensors import Store, map_file
 from esnsim.importer.values import Value, type_shape
 from esnsim.importer.walk import Walker
-from esnsim.importer.wire import skeleton
-from esnsim.network import Network, Source
+from esnsim.model.network import Network, Source
+from esnsim.onnxfile.damage import reading
+from esnsim.onnxfile.tensors import Store, map_file
+from esnsim.onnxfile.wire import skeleton
 
 BUILTIN = "builtin:"
 EMBEDDED = Path(__file__).parents[1] / "embedded"

@@ -14,7 +14,7 @@ from onnx import NodeProto
 
 from esnsim.importer.constants import attribute, evaluate
 from esnsim.importer.values import Value
-from esnsim.network import CONSTANT, LIVE, Ids, Merge
+from esnsim.model.network import CONSTANT, LIVE, Ids, Merge
 
 LAST = 2**31 - 1  # an id that no filter has
 LARGEST = 1 << 23  # ids: moves of larger activations with uneven ids are taken as live

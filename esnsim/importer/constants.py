@@ -10,7 +10,7 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 from esnsim.errors import ModelError
 from esnsim.importer.scope import Scope
 from esnsim.importer.values import SMALL, WIDEST, Coded, Constant, Value, known, width_of
-from esnsim.network import Array
+from esnsim.model.network import Array
 
 LARGEST = 1 << 28  # elements that may be computed; views (ConstantOfShape, Expand) need none
 LARGEST_VIEW = 1 << 30

@@ -7,7 +7,7 @@ from esnsim.importer.channels import channel_ids
 from esnsim.importer.constants import attribute
 from esnsim.importer.products import Weighted, by, mismatch, shape_of
 from esnsim.importer.values import Constant, Value
-from esnsim.network import Array, Geometry, Ids
+from esnsim.model.network import Array, Geometry, Ids
 
 
 def convolution(node: NodeProto, x: Value, w: Constant, name: str) -> Weighted:

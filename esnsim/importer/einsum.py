@@ -8,7 +8,7 @@ import numpy as np
 from esnsim.importer.channels import channel_ids
 from esnsim.importer.products import Weighted, shape_of
 from esnsim.importer.values import Value
-from esnsim.network import Array, Geometry
+from esnsim.model.network import Array, Geometry
 
 
 def weighted_einsum(

@@ -1,4 +1,4 @@
-"""Midrise codes in operators that have none: as `esnsim.compress` writes them, read back.
+"""Midrise codes in operators that have none: as `esnsim.compression` writes them, read back.
 
 DequantizeLinear gives k·Δ for k = floor(W/Δ), and an Add of Δ/2 makes (k + ½)·Δ of it. A filter to
 which 0 is added holds q = 2·W_int at Δ/2 instead: zeros that are kept, and pruned filters.
@@ -13,7 +13,7 @@ from onnx import ModelProto, NodeProto
 
 from esnsim.errors import ModelError
 from esnsim.importer.values import Coded, Constant
-from esnsim.network import Array
+from esnsim.model.network import Array
 
 #: Key of the model's metadata: JSON of value -> filters whose integers are q at Δ/2.
 HALF_STEPS = "esnsim.half_steps"

@@ -9,7 +9,7 @@ from esnsim.errors import ModelError
 from esnsim.importer.constants import attribute
 from esnsim.importer.quantized import off_centre
 from esnsim.importer.values import Coded, Constant
-from esnsim.network import Array
+from esnsim.model.network import Array
 
 # The 16 levels of MatMulBnb4 by its attribute quant_type: FP4 has a sign bit, then 0 to 1; NF4
 # are quantiles of the normal distribution (Dettmers et al. 2023, arXiv:2305.14314, appendix E).

@@ -10,7 +10,7 @@ from onnx import helper
 from esnsim.errors import ModelError
 from esnsim.importer.channels import channel_ids
 from esnsim.importer.values import Constant, Value
-from esnsim.network import Array, Geometry, Ids
+from esnsim.model.network import Array, Geometry, Ids
 
 
 @dataclass(frozen=True, slots=True)

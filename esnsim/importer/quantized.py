@@ -10,7 +10,7 @@ from onnx import NodeProto, helper
 from esnsim.errors import ModelError
 from esnsim.importer.constants import attribute
 from esnsim.importer.values import WIDEST, Coded, Constant, width_of
-from esnsim.network import Array
+from esnsim.model.network import Array
 
 WIDEST_QUANT = 64  # bits of a Quant node
 

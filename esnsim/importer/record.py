@@ -10,11 +10,11 @@ from onnx import NodeProto, helper
 from esnsim.errors import ModelError
 from esnsim.importer.channels import Channels
 from esnsim.importer.constants import attribute
-from esnsim.importer.damage import reading
 from esnsim.importer.products import CannotCountError, Weighted
 from esnsim.importer.quantized import dequantize
 from esnsim.importer.values import Value
-from esnsim.network import Array, BatchNorm, Codes, Layer, Product, Uncounted, Weight
+from esnsim.model.network import Array, BatchNorm, Codes, Layer, Product, Uncounted, Weight
+from esnsim.onnxfile.damage import reading
 
 LARGEST = 1 << 22  # filters, or weights of one filter
 MACS = 1 << 62  # of one operator

@@ -8,7 +8,7 @@ from esnsim.importer.channels import channel_ids
 from esnsim.importer.products import CannotCountError, Finding, Weighted, mismatch, shape_of
 from esnsim.importer.quantized import dequantize
 from esnsim.importer.values import Constant, Value
-from esnsim.network import Geometry
+from esnsim.model.network import Geometry
 
 
 def recurrent(x: Value, w: Value, r: Value, name: str) -> list[Finding]:

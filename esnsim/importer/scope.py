@@ -17,9 +17,9 @@ from onnx import (
 )  # fmt: skip
 
 from esnsim.errors import ModelError
-from esnsim.importer.tensors import Store, element_dtype, tensor_shape
 from esnsim.importer.values import SMALL, Constant, Value, constant_value, width_of
-from esnsim.network import Array
+from esnsim.model.network import Array
+from esnsim.onnxfile.tensors import Store, element_dtype, tensor_shape
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ from math import prod
 import numpy as np
 from onnx import TensorProto, TypeProto, helper
 
-from esnsim.network import Array, Ids
+from esnsim.model.network import Array, Ids
 
 SMALL = 1024  # elements: constants up to here are evaluated at once, as shapes depend on them
 WIDEST = 16  # bits of a code; wider integers are taken as floats

@@ -20,7 +20,6 @@ from esnsim.errors import ModelError
 from esnsim.importer.channels import follow
 from esnsim.importer.constants import attribute, fold
 from esnsim.importer.control import call, control
-from esnsim.importer.damage import reading
 from esnsim.importer.inputs import bind
 from esnsim.importer.midrise import fold_shift, halved
 from esnsim.importer.operators import Inputs, reader_of, why_uncounted
@@ -29,9 +28,10 @@ from esnsim.importer.quantized import fold_quantized
 from esnsim.importer.record import Record
 from esnsim.importer.scope import Scope, add_initializers, count_uses, dense, label, stored
 from esnsim.importer.shapes import STANDARD, infer, standard
-from esnsim.importer.tensors import Store
 from esnsim.importer.values import Value, constant_value, known, type_shape
-from esnsim.network import Product, Uncounted
+from esnsim.model.network import Product, Uncounted
+from esnsim.onnxfile.damage import reading
+from esnsim.onnxfile.tensors import Store
 
 NODES = 100_000  # visited in functions and bodies, which a small file can multiply
 

@@ -1,6 +1,6 @@
 """Training and test images as bytes in memory: MNIST's idx files, CIFAR, folders of pictures.
 
-`esnsim.data` reads sets of images for inference; this reads both halves of a data set.
+`esnsim.images.sets` reads sets of images for inference; this reads both halves of a data set.
 """
 
 from dataclasses import dataclass
@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from esnsim.data import IMAGENET
-from esnsim.imagefiles import (
+from esnsim.images.files import (
     Bytes,
     DataError,
     class_pictures,
@@ -21,6 +20,7 @@ from esnsim.imagefiles import (
     read_picture,
     standard,
 )
+from esnsim.images.sets import IMAGENET
 
 FOLDERS = {"train": "train", "test": "val"}
 

@@ -11,8 +11,8 @@ import onnx.numpy_helper
 
 from esnsim.errors import EsnsimError, ModelError
 from esnsim.importer import find, read_onnx
-from esnsim.importer.damage import reading
-from esnsim.network import Network
+from esnsim.model.network import Network
+from esnsim.onnxfile.damage import reading
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

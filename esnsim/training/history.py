@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import esnsim
+from esnsim.costs.equations import esn_a_from_sn, step_from_noise
 from esnsim.errors import ModelError
-from esnsim.metrics import esn_a_from_sn, step_from_noise
 
 SCHEMA = "esnsim.training/1"
 NOT_IN_TOTAL = ("name", "weight", "step")

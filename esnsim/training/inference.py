@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from esnsim.errors import ModelError
-from esnsim.quantizer import QuantizedNetwork, codes
+from esnsim.quantization.quantizer import QuantizedNetwork, codes
 from esnsim.training.fit import Images, pixels
 
 BATCHNORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from esnsim.errors import ModelError
-from esnsim.network import Layer, Mask, propagate
+from esnsim.model.network import Layer, Mask, propagate
 from esnsim.training.export import from_torch
 from esnsim.training.fit import Companion
 from esnsim.training.inference import BATCHNORMS

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esnsim.errors import UsageError
-from esnsim.network import CONSTANT, LIVE, Network
+from esnsim.model.network import CONSTANT, LIVE, Network
 
 Alive = dict[str, NDArray[np.bool_]]
 Norms = Mapping[str, NDArray[np.float64]]

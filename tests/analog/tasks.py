@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 from hypothesis import strategies as st
 
-from esnsim.engines.analog import AnalogEngine, AnalogRun
-from esnsim.engines.crossbar import CrossbarSpec
-from esnsim.network import Codes, Geometry
-from esnsim.quantizer import QuantizedLayer, Scheme, quantize
+from esnsim.machines.crossbar.engine import AnalogEngine, AnalogRun
+from esnsim.machines.crossbar.spec import CrossbarSpec
+from esnsim.model.network import Codes, Geometry
+from esnsim.quantization.quantizer import QuantizedLayer, Scheme, quantize
 from tests.engines import activations
 from tests.networks import layer, network
 from tests.strategies import quantized_layers

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esnsim.engines.analog import AnalogEngine
-from esnsim.engines.crossbar import CrossbarSpec
-from esnsim.quantizer import codes
+from esnsim.machines.crossbar.engine import AnalogEngine
+from esnsim.machines.crossbar.spec import CrossbarSpec
+from esnsim.quantization.quantizer import codes
 from tests.analog.tasks import dense_task, run, tasks
 from tests.engines import exact
 

@@ -14,14 +14,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from esnsim.engines import readout
-from esnsim.engines.analog import AnalogCounts, AnalogEngine
-from esnsim.engines.arrays import ArraySpec
-from esnsim.engines.crossbar import CrossbarSpec
-from esnsim.engines.digital import DigitalEngine
-from esnsim.metrics import class_a_x4, esn_a_x4
-from esnsim.network import Geometry
-from esnsim.quantizer import codes
+from esnsim.costs.equations import class_a_x4, esn_a_x4
+from esnsim.machines.array.engine import DigitalEngine
+from esnsim.machines.array.spec import ArraySpec
+from esnsim.machines.crossbar import readout
+from esnsim.machines.crossbar.engine import AnalogCounts, AnalogEngine
+from esnsim.machines.crossbar.spec import CrossbarSpec
+from esnsim.model.network import Geometry
+from esnsim.quantization.quantizer import codes
 from tests.analog.tasks import dense_task, run, stored_layer, tasks
 from tests.engines import activations, exact
 from tests.naive import crossbar as naive

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from esnsim.engines.analog import AnalogCounts, energy
-from esnsim.engines.converters import conversion_energy
-from esnsim.engines.crossbar import PRESETS, CrossbarSpec
-from esnsim.metrics import esn_a_x4
-from esnsim.quantizer import QuantizedLayer, Scheme, quantize
+from esnsim.costs.equations import esn_a_x4
+from esnsim.machines.crossbar.converters import conversion_energy
+from esnsim.machines.crossbar.engine import AnalogCounts, energy
+from esnsim.machines.crossbar.spec import PRESETS, CrossbarSpec
+from esnsim.quantization.quantizer import QuantizedLayer, Scheme, quantize
 from tests.analog.tasks import dense_task, run, stored_layer
 from tests.engines import activations, exact
 from tests.networks import layer, network

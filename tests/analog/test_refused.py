@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from esnsim.engines.crossbar import CrossbarSpec
 from esnsim.errors import UsageError
+from esnsim.machines.crossbar.spec import CrossbarSpec
 from tests.analog.tasks import dense_task, run
 
 

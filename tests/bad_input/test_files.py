@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from esnsim import ModelError
-from esnsim.importer.tensors import map_file
+from esnsim.onnxfile.tensors import map_file
 from tests.commandline import esnsim, refused
 from tests.importer.models import model
 from tests.samples import EMBEDDED, saved, weights

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from esnsim import WidthError
-from esnsim.widths import read_values
+from esnsim.quantization.files import read_values
 from tests.commandline import esnsim, refused
 from tests.samples import one_layer
 

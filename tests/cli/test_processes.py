@@ -14,8 +14,9 @@ import pytest
 from esnsim import __version__
 from esnsim.commands import options
 from esnsim.commands.cost import SORTS
-from esnsim.quantizer import RULES
-from esnsim.report import progress, table
+from esnsim.quantization.quantizer import RULES
+from esnsim.report import progress
+from esnsim.report.cost import table
 from tests.commandline import Ended, Terminal, esnsim
 
 COST = [sys.executable, "-m", "esnsim", "cost"]

@@ -6,9 +6,9 @@ from dataclasses import replace
 from hypothesis import strategies as st
 
 from esnsim import Scheme, cost, quantize, read_onnx
-from esnsim.compress.evaluate import Evaluation
-from esnsim.compress.frontier.pareto import Baseline, Candidate, Point, Sweep
-from esnsim.metrics import Weightings
+from esnsim.costs.equations import Weightings
+from esnsim.evaluate.evaluator import Evaluation
+from esnsim.sweeps.pareto import Baseline, Candidate, Point, Sweep
 
 IMAGES = 1000
 TOTAL = cost(quantize(read_onnx("builtin:resnet8"), Scheme(bits=4))).total

@@ -7,13 +7,13 @@ import onnx
 from onnx import ModelProto, numpy_helper
 
 from esnsim import read_onnx
-from esnsim.compress.pruning.prune import Kept, choose, live_macs
-from esnsim.compress.pruning.shrink import masked, shrunk
-from esnsim.execute.graph import Graph, graph_of
+from esnsim.compression.prune.prune import Kept, choose, live_macs
+from esnsim.compression.prune.shrink import masked, shrunk
+from esnsim.costs.equations import cost
+from esnsim.graph.graph import Graph, graph_of
 from esnsim.importer import load
-from esnsim.metrics import cost
-from esnsim.network import Network
-from esnsim.quantizer import Scheme, quantize
+from esnsim.model.network import Network
+from esnsim.quantization.quantizer import Scheme, quantize
 from tests.execute.models import feeds_of, whole
 
 FINE = Scheme(given_steps=2.0**-12, bits=16)  # prunes nothing

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from esnsim.compress.allocation.allocate import RULES, Choices, allocate, choices
-from esnsim.compress.allocation.budget import ALIASES, METRICS, spent
+from esnsim.compression.allocate.allocate import RULES, Choices, allocate, choices
+from esnsim.compression.allocate.budget import ALIASES, METRICS, spent
+from esnsim.costs.equations import cost
 from esnsim.errors import UsageError, WidthError
-from esnsim.metrics import cost
-from esnsim.network import Codes, Network
-from esnsim.quantizer import quantize
+from esnsim.model.network import Codes, Network
+from esnsim.quantization.quantizer import quantize
 from tests.networks import chain, layer, network
 from tests.strategies import networks
 

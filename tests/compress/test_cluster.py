@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from esnsim.compress.frontier.cluster import spread
 from esnsim.errors import EsnsimError
+from esnsim.sweeps.cluster import spread
 from tests.compress.errands import die_once, square
 
 distributed = pytest.importorskip("distributed")
@@ -33,6 +33,6 @@ def test_an_item_whose_worker_is_killed_is_done_by_another(address: str, tmp_pat
 
 
 def test_an_address_without_a_scheduler_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("esnsim.compress.frontier.cluster.PATIENCE", "1s")
+    monkeypatch.setattr("esnsim.sweeps.cluster.PATIENCE", "1s")
     with pytest.raises(EsnsimError, match=r"no Dask scheduler answers at 'tcp://127.0.0.1:1'"):
         list(spread(square, [1], "tcp://127.0.0.1:1"))

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from onnx import ModelProto
 
 from esnsim import UsageError, cost, quantize, read_onnx
-from esnsim.compress.allocation.budget import spent
-from esnsim.compress.compress import compress
-from esnsim.compress.job import made, prepared
-from esnsim.compress.recipe import Recipe
-from esnsim.data import ImageSet
+from esnsim.compression.allocate.budget import spent
+from esnsim.compression.compress import compress
+from esnsim.compression.job import made, prepared
+from esnsim.compression.recipe import Recipe
+from esnsim.images.sets import ImageSet
 from esnsim.importer import load
-from esnsim.quantizer import Scheme
+from esnsim.quantization.quantizer import Scheme
 from tests.compress.prunable import prunable
 from tests.execute.models import feeds_of, whole
 

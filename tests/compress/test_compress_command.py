@@ -14,12 +14,13 @@ import pytest
 from jsonschema import Draft202012Validator
 from onnx import ModelProto
 
-from esnsim import data, read_onnx
-from esnsim.compress.correction.recalibrate import corrected
-from esnsim.compress.evaluate import Evaluator
-from esnsim.compress.substitute import with_weights
-from esnsim.data import ImageSet
-from esnsim.execute.graph import graph_of
+from esnsim import read_onnx
+from esnsim.compression.correct.recalibrate import corrected
+from esnsim.evaluate.evaluator import Evaluator
+from esnsim.graph.graph import graph_of
+from esnsim.graph.substitute import with_weights
+from esnsim.images import sets as data
+from esnsim.images.sets import ImageSet
 from esnsim.importer import load
 from tests.commandline import Ended, esnsim, refused, report
 from tests.importer.graphs import Array

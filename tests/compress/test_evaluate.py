@@ -9,15 +9,16 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from onnx import ModelProto
 
-from esnsim import data, read_onnx
-from esnsim.compress import evaluate
-from esnsim.compress.evaluate import Evaluation, Evaluator, Feeds, evaluation, fitting, wilson
-from esnsim.compress.sites import sites
-from esnsim.compress.telling import listening
-from esnsim.data import DataError, ImageSet
+from esnsim import read_onnx
 from esnsim.errors import EsnsimError, UsageError
-from esnsim.execute.graph import Graph, graph_of
+from esnsim.evaluate import evaluator as evaluate
+from esnsim.evaluate.evaluator import Evaluation, Evaluator, Feeds, evaluation, fitting, wilson
+from esnsim.graph.graph import Graph, graph_of
+from esnsim.graph.sites import sites
+from esnsim.images import sets as data
+from esnsim.images.sets import DataError, ImageSet
 from esnsim.importer import load
+from esnsim.progress import listening
 from tests.execute.models import model, normal, whole
 
 CLASSIFIER = "t = Conv<strides = [1, 2]>(x, w)\n p = GlobalAveragePool(t)\n y = Flatten(p)"

@@ -16,18 +16,18 @@ from hypothesis import strategies as st
 from onnx import ModelProto, helper, numpy_helper
 
 from esnsim import ModelError, UsageError, WidthError, cost, quantize, read_onnx
-from esnsim.compress.formats.activations import with_activations
-from esnsim.compress.formats.export import exported, raised
-from esnsim.compress.frozen import frozen
-from esnsim.compress.sites import left_alone, sites
-from esnsim.compress.substitute import dequantized, with_weights
-from esnsim.data import ImageSet
-from esnsim.execute.graph import Graph as Opened
-from esnsim.execute.graph import graph_of
+from esnsim.compression.export.activations import with_activations
+from esnsim.compression.export.export import exported, raised
+from esnsim.compression.frozen import frozen
+from esnsim.graph.graph import Graph as Opened
+from esnsim.graph.graph import graph_of
+from esnsim.graph.sites import left_alone, sites
+from esnsim.graph.substitute import dequantized, with_weights
+from esnsim.images.sets import ImageSet
 from esnsim.importer import load
 from esnsim.importer.midrise import HALF_STEPS
-from esnsim.network import Network
-from esnsim.quantizer import QuantizedNetwork, Scheme, codes
+from esnsim.model.network import Network
+from esnsim.quantization.quantizer import QuantizedNetwork, Scheme, codes
 from tests.importer.graphs import Array, Graph, Step, build
 from tests.importer.models import model
 from tests.importer.steps import (

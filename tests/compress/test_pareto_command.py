@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 
 from esnsim import Scheme, cost, quantize, read_onnx
-from esnsim.compress.frontier import sweep
-from esnsim.compress.frontier.pareto import Candidate
-from esnsim.data import embedded
+from esnsim.costs.equations import esn_a_x4
 from esnsim.errors import WidthError
-from esnsim.metrics import esn_a_x4
+from esnsim.images.sets import embedded
+from esnsim.sweeps import sweep
+from esnsim.sweeps.pareto import Candidate
 from tests.commandline import Ended, esnsim, refused, report
 from tests.samples import EMBEDDED
 

@@ -8,9 +8,11 @@ from math import inf
 
 import pytest
 
-from esnsim.compress.frontier.pareto import METHODS, Sweep
 from esnsim.errors import EsnsimError
-from esnsim.report import frontier_picture, pareto, pareto_document
+from esnsim.report.sweep import document as pareto_document
+from esnsim.report.sweep import picture as frontier_picture
+from esnsim.report.sweep import table as pareto
+from esnsim.sweeps.pareto import METHODS, Sweep
 from tests.compress.points import baseline, point, sweep
 
 SLIM = "builtin:resnet20"

@@ -12,8 +12,8 @@ from hypothesis import given
 from jsonschema import Draft202012Validator
 from jsonschema.validators import extend
 
-from esnsim.compress.frontier.pareto import Point
-from esnsim.report import pareto_document
+from esnsim.report.sweep import document as pareto_document
+from esnsim.sweeps.pareto import Point
 from tests.compress.points import baseline, point, some_points, sweep
 
 SCHEMA: dict[str, Any] = json.loads(

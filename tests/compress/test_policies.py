@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from esnsim.compress.allocation.budget import METRICS, spent
-from esnsim.compress.allocation.policies import filter_sigma, uniform
+from esnsim.compression.allocate.budget import METRICS, spent
+from esnsim.compression.allocate.policies import filter_sigma, uniform
+from esnsim.costs.equations import cost
 from esnsim.errors import UsageError, WidthError
-from esnsim.metrics import cost
-from esnsim.network import Network
-from esnsim.quantizer import Scheme, quantize
+from esnsim.model.network import Network
+from esnsim.quantization.quantizer import Scheme, quantize
 from tests.networks import chain
 
 RULES = st.sampled_from(["layer-max", "filter-max", "mse", "aciq"])

@@ -7,14 +7,14 @@ from hypothesis import strategies as st
 from onnx import ModelProto
 
 from esnsim import read_onnx
-from esnsim.compress.pruning.prune import Kept, choose, live_macs
-from esnsim.compress.pruning.shrink import masked, shrunk
-from esnsim.compress.pruning.units import units, whole
+from esnsim.compression.prune.prune import Kept, choose, live_macs
+from esnsim.compression.prune.shrink import masked, shrunk
+from esnsim.compression.prune.units import units, whole
+from esnsim.costs.equations import cost
 from esnsim.errors import UsageError
-from esnsim.execute.graph import Graph
-from esnsim.metrics import cost
-from esnsim.network import Network
-from esnsim.quantizer import Scheme, quantize
+from esnsim.graph.graph import Graph
+from esnsim.model.network import Network
+from esnsim.quantization.quantizer import Scheme, quantize
 from tests.compress.prunable import prunable
 from tests.compress.prune_cases import CASES, net
 from tests.compress.pruning import FINE, filters, opened

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esnsim.compress.allocation.rate import Rates, largest_step, rates, sort_layer
+from esnsim.compression.allocate.rate import Rates, largest_step, rates, sort_layer
 from esnsim.errors import UsageError, WidthError
-from esnsim.network import Codes, Network
-from esnsim.quantizer import QuantizedLayer, Scheme, quantize
+from esnsim.model.network import Codes, Network
+from esnsim.quantization.quantizer import QuantizedLayer, Scheme, quantize
 from tests.naive import midrise
 from tests.networks import chain, layer
 from tests.strategies import Rows, networks, rows

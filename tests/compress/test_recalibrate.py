@@ -8,20 +8,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import ModelProto
 
-from esnsim import data, quantize, read_onnx
-from esnsim.compress.correction import recalibrate
-from esnsim.compress.correction.meters import Norm, Output, meters
-from esnsim.compress.correction.moments import Moments
-from esnsim.compress.correction.recalibrate import Corrector, corrected, float_moments
-from esnsim.compress.evaluate import Evaluator
-from esnsim.compress.sites import sites
-from esnsim.compress.substitute import dequantized, with_weights
-from esnsim.data import ImageSet
+from esnsim import quantize, read_onnx
+from esnsim.compression.correct import recalibrate
+from esnsim.compression.correct.meters import Norm, Output, meters
+from esnsim.compression.correct.moments import Moments
+from esnsim.compression.correct.recalibrate import Corrector, corrected, float_moments
 from esnsim.errors import UsageError
-from esnsim.execute.graph import graph_of
-from esnsim.fold import fold_batchnorm
+from esnsim.evaluate.evaluator import Evaluator
+from esnsim.graph.graph import graph_of
+from esnsim.graph.sites import sites
+from esnsim.graph.substitute import dequantized, with_weights
+from esnsim.images import sets as data
+from esnsim.images.sets import ImageSet
 from esnsim.importer import load
-from esnsim.quantizer import Scheme
+from esnsim.model.fold import fold_batchnorm
+from esnsim.quantization.quantizer import Scheme
 from tests.execute.models import model, normal
 from tests.naive import statistics as naive
 

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from esnsim.compress.frontier.results import Results, ResultsError
+from esnsim.sweeps.results import Results, ResultsError
 from tests.compress.points import baseline, point
 
 BINDING = {"images": {"count": 1000, "sha256": "ab"}, "options": {"correct": True}}
@@ -164,5 +164,5 @@ def test_a_device_is_refused_and_not_read(device: str) -> None:
 
 
 def test_a_file_too_large_for_results_is_not_read(path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("esnsim.compress.frontier.results.LARGEST", 100)
+    monkeypatch.setattr("esnsim.sweeps.results.LARGEST", 100)
     refused(path, "is no results file of esnsim pareto")

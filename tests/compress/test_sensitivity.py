@@ -5,14 +5,14 @@ import pytest
 from numpy.typing import NDArray
 from onnx import ModelProto
 
-from esnsim.compress.allocation.sensitivity import sensitivity
-from esnsim.compress.evaluate import Evaluator
-from esnsim.compress.sites import sites
-from esnsim.compress.telling import listening
-from esnsim.data import DataError, ImageSet
-from esnsim.execute.graph import Graph, graph_of
+from esnsim.compression.allocate.sensitivity import sensitivity
+from esnsim.evaluate.evaluator import Evaluator
+from esnsim.graph.graph import Graph, graph_of
+from esnsim.graph.sites import sites
+from esnsim.images.sets import DataError, ImageSet
 from esnsim.importer import load, read_onnx
-from esnsim.network import Network
+from esnsim.model.network import Network
+from esnsim.progress import listening
 from tests.execute.models import model, normal
 
 COUNT = 8  # images

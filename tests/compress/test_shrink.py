@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from onnx import ModelProto, numpy_helper
 
 from esnsim import read_onnx
-from esnsim.compress.pruning.prune import choose
-from esnsim.compress.pruning.shrink import masked, shrunk
-from esnsim.execute.graph import graph_of
+from esnsim.compression.prune.prune import choose
+from esnsim.compression.prune.shrink import masked, shrunk
+from esnsim.costs.equations import cost
+from esnsim.graph.graph import graph_of
 from esnsim.importer import load
-from esnsim.metrics import cost
-from esnsim.quantizer import Scheme, quantize
+from esnsim.quantization.quantizer import Scheme, quantize
 from tests import architectures, mobile_architectures
 from tests.compress.prunable import prunable
 from tests.compress.prune_cases import CASES, HEAD, computed_sizes, head, net

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from onnx import ModelProto, numpy_helper
 
 from esnsim import quantize, read_onnx
-from esnsim.compress.sites import BIAS, Slot, left_alone, sites
-from esnsim.compress.substitute import dequantized, with_weights
-from esnsim.execute.graph import graph_of
-from esnsim.fold import fold_batchnorm
+from esnsim.graph.graph import graph_of
+from esnsim.graph.sites import BIAS, Slot, left_alone, sites
+from esnsim.graph.substitute import dequantized, with_weights
 from esnsim.importer import load
-from esnsim.quantizer import Scheme
+from esnsim.model.fold import fold_batchnorm
+from esnsim.quantization.quantizer import Scheme
 from tests.execute.models import feeds_of, model, normal, sparse, whole
 
 CONV = "y = Conv<strides = [2, 1], pads = [1, 0, 0, 2], group = 3>(x, w)"

@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from esnsim.compress.allocation.budget import spent
-from esnsim.compress.allocation.targets import Target, read_targets, target_steps, within_budget
+from esnsim.compression.allocate.budget import spent
+from esnsim.compression.allocate.targets import Target, read_targets, target_steps, within_budget
+from esnsim.costs.equations import cost
 from esnsim.errors import WidthError
-from esnsim.metrics import cost
-from esnsim.network import Layer, Network
-from esnsim.quantizer import Scheme, quantize
+from esnsim.model.network import Layer, Network
+from esnsim.quantization.quantizer import Scheme, quantize
 from esnsim.training.history import EpochNoise, LayerNoise, as_csv, as_json
 from tests.networks import chain
 

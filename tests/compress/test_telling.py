@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from esnsim.cli import main
-from esnsim.compress.telling import listening, tell
+from esnsim.progress import listening, tell
 from esnsim.report import progress
 from tests.commandline import Terminal
 

@@ -1,16 +1,16 @@
-"""Of several allocations the one that measures best: `esnsim.compress.allocation.weighing`."""
+"""Of several allocations the one that measures best: `esnsim.compression.allocate.weighing`."""
 
 import pytest
 
-from esnsim.compress.allocation.allocate import allocate
-from esnsim.compress.allocation.budget import spent
-from esnsim.compress.allocation.weighing import allocator
-from esnsim.compress.bench import bench
-from esnsim.data import embedded
+from esnsim.compression.allocate.allocate import allocate
+from esnsim.compression.allocate.budget import spent
+from esnsim.compression.allocate.weighing import allocator
+from esnsim.compression.bench import bench
+from esnsim.costs.equations import cost
 from esnsim.errors import WidthError
+from esnsim.images.sets import embedded
 from esnsim.importer import load, read_onnx
-from esnsim.metrics import cost
-from esnsim.quantizer import quantize
+from esnsim.quantization.quantizer import quantize
 
 MODEL, FEW = "builtin:resnet8", 24
 

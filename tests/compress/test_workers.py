@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from esnsim.compress.frontier.workers import spread
 from esnsim.errors import EsnsimError
+from esnsim.sweeps.workers import spread
 from tests.compress.errands import die, die_once, slow_square, square
 
 ITEMS = range(7)

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from onnx import ModelProto, SparseTensorProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from esnsim import read_onnx
-from esnsim.execute import CutGraph, cut, float_compute
-from esnsim.execute.session import session_options
 from esnsim.importer import find
+from esnsim.run import CutGraph, cut, float_compute
+from esnsim.run.session import session_options
 from tests.importer import models as importer_models
 
 Array = NDArray[Any]

@@ -16,9 +16,9 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from esnsim import read_onnx
 from esnsim.errors import ModelError, UsageError
-from esnsim.execute import cut, float_compute, trace
-from esnsim.execute.macs import PLACES
-from esnsim.network import Geometry
+from esnsim.model.network import Geometry
+from esnsim.run import cut, float_compute, trace
+from esnsim.run.macs import PLACES
 from tests.execute.cases import AROUND, INTEGER, LINEAR, STAYING
 from tests.execute.models import (
     Feeds,

@@ -15,9 +15,9 @@ from onnx import ModelProto, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 from esnsim import Scheme, quantize, read_onnx
-from esnsim.engines.digital import DigitalEngine
-from esnsim.execute import activation_scales, cut, float_compute, quantized_compute
 from esnsim.importer import EMBEDDED
+from esnsim.machines.array.engine import DigitalEngine
+from esnsim.run import activation_scales, cut, float_compute, quantized_compute
 from tests.execute.models import Array, Feeds, assert_bit_identical, whole
 
 FORMS = ["QDQ", "QOperator"]

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from esnsim.execute import MacNode
+from esnsim.run import MacNode
 from tests.execute.cases import LINEAR
 from tests.execute.models import Array, cut_model, feeds_of, model, normal, whole
 from tests.naive.convolution import convolve

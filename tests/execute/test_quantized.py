@@ -14,20 +14,20 @@ import pytest
 from onnx import ModelProto
 
 from esnsim import Scheme, fold_batchnorm, quantize, read_onnx
-from esnsim.engines.activations import ActivationScale
-from esnsim.engines.activations import quantize as quantize_activation
-from esnsim.engines.analog import AnalogEngine, AnalogRun
-from esnsim.engines.arrays import ArraySpec
-from esnsim.engines.digital import DigitalEngine
 from esnsim.errors import UsageError
-from esnsim.execute import (
+from esnsim.machines.activations import ActivationScale
+from esnsim.machines.activations import quantize as quantize_activation
+from esnsim.machines.array.engine import DigitalEngine
+from esnsim.machines.array.spec import ArraySpec
+from esnsim.machines.crossbar.engine import AnalogEngine, AnalogRun
+from esnsim.quantization.quantizer import QuantizedLayer, QuantizedNetwork, codes
+from esnsim.run import (
     Compute,
     MacNode,
     activation_scales,
     cut,
     quantized_compute,
 )
-from esnsim.quantizer import QuantizedLayer, QuantizedNetwork, codes
 from tests.execute.cases import INTEGER, LINEAR, quantised
 from tests.execute.models import (
     Array,

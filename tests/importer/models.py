@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper, numpy_helper, parser
 
 from esnsim import read_onnx
-from esnsim.network import Layer
+from esnsim.model.network import Layer
 
 Array = NDArray[Any]
 DOMAINS = ("com.microsoft", "qonnx.custom_op.general", "onnx.brevitas", "local", "unheard.of")

@@ -9,7 +9,7 @@ import pytest
 from onnx import ModelProto
 
 from esnsim import fold_batchnorm, read_onnx
-from esnsim.network import Layer, Network
+from esnsim.model.network import Layer, Network
 from tests import architectures
 from tests.importer.models import Array, model, ramp
 from tests.naive.convolution import convolve

@@ -5,7 +5,7 @@ import pytest
 from onnx import ModelProto
 
 from esnsim import read_onnx
-from esnsim.network import Network
+from esnsim.model.network import Network
 from tests.importer.models import model, only_layer, ramp
 
 X = "float[1,3,6,5] x"

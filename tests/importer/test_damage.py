@@ -3,7 +3,7 @@
 import pytest
 
 from esnsim import ModelError
-from esnsim.importer.damage import reading
+from esnsim.onnxfile.damage import reading
 
 
 @pytest.mark.parametrize("error", [IndexError("out of range"), RuntimeError("C++"), KeyError("w")])

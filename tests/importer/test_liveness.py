@@ -9,7 +9,7 @@ from hypothesis import given
 from onnx import ModelProto
 
 from esnsim import Layer, read_onnx
-from esnsim.network import propagate
+from esnsim.model.network import propagate
 from tests.importer.graphs import Array, Step, build, programs
 from tests.importer.steps import EXACT, MIXING
 

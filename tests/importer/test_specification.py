@@ -12,7 +12,7 @@ import pytest
 from onnx import ModelProto, NodeProto, helper, numpy_helper
 
 from esnsim import read_onnx
-from esnsim.network import Layer
+from esnsim.model.network import Layer
 from tests.importer.cases import cases
 from tests.importer.models import Array, constants_of_inputs, only_layer, only_products
 from tests.naive.convolution import convolve, multiplications

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from onnx import ModelProto, TensorProto, numpy_helper
 
 from esnsim import ModelError
-from esnsim.importer.tensors import Store
-from esnsim.importer.wire import SMALL, SPAN, skeleton
+from esnsim.onnxfile.tensors import Store
+from esnsim.onnxfile.wire import SMALL, SPAN, skeleton
 from tests.samples import SAMPLES
 from tests.strategies import protos
 

@@ -5,7 +5,7 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from esnsim.network import Geometry
+from esnsim.model.network import Geometry
 
 Array = NDArray[np.generic]
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from esnsim.network import Geometry, Layer, Network
+from esnsim.model.network import Geometry, Layer, Network
 from tests.naive import midrise
 
 Place = tuple[int, ...]

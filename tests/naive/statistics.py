@@ -11,10 +11,10 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import ModelProto, helper
 
-from esnsim.compress.correction.meters import Meter, Norm, constant
-from esnsim.compress.sites import Slot
-from esnsim.compress.substitute import with_weights
-from esnsim.execute.graph import Graph
+from esnsim.compression.correct.meters import Meter, Norm, constant
+from esnsim.graph.graph import Graph
+from esnsim.graph.sites import Slot
+from esnsim.graph.substitute import with_weights
 
 Array = NDArray[Any]
 

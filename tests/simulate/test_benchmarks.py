@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from benchmarks import accuracy, engines, engines_analog, engines_report
-from esnsim.engines.converters import IDEAL
-from esnsim.engines.digital import DigitalEngine
-from esnsim.engines.random_layers import random_layer
-from esnsim.network import Geometry
-from esnsim.quantizer import Scheme
+from esnsim.machines.array.engine import DigitalEngine
+from esnsim.machines.crossbar.converters import IDEAL
+from esnsim.machines.random_layers import random_layer
+from esnsim.model.network import Geometry
+from esnsim.quantization.quantizer import Scheme
 
 SPREAD = {"median": 2.0, "least": 1.0, "most": 3.0}
 

@@ -14,9 +14,9 @@ import pytest
 from esnsim import Scheme, cost, quantize, read_onnx
 from esnsim.cli import main
 from esnsim.commands import machine, simulate
-from esnsim.engines.presets import PRESETS
-from esnsim.engines.simulate import MismatchError
-from esnsim.metrics import esn_a_x4
+from esnsim.costs.equations import esn_a_x4
+from esnsim.machines.machine import MismatchError
+from esnsim.machines.presets import PRESETS
 from esnsim.report import progress
 from esnsim.report.units import joules
 from tests.commandline import Terminal, esnsim, refused, report
@@ -238,19 +238,19 @@ def test_an_array_of_8_bit_multipliers_pays_8_bits_whatever_the_width() -> None:
 
 def test_a_count_that_is_not_the_closed_form_fails_loudly(monkeypatch: pytest.MonkeyPatch) -> None:
     right = simulate_closed_form()
-    monkeypatch.setattr("esnsim.engines.simulate.closed_form", lambda *given: right(*given) + 1)
+    monkeypatch.setattr("esnsim.machines.machine.closed_form", lambda *given: right(*given) + 1)
     refused(esnsim("simulate", MODEL), "MAC×bit was counted as", "a defect of esnsim", code=1)
     assert issubclass(MismatchError, Exception)
 
 
 def simulate_closed_form():  # type: ignore[no-untyped-def]
-    from esnsim.engines.simulate import closed_form
+    from esnsim.machines.machine import closed_form
 
     return closed_form
 
 
 def test_esn_a_is_checked_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    from esnsim.engines import simulate as runs
+    from esnsim.machines import machine as runs
 
     check = runs.check
 

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from esnsim import bench, selftest
 from esnsim.commands import bench as command
-from esnsim.engines.digital import DigitalEngine, Run
+from esnsim.machines.array.engine import DigitalEngine, Run
+from esnsim.selfcheck import bench, selftest
 from tests.commandline import esnsim, refused, report
 
 

@@ -136,16 +136,16 @@ def test_a_model_that_is_not_there_is_bad_input() -> None:
 
 SCRIPT = """
 import sys
-from esnsim.engines import simulate
+from esnsim.machines import machine
 from esnsim.cli import main
 
-run = simulate.Machine.run
+run = machine.Machine.run
 
 def announced(*arguments):
     print("running", flush=True)
     return run(*arguments)
 
-simulate.Machine.run = announced
+machine.Machine.run = announced
 sys.exit(main(sys.argv[1:]))
 """
 

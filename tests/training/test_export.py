@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 import esnsim
-from esnsim.data import EMBEDDED
 from esnsim.errors import EsnsimError, ModelError
+from esnsim.images.sets import EMBEDDED
 from esnsim.training import catalog, export
 from esnsim.training.fit import accuracy
 from esnsim.training.layers import weighted_layers

@@ -9,8 +9,8 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from esnsim.errors import ModelError, WidthError
-from esnsim.network import Geometry
-from esnsim.quantizer import Scheme, codes, quantize
+from esnsim.model.network import Geometry
+from esnsim.quantization.quantizer import Scheme, codes, quantize
 from esnsim.training.export import from_torch
 from esnsim.training.fakequant import FakeQuantize, fake_quantize
 from esnsim.training.fit import Recipe, accuracy, fit

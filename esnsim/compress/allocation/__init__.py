@@ -1,1 +1,0 @@
-"""Widths and steps under a budget: what filters cost, what their noise does, what to spend."""

@@ -1,1 +1,0 @@
-"""Statistics of channels, measured on images, and brought back to those in float."""

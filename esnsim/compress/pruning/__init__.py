@@ -1,1 +1,0 @@
-"""Filters that leave the network: which go together, which stay, and the graph without them."""

@@ -1,0 +1,1 @@
+"""Pruning, rounding, correction and export on the ONNX graph, without training."""

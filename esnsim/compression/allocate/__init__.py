@@ -1,0 +1,1 @@
+"""Widths under a budget."""

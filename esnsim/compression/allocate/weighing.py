@@ -1,0 +1,67 @@
+"""Of allocations that weigh noise differently, the one that measures best.
+
+No weighing of the filters' errors is best for every network and every budget: gains are measured
+one filter at a time, and the noise of many is not quite their sum (docs/allocate.md). So a budget
+is spent under each, and what is kept leaves the least noise at the output for calibration images.
+"""
+
+from dataclasses import dataclass, replace
+
+from esnsim.compression.allocate.allocate import Allocation, Choices, allocate, choices, every_width
+from esnsim.compression.allocate.sensitivity import drawn, sensitivity
+from esnsim.compression.bench import Bench
+from esnsim.evaluate.evaluator import Evaluator
+from esnsim.images.sets import ImageSet
+from esnsim.quantization.quantizer import quantize
+
+PROBED = 64  # images that gains are measured with
+JUDGED = 128  # images that allocations are compared on
+
+
+@dataclass(frozen=True, slots=True)
+class Allocator:
+    """The choices of one network's filters under several weighings, and images to judge by."""
+
+    offers: tuple[Choices, ...]
+    judge: Bench
+
+    def __call__(self, budget: float) -> Allocation:
+        """The allocation of most SQNR within a budget, in units of the metric.
+
+        Raises WidthError where the budget is below the least possible.
+        """
+        able = [offer for offer in self.offers if budget >= offer.least]
+        found = [allocate(offer, budget) for offer in able or self.offers]
+        return found[0] if len(found) == 1 else max(found, key=self._sqnr)
+
+    def _sqnr(self, found: Allocation) -> float:
+        return self.judge.evaluate(quantize(self.judge.network, found.scheme)).sqnr_db
+
+
+def allocator(
+    made: Bench,
+    images: ImageSet,
+    metric: str = "esn_d_tilde",
+    rule: str = "mse",
+    threads: int = 0,
+    effort: int | None = None,
+) -> Allocator:
+    """Weigh by gains with pruning, by gains as measured without, and by squared error alone.
+
+    `images` calibrate, their labels unseen. `effort` bounds the MACs of all probes.
+    """
+    few, centred = images.first(PROBED), made.corrector is not None
+    limit = {} if effort is None else {"effort": effort}
+    gains = sensitivity(
+        made.graph, made.network, few, threads=threads, centred=centred, trust=1.0, **limit
+    )
+    runs = every_width(made.network, rule)
+    offers = (
+        choices(made.network, metric, rule, drawn(gains), runs=runs),
+        choices(made.network, metric, rule, gains, prune=False, runs=runs),
+        choices(made.network, metric, rule, runs=runs),
+    )
+    judged = images.first(JUDGED)
+    whole = Evaluator(made.whole, judged, threads=threads).reference
+    evaluator = Evaluator(made.graph, replace(judged, labels=None), whole, threads)
+    return Allocator(offers, replace(made, evaluator=evaluator))

@@ -1,0 +1,94 @@
+"""What the candidates of one model, pruned to one ratio, share: made once, used for all widths."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from esnsim.compression.correct.meters import Output, meters
+from esnsim.compression.correct.moments import ByName
+from esnsim.compression.correct.recalibrate import Corrector, float_moments
+from esnsim.compression.frozen import frozen
+from esnsim.compression.prune.shrink import shrunk
+from esnsim.evaluate.evaluator import Evaluation, Evaluator
+from esnsim.graph.graph import Graph, graph_of
+from esnsim.graph.sites import Site, left_alone, sites
+from esnsim.graph.substitute import Changes, dequantized
+from esnsim.images.sets import ImageSet
+from esnsim.importer import Loaded, load, read_onnx
+from esnsim.model.network import Array, Layer, Mask, Network
+from esnsim.quantization.quantizer import QuantizedNetwork
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """A model as it is, or without some of its filters, on its images.
+
+    `whole` is the graph before. Layers that stay float, `left` with the reason, have fixed codes in
+    `network`. `corrector` is None where statistics are not corrected; `removed` filters are pruned
+    away.
+    """
+
+    whole: Graph
+    graph: Graph
+    network: Network
+    sites: tuple[Site, ...]
+    left: tuple[tuple[Layer, str], ...]
+    evaluator: Evaluator
+    corrector: Corrector | None
+    removed: int
+
+    def changes(self, quantized: QuantizedNetwork) -> Changes:
+        """Δ·W_int of every layer where its node reads it, and the statistics that follow."""
+        found = {
+            site.slot: site.to_operand(dequantized(quantized.layers[site.index]))
+            for site in self.sites
+        }
+        return found if self.corrector is None else self.corrector(found)
+
+    def evaluate(self, quantized: QuantizedNetwork) -> Evaluation:
+        """The quantised network on the images, statistics corrected."""
+        return self.evaluator(self.changes(quantized))
+
+
+def bench(
+    loaded: Loaded,
+    network: Network,
+    images: ImageSet,
+    calibration: ImageSet | None = None,
+    kept: Sequence[Mask] | None = None,
+    reference: Array | None = None,
+    threads: int = 0,
+) -> Bench:
+    """A bench for a model, without the filters (M,) of each layer that are not `kept`.
+
+    `calibration` are the images that statistics are corrected with, None where they are not;
+    their targets, and the `reference` outputs, are those of the whole model in float.
+    """
+    whole = graph_of(loaded, network)
+    if reference is None:
+        reference = Evaluator(whole, images, threads=threads).reference
+    graph, smaller = whole, network
+    if kept is not None:
+        less = load(shrunk(whole, network, kept))
+        smaller = read_onnx(less.proto, dict(network.source.inputs))
+        graph = graph_of(less, smaller)
+    corrector = None
+    if calibration is not None:
+        targets = _targets(whole, network, kept, calibration, threads)
+        corrector = Corrector(graph, calibration, targets, threads)
+    filters, left = (sum(layer.filters for layer in n.layers) for n in (network, smaller))
+    found, stay = sites(graph, smaller), left_alone(graph, smaller)
+    counted = frozen(smaller, [layer for layer, _ in stay])
+    evaluator = Evaluator(graph, images, reference, threads)
+    return Bench(whole, graph, counted, found, stay, evaluator, corrector, filters - left)
+
+
+def _targets(
+    graph: Graph, network: Network, kept: Sequence[Mask] | None, images: ImageSet, threads: int
+) -> ByName:
+    """The whole model's moments of outputs without BatchNormalization, of the filters left."""
+    found = float_moments(graph, images, threads)
+    if kept is None:
+        return found
+    layer = {site.slot: site.index for site in sites(graph, network)}
+    outputs = [meter for meter in meters(graph) if isinstance(meter, Output)]
+    return {meter.name: found[meter.name].kept(kept[layer[meter.weight]]) for meter in outputs}

@@ -1,0 +1,134 @@
+"""A model compressed: to given codes, to a budget, or as far as its accuracy allows."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from math import inf, sqrt
+
+from onnx import ModelProto
+
+from esnsim.compression.allocate.budget import spent
+from esnsim.compression.job import Job, made, prepared
+from esnsim.compression.recipe import Planner, Recipe, planner
+from esnsim.costs.equations import Cost, cost
+from esnsim.errors import EsnsimError, UsageError, WidthError
+from esnsim.evaluate.evaluator import Evaluation
+from esnsim.images.sets import ImageSet
+from esnsim.importer import Loaded, read_onnx
+from esnsim.model.network import Network
+from esnsim.quantization.quantizer import QuantizedNetwork, Scheme, quantize
+
+WIDEST = 8  # bits at which the search for an accuracy begins
+SPAN, PRECISION = 32.0, 1.02  # it goes down to a part of that cost, and ends within a factor
+ROUNDING = 1e-9  # of shares of images
+
+#: Is told of each step as it begins.
+Watch = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A candidate of the search for an accuracy; `spent` is in units of the recipe's metric."""
+
+    spent: float
+    evaluation: Evaluation
+
+
+@dataclass(frozen=True, slots=True)
+class Compressed:
+    """A compressed model, complete in memory.
+
+    `before` is the cost of the model as it was given, `after` that of this one read anew, both as
+    `esnsim cost` prints them. `found` is its evaluation, None without images.
+    """
+
+    job: Job
+    model: ModelProto
+    before: Cost
+    after: Cost
+    found: Evaluation | None
+    trials: tuple[Trial, ...]
+
+
+def compress(
+    loaded: Loaded,
+    network: Network,
+    recipe: Recipe,
+    images: ImageSet | None = None,
+    calibration: ImageSet | None = None,
+    threads: int = 0,
+    watch: Watch = lambda step: None,
+) -> Compressed:
+    """Compress a model as a recipe says, and evaluate it on `images` where there are some.
+
+    `calibration` are the images that statistics, sensitivities and ranges come from, by default
+    the first of `images`; labels are not looked at. Raises WidthError for a budget below the least
+    possible, UsageError for what does not go together.
+    """
+    used = images if calibration is None else calibration
+    if images is None and recipe.drop is not None:
+        raise UsageError("a drop of accuracy needs images: give --data")
+    if used is None and recipe.activations:
+        raise UsageError("ranges of activations need images: give --data")
+    watch("preparing")
+    before = cost(quantize(network))
+    job = prepared(loaded, network, recipe, images, used, threads)
+    quantized, trials = _chosen(job, watch)
+    watch("writing")
+    model, found = made(job, quantized)
+    after = cost(quantize(read_onnx(model, dict(network.source.inputs))))
+    if recipe.budget is not None and spent(after, recipe.metric) > recipe.budget:
+        raise WidthError(
+            f"{recipe.metric} came out as {spent(after, recipe.metric):,.10g}, above the budget of "
+            f"{recipe.budget:,.10g}: weights that several layers share became several; give more"
+        )
+    return Compressed(job, model, before, after, found, trials)
+
+
+def _chosen(job: Job, watch: Watch) -> tuple[QuantizedNetwork | None, tuple[Trial, ...]]:
+    """The codes, None for floats, and what was tried to find them."""
+    recipe, network = job.recipe, job.network
+    if not recipe.quantize:
+        return None, ()
+    if recipe.scheme is not None:
+        return quantize(network, recipe.scheme), ()
+    watch("planning")
+    plan = planner(recipe, network, job.bench, job.calibration, job.threads)
+    if recipe.drop is not None:
+        return _searched(job, plan, watch)
+    return quantize(network, plan(inf if recipe.budget is None else recipe.budget)), ()
+
+
+def _searched(job: Job, plan: Planner, watch: Watch) -> tuple[QuantizedNetwork, tuple[Trial, ...]]:
+    """The cheapest codes within the drop: bisection over the budget, on a scale of ratios."""
+    floats, drop, metric = job.floats, job.recipe.drop, job.recipe.metric
+    assert floats is not None
+    assert drop is not None
+    high = spent(cost(quantize(job.network, Scheme(bits=WIDEST))), metric)
+    best, first = _tried(job, plan, high, watch)
+    lost = floats.accuracy - first.evaluation.accuracy
+    if lost > drop + ROUNDING:
+        raise EsnsimError(
+            f"at {WIDEST} bits the accuracy is {100 * lost:.2f} points below the float model's: "
+            "allow a larger --drop, or prune less"
+        )
+    low, trials = high / SPAN, [first]
+    while high > PRECISION * low:
+        budget = sqrt(low * high)
+        with suppress(WidthError):  # a policy may not go as low as this
+            quantized, trial = _tried(job, plan, budget, watch)
+            trials.append(trial)
+            if floats.accuracy - trial.evaluation.accuracy <= drop + ROUNDING:
+                best, high = quantized, min(budget, trial.spent)
+                continue
+        low = budget
+    return best, tuple(trials)
+
+
+def _tried(job: Job, plan: Planner, budget: float, watch: Watch) -> tuple[QuantizedNetwork, Trial]:
+    quantized = quantize(job.network, plan(budget))
+    price = spent(cost(quantized), job.recipe.metric)
+    watch(f"{job.recipe.metric} {price:.3g}")
+    found = made(job, quantized)[1]
+    assert found is not None
+    return quantized, Trial(price, found)

@@ -1,0 +1,1 @@
+"""The closed-form cost of a network."""

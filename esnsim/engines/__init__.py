@@ -1,1 +1,0 @@
-"""The engines: a bit-serial MAC array and a crossbar, what they count and what that costs."""

@@ -1,0 +1,1 @@
+"""What a model's outputs are worth on images."""

@@ -1,0 +1,1 @@
+"""The ONNX graph of a model: its nodes, its weights' places, changed constants."""

@@ -1,0 +1,123 @@
+"""Where the weight of each float layer stands in the graph, and how it lies there."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from onnx import NodeProto
+
+from esnsim.graph.graph import Graph
+from esnsim.importer.constants import attribute
+from esnsim.model.network import Array, Layer, Network
+
+OPERATORS = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
+FLOATS = {"float16", "float32", "float64", "bfloat16"}
+BIAS = 2  # place of the bias among the inputs of Conv, ConvTranspose and Gemm
+
+
+class Slot(NamedTuple):
+    """A constant that a node reads: the node's place in the graph, and which of its inputs."""
+
+    place: int
+    input: int
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A layer's weight in the graph: input `input` of the node at `place`.
+
+    `index` is the layer's in the network. `bias` is the place of the bias among the node's
+    inputs, None where it has none. `shape` is the weight's as the node reads it; `columns` says
+    that a matrix product's filters lie along its last axis.
+    """
+
+    index: int
+    layer: Layer
+    place: int
+    input: int
+    bias: int | None
+    shape: tuple[int, ...]
+    columns: bool = False
+
+    @property
+    def slot(self) -> Slot:
+        """Where the weight stands."""
+        return Slot(self.place, self.input)
+
+    def to_operand(self, weights: Array) -> Array:
+        """Weights (M, C/g, *kernel) as the node reads them."""
+        if self.layer.op == "ConvTranspose":
+            groups, (filters, fan_in) = self.layer.geometry.groups, weights.shape[:2]
+            split = weights.reshape(groups, filters // groups, fan_in, *weights.shape[2:])
+            return split.swapaxes(1, 2).reshape(self.shape)
+        if self.columns:
+            *batch, fan_in, filters = self.shape
+            return weights.reshape(*batch, filters, fan_in).swapaxes(-1, -2)
+        return weights.reshape(self.shape)
+
+    def from_operand(self, operand: Array) -> Array:
+        """Weights as the node reads them -> (M, C/g, *kernel)."""
+        shape = self.layer.weight.shape
+        if self.layer.op == "ConvTranspose":
+            groups = self.layer.geometry.groups
+            split = operand.reshape(groups, shape[1], shape[0] // groups, *shape[2:])
+            return split.swapaxes(1, 2).reshape(shape)
+        return (operand.swapaxes(-1, -2) if self.columns else operand).reshape(shape)
+
+
+def sites(graph: Graph, network: Network) -> tuple[Site, ...]:
+    """The layers whose weights can be exchanged: float, in an operator of the graph's top level.
+
+    `network` is the one that `graph` was made for; the others are told by `left_alone`.
+    """
+    found = (_site(graph, place, index, network) for place, index in _layers(graph, network))
+    return tuple(site for site in found if site is not None)
+
+
+def left_alone(graph: Graph, network: Network) -> tuple[tuple[Layer, str], ...]:
+    """The layers that `sites` leaves out, each with the reason."""
+    top = dict((index, place) for place, index in _layers(graph, network))
+    known = {site.index for site in sites(graph, network)}
+    return tuple(
+        (layer, _reason(layer, index in top))
+        for index, layer in enumerate(network.layers)
+        if index not in known
+    )
+
+
+def _layers(graph: Graph, network: Network) -> Iterator[tuple[int, int]]:
+    """Places of nodes with the index of the layer that each is."""
+    for place, node in enumerate(graph.nodes):
+        index = graph.scope.get(node.output[0]).producer if node.output else None
+        if index is not None and node.op_type == network.layers[index].op:
+            yield place, index
+
+
+def _site(graph: Graph, place: int, index: int, network: Network) -> Site | None:
+    node, layer = graph.nodes[place], network.layers[index]
+    if node.op_type not in OPERATORS or layer.weight.codes is not None:
+        return None
+    constants = [graph.scope.get(name).constant for name in node.input[:2]]
+    side = 1 if constants[1] is not None else 0
+    weight = constants[side]
+    if weight is None or node.input[side] not in graph.constants or weight.dtype.name not in FLOATS:
+        return None
+    bias = BIAS if len(node.input) > BIAS and node.input[BIAS] else None
+    return Site(index, layer, place, side, bias, weight.shape, _columns(node, side, weight.shape))
+
+
+def _columns(node: NodeProto, side: int, shape: tuple[int, ...]) -> bool:
+    """Whether the filters of a matrix product lie along the weight's last axis."""
+    if node.op_type not in ("Gemm", "MatMul") or len(shape) < 2:
+        return False
+    return bool(attribute(node, "transB" if side else "transA", 0)) != bool(side)
+
+
+def _reason(layer: Layer, top: bool) -> str:
+    if layer.weight.codes is not None:
+        return "it is quantised already"
+    if layer.op not in OPERATORS:
+        return f"weights of {layer.op} stay as they are"
+    if not top:
+        return "it is inside an If, a Loop, a Scan or a function"
+    return "its weights are not stored as floats"

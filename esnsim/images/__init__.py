@@ -1,0 +1,1 @@
+"""Sets of images, and the files that they come in."""

@@ -1,0 +1,182 @@
+"""Image sets: the embedded sample, arrays, idx and CIFAR files, folders of images."""
+
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esnsim.images.files import (
+    LARGEST,
+    PICTURES,
+    class_pictures,
+    labels_of,
+    naming,
+    pictures,
+    read_cifar,
+    read_picture,
+    standard,
+)
+from esnsim.images.files import DataError as DataError
+from esnsim.images.files import read_idx as read_idx
+
+EMBEDDED = Path(__file__).parents[1] / "embedded" / "fashion_mnist_1000.npz"
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """From pixels to what a network takes: bytes become [0, 1], then (x − mean) / std.
+
+    Pictures are resized so that their shorter side has `resize` pixels and cropped in the middle
+    to `crop` × `crop`; 0 leaves them. `mean` and `std` have a value a channel, or one for all;
+    where three, grey pictures become RGB too.
+    """
+
+    resize: int = 0
+    crop: int = 0
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+
+    def __call__(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
+        """(N, C, H, W) of bytes or floats -> float32."""
+        x = pixels.astype(np.float32)
+        if pixels.dtype == np.uint8:
+            x /= 255
+        for values in (self.mean, self.std):
+            if len(values) not in (1, x.shape[1]):
+                raise DataError(
+                    f"{len(values)} values of mean or std for {x.shape[1]} channels: "
+                    "give one for all, or one a channel"
+                )
+        mean, std = (np.array(v, np.float32).reshape(1, -1, 1, 1) for v in (self.mean, self.std))
+        return np.asarray((x - mean) / std)
+
+
+#: What torchvision's ImageNet models are trained for.
+IMAGENET = Preparation(256, 224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSet:
+    """Images in order, read when asked for: `read(start, stop)` gives (n, C, H, W) float32."""
+
+    name: str
+    count: int
+    read: Callable[[int, int], NDArray[np.float32]]
+    labels: NDArray[np.int64] | None = None
+
+    def first(self, count: int) -> "ImageSet":
+        """The first images alone."""
+        count = min(count, self.count)
+        labels = None if self.labels is None else self.labels[:count]
+        return replace(self, count=count, labels=labels)
+
+    def batches(self, size: int) -> Iterator[NDArray[np.float32]]:
+        """All images, `size` at a time."""
+        for start in range(0, self.count, size):
+            yield self.read(start, min(start + size, self.count))
+
+
+def embedded() -> ImageSet:
+    """The first 1,000 test images of Fashion-MNIST, pixels in [0, 1]."""
+    return _npz(EMBEDDED, Preparation())
+
+
+def load(
+    path: Path, preparation: Preparation = Preparation(), labels: Path | None = None
+) -> ImageSet:
+    """The images of a file (.npz, .npy, idx, CIFAR's .bin) or of a folder. Raises DataError.
+
+    .npz has `images` and perhaps `labels`; beside an idx file its labels are found by MNIST's
+    names. A folder holds the files of MNIST or CIFAR by their names, whose test images are taken
+    before training images; or pictures; or a folder of pictures for each class, in alphabetical
+    order. `labels`, an idx or .npy file, stands before all of these.
+    """
+    with naming(path):
+        return _load(path, preparation, labels)
+
+
+def _load(path: Path, preparation: Preparation, labels: Path | None) -> ImageSet:
+    classes = None if labels is None else _labels(labels)
+    if path.is_dir():
+        files = standard(path)
+        if not files:
+            return _labelled(_folder(path, preparation), classes)
+    else:
+        files = [path]
+    if files[0].suffix == ".npz":
+        return _npz(path, preparation, classes)
+    if files[0].suffix == ".bin":
+        images, own = read_cifar(files)
+        return _array(path.name, images, own if classes is None else classes, preparation)
+    array = _npy(path) if path.suffix == ".npy" else read_idx(files[0])
+    beside = labels_of(files[0])
+    if classes is None and beside is not None:
+        classes = read_idx(beside)
+    return _array(path.name, array, classes, preparation)
+
+
+def _labels(path: Path) -> NDArray[Any]:
+    return _npy(path) if path.suffix == ".npy" else read_idx(path)
+
+
+def _npy(path: Path) -> NDArray[Any]:
+    return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+
+
+def _npz(path: Path, preparation: Preparation, classes: NDArray[Any] | None = None) -> ImageSet:
+    with zipfile.ZipFile(path) as archive:
+        if sum(entry.file_size for entry in archive.infolist()) > LARGEST:
+            raise ValueError(f"it unpacks to more than {LARGEST:,} bytes")
+    with np.load(path, allow_pickle=False) as arrays:
+        if "images" not in arrays.files:
+            raise ValueError(f"it has no array 'images', but {', '.join(arrays.files)}")
+        if classes is None and "labels" in arrays.files:
+            classes = arrays["labels"]
+        return _array(path.name, arrays["images"], classes, preparation)
+
+
+def _array(
+    name: str, images: NDArray[Any], labels: NDArray[Any] | None, preparation: Preparation
+) -> ImageSet:
+    if images.ndim == 3:
+        images = images[:, None]
+    if images.ndim != 4 or not images.size or images.dtype.kind not in "uif":
+        raise ValueError(f"images are {images.dtype} of shape {images.shape}, not (N, C, H, W)")
+    found = ImageSet(name, len(images), lambda a, b: preparation(images[a:b]))
+    return _labelled(found, labels)
+
+
+def _labelled(images: ImageSet, labels: NDArray[Any] | None) -> ImageSet:
+    """The images with other labels, where any are given."""
+    if labels is None:
+        return images
+    labels = labels.ravel()
+    if len(labels) != images.count or labels.dtype.kind not in "ui":
+        raise ValueError(
+            f"{len(labels):,} labels of type {labels.dtype} for {images.count:,} images: give a "
+            "whole number for each"
+        )
+    return replace(images, labels=labels.astype(np.int64))
+
+
+def _folder(path: Path, preparation: Preparation) -> ImageSet:
+    files, labels = class_pictures(path)
+    files = files or pictures(path)
+    if not files:
+        raise ValueError(f"no pictures in it ({', '.join(sorted(PICTURES))})")
+    colour = 3 in (len(preparation.mean), len(preparation.std))
+
+    def read(start: int, stop: int) -> NDArray[np.float32]:
+        pixels = [
+            read_picture(file, preparation.resize, preparation.crop, colour)
+            for file in files[start:stop]
+        ]
+        if len({p.shape for p in pixels}) > 1:
+            raise DataError(f"pictures of '{path}' differ in size: give --resize and --crop")
+        return preparation(np.stack(pixels))
+
+    return ImageSet(path.name, len(files), read, np.array(labels) if labels else None)

@@ -1,0 +1,1 @@
+"""Layers on machines, bit for bit: outputs, counts, and what those cost."""

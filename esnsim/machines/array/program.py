@@ -1,0 +1,133 @@
+"""A layer scheduled on an array: its bit planes in the order in which they are used."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from esnsim_kernels import planes
+from numpy.typing import NDArray
+
+from esnsim.machines.array.schedule import Passes, schedule
+from esnsim.machines.array.spec import ArraySpec
+from esnsim.machines.lowering import Lowered
+
+Ints = NDArray[np.int64]
+Words = NDArray[np.uint64]
+
+WASTE = 1.25  # how many times more words channel-wise packing may need than patch-wise
+WORD = 64  # bits
+QUAD = 4  # planes that the kernel takes at once
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A layer scheduled on an array: bit planes in the order of the passes.
+
+    Each pass is filled up to a multiple of QUAD planes with zeros (filter −1). `channels` are the
+    live channels of each group; `packed` says whether words hold the channels of one pixel, or a
+    patch of (tap, channel).
+    """
+
+    lowered: Lowered
+    channels: tuple[Ints, ...]
+    packed: bool
+    words: Words
+    filters: Ints
+    scales: Ints
+    sums: Ints
+    starts: Ints
+    used: Ints
+    assigned: Ints
+    mask: NDArray[np.bool_]
+    groups: Ints
+
+
+def program_of(lowered: Lowered, spec: ArraySpec) -> Program:
+    """Schedule a layer and pack its planes."""
+    channels = tuple(np.flatnonzero(mask) for mask in lowered.live)
+    taps, widest = lowered.values.shape[2], max(map(len, channels), default=0) or 1
+    packed = taps * -(-widest // WORD) <= WASTE * -(-taps * widest // WORD)
+    size = lowered.filters_per_group
+    parts: list[Passes] = []
+    for group in range(len(channels)):
+        rows = slice(group * size, (group + 1) * size)
+        parts.append(schedule(spec.schedule, lowered.widths[rows], lowered.masked[rows], spec.rows))
+    used = np.concatenate([part.used for part in parts])
+    starts = np.concatenate([[0], np.cumsum(-(-used // QUAD) * QUAD)])
+    places = np.repeat(starts[:-1] - (np.cumsum(used) - used), used) + np.arange(used.sum())
+    filters, bits = np.full(starts[-1], -1), np.zeros(starts[-1], np.int64)
+    taken = np.concatenate([p.filters + g * size for g, p in enumerate(parts)])
+    order = _quads_first(taken, np.repeat(np.arange(len(used)), used))
+    filters[places] = taken[order]
+    bits[places] = np.concatenate([p.bits for p in parts])[order]
+    real, mask, top = filters >= 0, bits < 0, bits == lowered.widths[filters] - 1
+    return Program(
+        lowered,
+        channels,
+        packed,
+        _plane_words(lowered, channels, packed, filters, bits),
+        filters,
+        np.left_shift(np.where(top, -1, 1), np.where(mask, 0, bits + lowered.shift)),
+        np.where(real & (bits == 0), lowered.sums[filters], 0),
+        starts,
+        used,
+        np.concatenate([part.assigned for part in parts]),
+        np.concatenate([part.mask for part in parts]),
+        np.repeat(np.arange(len(parts)), [len(part.used) for part in parts]),
+    )
+
+
+def _quads_first(filters: Ints, passes: Ints) -> Ints:
+    """Order of planes that puts four of one filter before what is left over, in each pass."""
+    changes = np.diff(filters, prepend=-1).astype(bool) | np.diff(passes, prepend=-1).astype(bool)
+    starts = np.flatnonzero(changes)
+    lengths = np.diff(np.append(starts, len(filters)))
+    rank = np.arange(len(filters)) - np.repeat(starts, lengths)
+    left_over = rank >= np.repeat(lengths // QUAD * QUAD, lengths)
+    return np.argsort(2 * passes + left_over, kind="stable")
+
+
+def _plane_words(
+    lowered: Lowered, channels: tuple[Ints, ...], packed: bool, filters: Ints, bits: Ints
+) -> Words:
+    """Words (P, W) of each plane: bit `bits` of a filter, or its mask where that is −1."""
+    all_planes = _bit_planes(_flat(lowered, lowered.values, channels, packed))
+    words = all_planes[filters, np.maximum(bits, 0)]
+    mask = bits < 0
+    if lowered.nonzero is not None:
+        ones = _bit_planes(_flat(lowered, lowered.nonzero.view(np.int8), channels, packed))
+        words[mask] = ones[filters[mask], 0]
+    words[filters < 0] = 0
+    return words
+
+
+def _flat(
+    lowered: Lowered, values: NDArray[Any], channels: tuple[Ints, ...], packed: bool
+) -> NDArray[Any]:
+    """(M', bits of the words): values of live channels by (tap, channel), zeros between."""
+    filters, fan_in, taps = values.shape
+    widest = max(map(len, channels), default=0) or 1
+    slots = -(-widest // WORD) * WORD if packed else widest
+    out = np.zeros((filters, -(-taps * slots // WORD) * WORD), values.dtype)
+    table = out[:, : taps * slots].reshape(filters, taps, slots)
+    if all(len(chosen) == fan_in for chosen in channels):
+        table[:, :, :fan_in] = values.transpose(0, 2, 1)
+        return out
+    size = lowered.filters_per_group
+    for group, chosen in enumerate(channels):
+        rows = slice(group * size, (group + 1) * size)
+        table[rows, :, : len(chosen)] = values[rows][:, chosen].transpose(0, 2, 1)
+    return out
+
+
+def _bit_planes(flat: NDArray[Any]) -> Words:
+    """(M', bits, words) of integers (M', K) of 8 or 16 bits."""
+    filters = len(flat)
+    octets = flat.view(np.uint8).reshape(filters, -1, flat.itemsize)
+    parts = []
+    for byte in range(flat.itemsize):
+        rows = np.ascontiguousarray(octets[:, :, byte]).view(np.uint64)
+        out = np.empty((filters, 8, rows.shape[1]), np.uint8)
+        planes.pack_rows(rows, out)
+        parts.append(out.view(np.uint64))
+    return np.concatenate(parts, axis=1)

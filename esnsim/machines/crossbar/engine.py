@@ -1,0 +1,141 @@
+"""The analog crossbar: outputs of a layer through its arrays, and what they took."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esnsim.machines.crossbar.cells import Crossbar, program
+from esnsim.machines.crossbar.converters import Converter, conversion_energy
+from esnsim.machines.crossbar.readout import converter_for, read, readout
+from esnsim.machines.crossbar.spec import CrossbarSpec
+from esnsim.machines.lowering import raise_outputs, weight_sums
+from esnsim.machines.windows import check_activations
+from esnsim.quantization.quantizer import QuantizedLayer
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class AnalogCounts:
+    """What the walk over the arrays counted; see docs/equations.md.
+
+    `amplitude` is Σ |2·W|^p over cell operations, an integer where p is 0, 1 or 2, None without
+    an exponent.
+    """
+
+    array_reads: int
+    cell_operations: int
+    conversions: int
+    row_drives: int
+    shift_adds: int
+    amplitude: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class AnalogRun:
+    """Outputs (batch, M, *output_size) in the units of the digital engine, and what they took.
+
+    Outputs are int64 where the crossbar is ideal, float64 where it is not.
+    """
+
+    outputs: NDArray[Any]
+    counts: AnalogCounts
+
+
+@dataclass(frozen=True, slots=True)
+class AnalogEnergy:
+    """Where energy goes: in pJ if the spec is priced, else in its cell operations at |W| = 1."""
+
+    cells: float
+    adc: float
+    dac: float
+    shift_add: float
+
+    @property
+    def total(self) -> float:
+        """The sum of the parts."""
+        return self.cells + self.adc + self.dac + self.shift_add
+
+
+@dataclass(frozen=True, slots=True)
+class AnalogEngine:
+    """Runs layers on crossbars, with kernels over windows in threads (0: one a core)."""
+
+    spec: CrossbarSpec = field(default_factory=CrossbarSpec)
+    threads: int = 0
+
+    def prepare(self, layer: QuantizedLayer, rng: np.random.Generator) -> Crossbar:
+        """Program a layer into cells, with errors that all its runs share."""
+        return program(layer, self.spec, rng)
+
+    def calibrate(
+        self, crossbar: Crossbar, x: NDArray[Any], zero_point: int = 0, signed: bool = False
+    ) -> Converter:
+        """The converter for runs of a layer, its range calibrated on x if it is to be."""
+        return converter_for(readout(crossbar, x, zero_point, signed))
+
+    def run(
+        self,
+        layer: QuantizedLayer,
+        x: NDArray[Any],
+        rng: np.random.Generator,
+        zero_point: int = 0,
+        signed: bool = False,
+        crossbar: Crossbar | None = None,
+        converter: Converter | None = None,
+    ) -> AnalogRun:
+        """The layer on integer activations x (batch, C, *input_size) of the spec's width.
+
+        Weights that read dead channels take no part; padding has the value of the zero point.
+        A range that is to be calibrated is, on x, if no `converter` is given. Raises UsageError
+        for activations of another shape or out of range.
+        """
+        bits = self.spec.activation_bits
+        check_activations(layer, x, bits, signed, zero_point)
+        crossbar = crossbar or self.prepare(layer, rng)
+        driven = readout(crossbar, x, zero_point, signed)
+        outputs, reads = read(driven, converter or converter_for(driven), rng, self.threads)
+        offset = zero_point + (signed << bits - 1)
+        if offset:
+            outputs -= offset * weight_sums(crossbar.lowered)[:, None]
+        if self.spec.exact:
+            outputs = outputs.astype(np.int64)
+        apart = outputs.reshape(len(outputs), len(x), -1).swapaxes(0, 1)
+        return AnalogRun(raise_outputs(layer, apart), _counts(crossbar, reads))
+
+
+def energy(counts: AnalogCounts, spec: CrossbarSpec) -> AnalogEnergy:
+    """Price what was counted; converters and drivers only where the spec has them take part."""
+    cells = spec.e_cell * counts.cell_operations
+    if spec.exponent is not None and counts.amplitude is not None:
+        cells = spec.e_cell * counts.amplitude / 2**spec.exponent
+    if not spec.converters:
+        return AnalogEnergy(cells, 0.0, 0.0, 0.0)
+    conversion = conversion_energy(spec.adc_law, spec.adc_bits, spec.e_adc, spec.vdd)
+    return AnalogEnergy(
+        cells,
+        conversion * counts.conversions,
+        spec.e_dac * counts.row_drives,
+        spec.e_shift_add * counts.shift_adds,
+    )
+
+
+def _counts(crossbar: Crossbar, reads: Ints) -> AnalogCounts:
+    """What reads of arrays (T, R) took: each goes through all rows and columns in use."""
+    rows, columns = crossbar.rows, np.diff(crossbar.layout.tile_starts)[:, None]
+    cells = int((reads * rows * columns).sum())
+    conversions = int((reads * columns).sum())
+    amplitude: float | None = None
+    if crossbar.amplitude is not None:
+        tiles = zip(reads.tolist(), crossbar.amplitude, strict=True)
+        amplitude = sum(n * a for times, sums in tiles for n, a in zip(times, sums, strict=False))
+    return AnalogCounts(
+        array_reads=int(reads.sum()),
+        cell_operations=crossbar.device.spec.cells_per_weight * cells,
+        conversions=conversions,
+        row_drives=int((reads * rows).sum()),
+        shift_adds=conversions,
+        amplitude=amplitude,
+    )

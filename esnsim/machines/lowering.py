@@ -1,0 +1,123 @@
+"""A layer as the array streams it: filters over windows, codes in two's complement."""
+
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esnsim.model.network import Geometry, Mask
+from esnsim.quantization.quantizer import QuantizedLayer, codes
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Lowered:
+    """Filters (M', C/g, taps) whose outputs are Σ values·2^shift·x + sums·Σ x over live channels.
+
+    `values` are two's complement of `widths` (M',) bits; `sums` (M',) is what every activation
+    adds (the ½ of midrise codes, a zero point). Where `masked` (M',), the activations are summed
+    over codes that are not zero, which `nonzero` marks. `live` (G, C/g) are the live channels. A
+    transposed convolution has a filter a tap, on the pixels of its input.
+    """
+
+    geometry: Geometry
+    values: NDArray[Any]
+    widths: Ints
+    shift: int
+    sums: Ints
+    masked: Mask
+    nonzero: Mask | None
+    live: Mask
+
+    @property
+    def filters_per_group(self) -> int:
+        """Filters of one convolution group."""
+        return len(self.values) // self.geometry.groups
+
+
+def lower(quantized: QuantizedLayer, width_step: int = 1) -> Lowered:
+    """The layer's codes as two's complement planes and one shared sum of activations.
+
+    Widths are rounded up to multiples of `width_step`, by copies of the sign.
+    """
+    layer, sums = quantized.layer, quantized.sums
+    q = codes(quantized).reshape(*layer.weight.shape[:2], -1)
+    geometry, widths = layer.geometry, -(-sums.width_code // width_step) * width_step
+    stored = layer.weight.codes
+    midrise = stored is None or stored.midrise
+    masked = (widths > 0) & (sums.coded < sums.weights) & midrise
+    if geometry.transposed:
+        taps = q.shape[2]
+        q = q.transpose(0, 2, 1).reshape(-1, q.shape[1], 1)
+        widths, masked = np.repeat(widths, taps), np.repeat(masked, taps)
+        geometry = _pointwise(geometry)
+    live = quantized.live.reshape(geometry.groups, -1)
+    dtype = np.int8 if widths.max(initial=0) <= 8 else np.int16
+    if midrise:  # q = 2k + 1 where it is not 0
+        nonzero = (q != 0) if masked.any() else None
+        constant = np.where((widths > 0) & ~masked, 1, 0)
+        return Lowered(geometry, (q >> 1).astype(dtype), widths, 1, constant, masked, nonzero, live)
+    centre = _centre(q, widths, live)
+    values = (q - centre[:, None, None]).astype(dtype)
+    return Lowered(geometry, values, widths, 0, centre, masked, None, live)
+
+
+def raise_outputs(quantized: QuantizedLayer, outputs: NDArray[Any]) -> NDArray[Any]:
+    """(batch, M', windows) in the layer's output shape; a transposed convolution adds its taps."""
+    geometry, filters = quantized.layer.geometry, quantized.layer.filters
+    batch = len(outputs)
+    if not geometry.transposed:
+        return outputs.reshape(batch, filters, *geometry.output_size)
+    parts = outputs.reshape(batch, filters, prod(geometry.kernel), *geometry.input_size)
+    pads = [(max(0, before), max(0, after)) for before, after in geometry.pads]
+    full = [n + a + b for n, (a, b) in zip(geometry.output_size, pads, strict=True)]
+    out = np.zeros((batch, filters, *full), outputs.dtype)
+    for tap, at in enumerate(np.ndindex(*geometry.kernel)):
+        place = tuple(
+            slice(i * d + max(0, -p), i * d + max(0, -p) + (n - 1) * s + 1, s)
+            for i, d, n, s, (p, _) in zip(
+                at,
+                geometry.dilations,
+                geometry.input_size,
+                geometry.strides,
+                geometry.pads,
+                strict=True,
+            )
+        )
+        out[:, :, *place] += parts[:, :, tap]
+    crop = tuple(slice(a, a + n) for n, (a, _) in zip(geometry.output_size, pads, strict=True))
+    return np.ascontiguousarray(out[:, :, *crop])
+
+
+def codes_of(lowered: Lowered) -> NDArray[np.int32]:
+    """The codes (M', C/g, taps) again, in units of the output; of live channels only."""
+    codes = lowered.values.astype(np.int32) << lowered.shift
+    codes += lowered.sums[:, None, None].astype(np.int32)
+    if lowered.nonzero is not None:
+        codes += lowered.nonzero & lowered.masked[:, None, None]
+    return codes
+
+
+def weight_sums(lowered: Lowered) -> Ints:
+    """Σ of each filter's codes (M',) over live channels, in units of the output."""
+    seen = np.repeat(lowered.live, lowered.filters_per_group, axis=0)[:, :, None]
+    return np.asarray(codes_of(lowered).sum(axis=(1, 2), dtype=np.int64, where=seen))
+
+
+def _pointwise(geometry: Geometry) -> Geometry:
+    rank = len(geometry.input_size)
+    ones, none = (1,) * rank, ((0, 0),) * rank
+    size = geometry.input_size
+    return Geometry(geometry.batch, size, ones, ones, ones, none, geometry.groups)
+
+
+def _centre(q: NDArray[np.int32], widths: Ints, live: Mask) -> Ints:
+    """What to take off codes that overflow their width in two's complement: a zero point."""
+    seen = np.repeat(live, len(q) // len(live), axis=0)[:, :, None]
+    shown = q if live.all() else np.where(seen, q, 0)
+    low, high = shown.min(axis=(1, 2)).astype(np.int64), shown.max(axis=(1, 2)).astype(np.int64)
+    half = np.int64(1) << np.maximum(widths - 1, 0)
+    return np.where((low < -half) | (high >= half), low + half, 0)

@@ -1,0 +1,1 @@
+"""A network as layers, and what is derived from it alone."""

@@ -1,0 +1,180 @@
+"""Step rules: the quantisation step Δ of each filter, from its weights and its width."""
+
+from collections.abc import Callable
+from math import erf, exp, pi, sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esnsim.model.network import Weight
+from esnsim.quantization import weight_kernels as passes
+from esnsim.quantization.blocks import Matrix, each_filters
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+TINIEST = np.nextafter(0, 1)
+SEARCHED = 1 << 13  # weights times steps an octave, that a search of a step of least error tries
+
+
+def layer_max(weight: Weight, bits: Ints) -> Floats:
+    """Δ_l = 2·max|W_l| / 2^b for all filters, b the widest width in the layer."""
+    top = largest(weight).max(initial=0)
+    return np.full(len(bits), _step(top, bits.max(initial=0)))
+
+
+def filter_max(weight: Weight, bits: Ints) -> Floats:
+    """Δ_m = 2·max|W_m| / 2^b_m."""
+    return _step(largest(weight), bits)
+
+
+def filter_sigma(weight: Weight, alpha: float) -> Floats:
+    """Δ_m = α·σ_m, σ_m the root mean square of the filter.
+
+    A reconstruction of the "distribution-based filter-wise quantization step" of Sasaki et al.
+    2019 (doi:10.1109/CoolChips.2019.8721356), whose text we do not have.
+    """
+    per_filter = weight.size // weight.shape[0]
+    return alpha * np.sqrt(moments(weight)[:, 1] / per_filter)
+
+
+def aciq(weight: Weight, bits: Ints) -> Floats:
+    """Analytical clipping of Banner et al. 2018 (arXiv:1810.05723), Laplace or Gauss by likelihood.
+
+    The clipping value is the optimum for the distribution of mean 0 (the codes have no offset)
+    that fits, at most the filter's largest weight; the 2^b levels divide the clipped range.
+    """
+    sums = moments(weight) / (weight.size // weight.shape[0])
+    scale, sigma = sums[:, 0], np.sqrt(sums[:, 1])
+    with np.errstate(divide="ignore"):
+        laplace = -np.log(2 * scale) - 1
+        gauss = -np.log(sqrt(2 * pi) * sigma) - 0.5
+    clip = np.where(
+        laplace > gauss,
+        scale * _per_width(bits, laplace_clip),
+        sigma * _per_width(bits, gauss_clip),
+    )
+    top = largest(weight)
+    return _step(np.where(clip > 0, np.minimum(clip, top), top), bits)
+
+
+def filter_mse(weight: Weight, bits: Ints, keep_zeros: bool) -> Floats:
+    """The Δ_m that minimises ‖W_m − Δ_m·W_int‖²."""
+    steps = np.ones(len(bits))
+    tops = largest(weight)
+
+    def search(rows: slice, block: Matrix) -> None:
+        def sums(step: Floats) -> Floats:
+            return _correlate(block, step, _limit(bits[rows]), keep_zeros)
+
+        steps[rows] = _least(sums, _step(tops[rows], bits[rows]), block.shape[1])
+
+    each_filters(weight, search)
+    return steps
+
+
+def layer_mse(weight: Weight, bits: Ints, keep_zeros: bool) -> Floats:
+    """The Δ_l that minimises ‖W_l − Δ_l·W_int‖², one for all filters."""
+
+    def sums(step: Floats) -> Floats:
+        out = np.zeros((len(bits), 2))
+
+        def add(rows: slice, block: Matrix) -> None:
+            same = np.repeat(step, len(block))
+            out[rows] = _correlate(block, same, _limit(bits[rows]), keep_zeros)
+
+        each_filters(weight, add)
+        return np.asarray(out.sum(axis=0, keepdims=True))
+
+    return np.full(len(bits), _least(sums, layer_max(weight, bits)[:1], weight.size)[0])
+
+
+def largest(weight: Weight) -> Floats:
+    """max|W_m| of each filter."""
+    out = np.empty(weight.shape[0])
+    each_filters(weight, lambda rows, block: passes.largest(block, out[rows]))
+    return out
+
+
+def moments(weight: Weight) -> Floats:
+    """(M, 2): Σ |w|, Σ w² of each filter."""
+    out = np.empty((weight.shape[0], 2))
+    each_filters(weight, lambda rows, block: passes.moments(block, out[rows]))
+    return out
+
+
+def laplace_clip(bits: int) -> float:
+    """Optimal clipping value in units of E|w|: the root of x·e^x = 3·4^b (Lambert W)."""
+    return _root(lambda x: x * exp(x) - 3 * 4.0**bits, 0, 40)
+
+
+def gauss_clip(bits: int) -> float:
+    """Optimal clipping value in units of σ: where the derivative of the error vanishes."""
+
+    def slope(x: float) -> float:
+        tail = x * (1 - erf(x / sqrt(2))) - sqrt(2 / pi) * exp(-x * x / 2)
+        return tail + x / (3 * 4.0**bits)
+
+    return _root(slope, 0, 40)
+
+
+def _per_width(bits: Ints, clip: Callable[[int], float]) -> Floats:
+    table = {b: clip(b) for b in set(bits.tolist())}
+    return np.array([table[b] for b in bits.tolist()])
+
+
+def _root(function: Callable[[float], float], low: float, high: float) -> float:
+    for _ in range(200):
+        middle = (low + high) / 2
+        low, high = (middle, high) if function(middle) < 0 else (low, middle)
+    return (low + high) / 2
+
+
+def _step(top: Floats | float, bits: Ints | int) -> Floats:
+    step = 2 * np.asarray(top, np.float64) / 2.0 ** np.asarray(bits)
+    return np.where(np.asarray(top) > 0, np.maximum(step, TINIEST), 0.0)
+
+
+def _limit(bits: Ints) -> Ints:
+    return (np.int64(1) << bits) - 1
+
+
+def _correlate(block: Matrix, step: Floats, limit: Ints, keep_zeros: bool) -> Floats:
+    """(M, 2): Σ w·q, Σ q² at a step a filter; 0 stands for no step."""
+    from esnsim_kernels import midrise
+
+    out = np.empty((len(block), 2))
+    midrise.correlation(block, np.where(step > 0, step, 1.0), limit, keep_zeros, out)
+    return out
+
+
+def _least(sums: Callable[[Floats], Floats], start: Floats, size: int) -> Floats:
+    """The steps of least error: a grid around `start`, a finer one, then rounds of coding.
+
+    `sums` gives Σ w·q, Σ q² of the codes at each step. `size` weights share a step: the fewer
+    they are, the more the error jumps about.
+    """
+    fine = min(max(8, SEARCHED // size), 256)
+    octaves = np.arange(fine, -7 * fine - 1, -1) / fine
+    near = np.arange(-15, 16) / (16 * fine)
+    step, best = start, np.zeros(len(start))
+    for exponents in (octaves, near):
+        centre = step
+        for factor in 2.0**exponents:
+            step, best = _better(sums(centre * factor), step, best)
+    for _ in range(8):
+        step, best = _better(sums(step), step, best)
+    return step
+
+
+def _better(sums: Floats, step: Floats, best: Floats) -> tuple[Floats, Floats]:
+    """The best step for the codes of `sums`, and (Σ w·q)²/Σ q², where that is above `best`.
+
+    For fixed codes the error is least at Δ = 2·Σ w·q/Σ q², and is Σ w² − (Σ w·q)²/Σ q² there.
+    """
+    match, squares = sums.T
+    with np.errstate(all="ignore"):  # 0/0 where nothing is coded, and then nothing is better
+        scale = match / squares
+        explained = match * scale
+    better = explained > best
+    return np.where(better, 2 * scale, step), np.where(better, explained, best)

@@ -1,0 +1,167 @@
+"""A Cost as the versioned document that `--json` prints (docs/json.md, schemas/cost-1.json)."""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from math import isnan
+from typing import Any
+
+import numpy as np
+
+import esnsim
+from esnsim.costs.equations import Cost, LayerCost, Metrics, Weightings
+
+SCHEMA = "esnsim.cost/1"
+
+
+def document(cost: Cost) -> dict[str, Any]:
+    """The whole report as plain dicts, lists, ints and floats."""
+    return {
+        "schema": SCHEMA,
+        "esnsim": esnsim.__version__,
+        "model": _model(cost),
+        "quantizer": _quantizer(cost),
+        "totals": totals(cost),
+        "layers": [_layer(row, cost.width) for row in cost.layers],
+        "products": [asdict(product) for product in cost.network.products],
+        "machines": asdict(cost.machines),
+        "uncounted": [asdict(item) for item in cost.network.uncounted],
+        "notes": list(cost.notes),
+    }
+
+
+def as_json(cost: Cost) -> str:
+    """The document as text."""
+    return json.dumps(document(cost), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def as_csv(rows: Sequence[LayerCost], width: str) -> str:
+    """A header and a row a layer; nested keys are joined by dots, lists by spaces."""
+    cells = [dict(flat(_layer(row, width))) for row in rows]
+    out = io.StringIO()
+    writer = csv.DictWriter(out, list(cells[0]) if cells else ["name"], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(cells)
+    return out.getvalue()
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+    """Cells of a row: nested keys joined by dots, lists by spaces."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{prefix}{key}.")
+        elif isinstance(value, list):
+            yield prefix + key, " ".join("null" if v is None else str(v) for v in value)
+        else:
+            yield prefix + key, value
+
+
+def _model(cost: Cost) -> dict[str, Any]:
+    source = cost.network.source
+    return {
+        "path": source.path,
+        "bytes": source.size_bytes,
+        "ir_version": source.ir_version,
+        "opsets": dict(source.opsets),
+        "producer": source.producer,
+        "inputs": {name: list(shape) for name, shape in source.inputs},
+        "batchnorms": source.batchnorms,
+        "batchnorms_folded": sum(row.layer.weight.gain is not None for row in cost.layers),
+    }
+
+
+def _quantizer(cost: Cost) -> dict[str, Any]:
+    scheme = cost.scheme
+    return {
+        "code": "midrise",
+        "rule": scheme.resolved_rule,
+        "bits": scheme.nominal_bits,
+        "alpha": scheme.alpha if scheme.resolved_rule == "filter-sigma" else None,
+        "keep_zeros": scheme.keep_zeros,
+        "widths_given": scheme.widths is not None,
+        "width": cost.width,
+    }
+
+
+def totals(cost: Cost) -> dict[str, Any]:
+    """What is summed over the network."""
+    return {
+        **_metrics(cost.total, cost.width),
+        **_estimate(cost.layers, cost.total),
+        "product_macs": cost.product_macs,
+        "bits_histogram": {str(bits): count for bits, count in cost.histogram.items()},
+    }
+
+
+def _layer(row: LayerCost, width: str) -> dict[str, Any]:
+    layer, sums = row.layer, row.quantized.sums
+    alive = np.where(sums.width_code > 0, sums.weights, 0)
+    stored = layer.weight.codes
+    return {
+        "name": layer.name,
+        "op": layer.op,
+        "weight": layer.weight.name,
+        "weight_type": layer.weight.dtype,
+        "weight_shape": list(layer.weight.shape),
+        "groups": layer.geometry.groups,
+        "macs_per_weight": layer.macs_per_weight,
+        "stored_bits": stored.bits if stored else None,
+        "stored_code": ("midrise" if stored.midrise else "integer") if stored else None,
+        "asymmetric": stored is not None and stored.asymmetric,
+        "batchnorm": layer.batchnorm.name if layer.batchnorm else None,
+        **_metrics(row.metrics, width),
+        **_estimate([row], row.metrics),
+        "sn": row.sn,
+        "bits_per_filter": row.bits.tolist(),
+        "steps": [None if isnan(step) else step for step in row.quantized.steps.tolist()],
+        "macs_per_filter": [layer.macs // layer.filters] * layer.filters,
+        "live_macs_per_filter": [int(n) * layer.macs_per_weight for n in alive],
+    }
+
+
+def _metrics(metrics: Metrics, width: str) -> dict[str, Any]:
+    return {
+        "filters": metrics.filters,
+        "pruned_filters": metrics.pruned_filters,
+        "weights": metrics.weights,
+        "live_weights": metrics.live_weights,
+        "nonzero_weights": metrics.nonzero_weights,
+        "macs": metrics.macs,
+        "live_macs": metrics.live_macs,
+        "mac_bits_layerwise": metrics.mac_bits_layerwise,
+        "esn_a": _quarter(metrics.esn_a_x4),
+        "esn_a_x4": asdict(metrics.esn_a_x4),
+        "esn_d": asdict(metrics.esn_d),
+        "esn_d_tilde": asdict(metrics.esn_d_tilde),
+        "esn_a_class_a": {
+            "filter": _quarter(metrics.class_a_filter_x4),
+            "layer": _quarter(metrics.class_a_layer_x4),
+            "network": _quarter(metrics.class_a_network_x4),
+        },
+        "other_width": {
+            "width": "paper" if width == "code" else "code",
+            "esn_d": asdict(metrics.other_esn_d),
+            "esn_d_tilde": asdict(metrics.other_esn_d_tilde),
+        },
+    }
+
+
+def _estimate(rows: Sequence[LayerCost], metrics: Metrics) -> dict[str, Any]:
+    """Eq. 4 for the rows, and ESNa over it; nulls unless all of them have a signal-to-noise."""
+    parts = [(row.layer, row.esn_a_from_sn) for row in rows if row.esn_a_from_sn is not None]
+    if len(parts) < len(rows):
+        return {key: {"weights": None, "macs": None} for key in ("esn_a_from_sn", "esn_a_over_sn")}
+    by_tensor = {layer.weight.origin: value for layer, value in parts}  # shared ones count once
+    weights = sum(by_tensor.values())
+    macs = sum(value * layer.macs_per_weight for layer, value in parts)
+    ratios = {
+        "weights": metrics.esn_a_x4.weights / 4 / weights if weights else None,
+        "macs": metrics.esn_a_x4.macs / 4 / macs if macs else None,
+    }
+    return {"esn_a_from_sn": {"weights": weights, "macs": macs}, "esn_a_over_sn": ratios}
+
+
+def _quarter(value: Weightings) -> dict[str, float]:
+    return {"weights": value.weights / 4, "macs": value.macs / 4}

@@ -1,0 +1,194 @@
+"""A Cost as a table for the terminal."""
+
+from collections.abc import Callable, Sequence
+from os.path import commonprefix
+
+from esnsim.costs.equations import Cost, LayerCost, Metrics
+from esnsim.report.grid import GAP, grid
+from esnsim.report.units import exact, human, percent, printable
+
+HEADINGS = (
+    "layer", "op", "shape", "MACs", "filters", "pruned", "bits", "ESNa", "ESNd", "ESNd~",
+    "share",
+)  # fmt: skip
+TEXTS = 3  # columns of text, aligned left; the numbers after them are aligned right
+NAMES = (12, 100)  # characters of the column of names, least and most
+BAR = 40  # characters of the longest bar of the histogram
+
+#: Sort keys of `--sort` besides the order of the graph.
+SORTS: dict[str, Callable[[LayerCost], float]] = {
+    "macs": lambda row: row.metrics.macs,
+    "weights": lambda row: row.metrics.weights,
+    "filters": lambda row: row.metrics.filters,
+    "pruned": lambda row: row.metrics.pruned_filters,
+    "bits": lambda row: mean_bits(row.metrics),
+    "esn_a": lambda row: row.metrics.esn_a_x4.macs,
+    "esn_d": lambda row: row.metrics.esn_d.macs,
+    "esn_d_tilde": lambda row: row.metrics.esn_d_tilde.macs,
+}
+
+Number = Callable[[float], str]
+Cells = tuple[str, ...]
+
+
+def mean_bits(metrics: Metrics) -> float:
+    """Mean width of the live weights, each charged its filter's width."""
+    return metrics.esn_d_tilde.weights / metrics.live_weights if metrics.live_weights else 0.0
+
+
+def render(
+    cost: Cost,
+    rows: Sequence[LayerCost],
+    *,
+    filter_wise: bool,
+    all_digits: bool = False,
+    columns: int | None = None,
+    bold: bool = False,
+) -> str:
+    """The table of `rows`, the totals, and where `filter_wise` the histogram of widths.
+
+    `filter_wise` makes ESNd~ the headline, which shares are of, in place of layer-wise MAC×bit.
+    Names are shortened to fit into `columns`; None is as wide as it needs.
+    """
+    number = exact if all_digits else human
+    cells = [_cells(row, cost.total, filter_wise, number) for row in rows]
+    total = _totals(cost.total, number)
+    names = _shortened([row[:2] for row in cells], _room([HEADINGS, *cells, total], columns))
+    more = len(cost.layers) - len(rows)
+    shown = [(name, *row[1:]) for name, row in zip(names, cells, strict=True)]
+    if more:
+        shown.append((f"… and {more:,} more", *[""] * (len(HEADINGS) - 1)))
+    lines = [
+        grid(HEADINGS, shown, total, texts=TEXTS, columns=columns, bold=bold),
+        "",
+        *_summary(cost, filter_wise, number),
+        *(["", *_histogram(cost.histogram)] if filter_wise else []),
+    ]
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def _cells(row: LayerCost, total: Metrics, filter_wise: bool, number: Number) -> Cells:
+    layer, metrics = row.layer, row.metrics
+    share = percent(_headline(metrics, filter_wise), _headline(total, filter_wise))
+    shape = "×".join(map(str, layer.weight.shape))
+    return printable(layer.name), printable(layer.op), shape, *_numbers(metrics, number), share
+
+
+def _totals(total: Metrics, number: Number) -> Cells:
+    return "total", "", "", *_numbers(total, number), ""
+
+
+def _numbers(metrics: Metrics, number: Number) -> Cells:
+    return (
+        number(metrics.macs),
+        f"{metrics.filters:,}",
+        f"{metrics.pruned_filters:,}",
+        f"{mean_bits(metrics):.2f}",
+        number(metrics.esn_a_x4.macs / 4),
+        number(metrics.esn_d.macs),
+        number(metrics.esn_d_tilde.macs),
+    )
+
+
+def _headline(metrics: Metrics, filter_wise: bool) -> int:
+    return metrics.esn_d_tilde.macs if filter_wise else metrics.mac_bits_layerwise
+
+
+def _room(lines: Sequence[Cells], columns: int | None) -> int:
+    """Characters for a name, so that the other columns fit beside it."""
+    least, most = NAMES
+    if columns is None:
+        return most
+    others = [max(map(len, column)) for column in zip(*lines, strict=True)][1:]
+    longest = max(len(line[0]) for line in lines)
+    if longest + sum(others) + GAP * len(others) <= columns:
+        return most
+    return max(least, min(most, columns - sum(others) - len(others)))
+
+
+def _shortened(rows: Sequence[Cells], room: int) -> list[str]:
+    """Names of (name, operator) that keep what tells them apart: not the operator that exporters
+    append, not what all that are too long begin with, and the middle last.
+    """
+    names = [name if len(name) <= room else name.removesuffix(f"/{op}") for name, op in rows]
+    long = [name for name in names if len(name) > room]
+    shared = len(commonprefix(long))  # noqa: RUF071 - characters, names are no paths
+
+    def cut(name: str) -> str:
+        if len(name) > room:
+            name = "…" + name[min(shared, len(name) - room + 1) :]
+        half = (room - 1) // 2
+        return name if len(name) <= room else name[: room - 1 - half] + "…" + name[-half:]
+
+    return [cut(name) for name in names]
+
+
+def _summary(cost: Cost, filter_wise: bool, number: Number) -> list[str]:
+    total, machines = cost.total, cost.machines
+    lines = [
+        *_both_widths(total, filter_wise, number),
+        f"ESNa      {number(total.esn_a_x4.macs / 4)} by MACs, "
+        f"{number(total.esn_a_x4.weights / 4)} by weights",
+        f"ESNd      {number(total.esn_d.macs)} bits by MACs, {number(total.esn_d.weights)} by "
+        f"weights; stored by filter: {number(total.esn_d_tilde.weights)} bits",
+        f"weights   {number(total.weights)}, of live filters and channels "
+        f"{number(total.live_weights)}, not zero {number(total.nonzero_weights)}",
+        f"MACs      {number(total.macs)} dense, {number(total.live_macs)} live; "
+        "multiply–accumulates of weights, no bias",
+    ]
+    if cost.network.products:
+        lines.append(
+            f"          and {number(cost.product_macs)} of products of two activations, "
+            "in no other number"
+        )
+    lines.append(
+        f"machines  cpu {number(machines.cpu)}, gpu {number(machines.gpu)}, "
+        f"int8 array {number(machines.int8_array)}, ideal digital "
+        f"{number(machines.ideal_digital)}, analog {number(machines.ideal_analog)}"
+    )
+    return [*lines, *_assumptions(cost)]
+
+
+def _both_widths(total: Metrics, filter_wise: bool, number: Number) -> list[str]:
+    wise, layerwise = total.esn_d_tilde.macs, total.mac_bits_layerwise
+    named = [(number(layerwise), "layer-wise widths"), (number(wise), "filter-wise ones (ESNd~)")]
+    if filter_wise:
+        named = [
+            (number(wise), "filter-wise widths (ESNd~)"),
+            (number(layerwise), "layer-wise ones"),
+        ]
+    (first, ours), (second, theirs) = named
+    return [
+        f"MAC×bit   {first} with {ours}; shares are of this,",
+        f"          {second} with {theirs}; {percent(layerwise - wise, layerwise)} saved by filter",
+    ]
+
+
+def _assumptions(cost: Cost) -> list[str]:
+    """What the numbers depend on: codes, BatchNormalization, the shapes of the inputs."""
+    scheme, source = cost.scheme, cost.network.source
+    stored = sum(row.layer.weight.codes is not None for row in cost.layers)
+    bits = f", {scheme.nominal_bits} bits" if scheme.nominal_bits and not scheme.widths else ""
+    codes = f"midrise, {scheme.resolved_rule} steps{bits}"
+    codes += f", zeros {'kept' if scheme.keep_zeros else 'coded as ±½'}"
+    if stored:
+        rest = len(cost.layers) - stored
+        codes = "as the model stores them" + (f"; {rest:,} layers {codes}" if rest else "")
+    lines = [f"codes     {codes}, width rule {cost.width}"]
+    folded = sum(row.layer.weight.gain is not None for row in cost.layers)
+    if source.batchnorms and not folded:
+        count = f"{source.batchnorms} BatchNormalizations"
+        lines.append(f"          {count} in the graph, not folded (--fold-batchnorm)")
+    inputs = [f"{printable(name)} {'×'.join(map(str, shape))}" for name, shape in source.inputs]
+    return [*lines, f"input     {', '.join(inputs)}"]
+
+
+def _histogram(counts: dict[int, int]) -> list[str]:
+    """Filters by width, as in the paper's Fig. 6."""
+    longest, whole = max(counts.values(), default=1), sum(counts.values())
+    lines = ["bits  filters"]
+    for bits in range(max(counts, default=0) + 1):
+        count = counts.get(bits, 0)
+        bar = "█" * (max(1, round(BAR * count / longest)) if count else 0)
+        lines.append(f"{bits:4}  {count:7,}  {percent(count, whole):>6}  {bar}")
+    return lines

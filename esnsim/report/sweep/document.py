@@ -1,0 +1,130 @@
+"""A sweep as the versioned document that `esnsim pareto --json` prints, and as CSV."""
+
+import csv
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from math import isfinite
+from typing import Any
+
+import esnsim
+from esnsim.report.cost.document import flat
+from esnsim.sweeps.pareto import (
+    METHODS,
+    Baseline,
+    Comparison,
+    Point,
+    Sweep,
+    by_method,
+    by_model,
+    chosen_of_each,
+    compare,
+    levels,
+)
+
+SCHEMA = "esnsim.pareto/1"
+
+
+def document(sweep: Sweep, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The whole sweep as plain dicts, lists, ints and floats; `options` are those it ran under.
+
+    Places are those of `points`, which stand cheapest first.
+    """
+    points = sorted(sweep.points, key=lambda p: (sweep.price(p), -p.accuracy))
+    places = {id(point): place for place, point in enumerate(points)}
+    on_frontier = {id(point) for point in sweep.frontier}
+    chosen = sweep.chosen
+    return {
+        "schema": SCHEMA,
+        "esnsim": esnsim.__version__,
+        "metric": sweep.metric,
+        "drop": sweep.drop,
+        "images": sweep.images,
+        "options": dict(options),
+        "models": [_baseline(baseline) for baseline in sweep.baselines],
+        "points": [_point(sweep, point, id(point) in on_frontier) for point in points],
+        "frontier": [places[id(point)] for point in sweep.frontier],
+        "cheapest_within_drop": None if chosen is None else places[id(chosen)],
+        "chosen": {name: places[id(p)] for name, p in chosen_of_each(sweep).items()},
+        "equal_accuracy": [
+            item for baseline in sweep.baselines for item in _equal(sweep, baseline)
+        ],
+    }
+
+
+def as_json(sweep: Sweep, options: Mapping[str, Any]) -> str:
+    """The document as text."""
+    text = json.dumps(document(sweep, options), indent=1, ensure_ascii=False, allow_nan=False)
+    return text + "\n"
+
+
+def as_csv(sweep: Sweep) -> str:
+    """A header and a row a point, cheapest first; nested keys are joined by dots."""
+    rows = [dict(flat(row)) for row in document(sweep, {})["points"]]
+    out = io.StringIO()
+    header = list(dict.fromkeys(key for row in rows for key in row)) or ["model"]
+    writer = csv.DictWriter(out, header, restval="0", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue()
+
+
+def _baseline(baseline: Baseline) -> dict[str, Any]:
+    return {
+        "model": baseline.model,
+        "sha256": baseline.sha256,
+        "macs": baseline.macs,
+        "filters": baseline.filters,
+        "accuracy": baseline.accuracy,
+        "evaluation": _evaluation(baseline),
+    }
+
+
+def _point(sweep: Sweep, point: Point, frontier: bool) -> dict[str, Any]:
+    total = point.total
+    return {
+        **asdict(point.candidate),
+        "cost": sweep.price(point),
+        "accuracy": point.accuracy,
+        "frontier": frontier,
+        "evaluation": _evaluation(point),
+        "esn_a": {"weights": total.esn_a_x4.weights / 4, "macs": total.esn_a_x4.macs / 4},
+        "esn_a_x4": asdict(total.esn_a_x4),
+        "esn_d": asdict(total.esn_d),
+        "esn_d_tilde": asdict(total.esn_d_tilde),
+        "mac_bits_layerwise": total.mac_bits_layerwise,
+        "macs": total.macs,
+        "live_macs": total.live_macs,
+        "weights": total.weights,
+        "bits_histogram": {str(bits): count for bits, count in sorted(point.histogram.items())},
+        "seconds": point.seconds,
+    }
+
+
+def _evaluation(item: Baseline | Point) -> dict[str, Any]:
+    values = asdict(item.evaluation)
+    values["interval"] = list(values["interval"])
+    if not isfinite(values["sqnr_db"]):  # no noise at all
+        values["sqnr_db"] = None
+    return values
+
+
+def _equal(sweep: Sweep, baseline: Baseline) -> list[dict[str, Any]]:
+    groups, mixed = by_method(by_model(sweep)[baseline.model]), METHODS[-1]
+    accuracies = levels(baseline, sweep.drop)
+    return [
+        {"model": baseline.model, "ours": mixed, "theirs": method, **_comparison(sweep, item)}
+        for method in METHODS[:-1]
+        for item in compare(groups[mixed], groups[method], accuracies, sweep.price)
+    ]
+
+
+def _comparison(sweep: Sweep, item: Comparison) -> dict[str, Any]:
+    return {
+        "accuracy": item.accuracy,
+        "cost": sweep.price(item.ours),
+        "their_cost": sweep.price(item.theirs),
+        "ratio": item.ratio,
+        "tie": item.tie,
+    }

@@ -1,0 +1,1 @@
+"""Published numbers and random cross-checks; the kernel's speed."""

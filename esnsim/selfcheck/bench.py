@@ -1,0 +1,117 @@
+"""The bit-serial kernel on random tensors: rates, checked answers, and peers."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from statistics import median
+from typing import Any
+
+import numpy as np
+from esnsim_kernels import bitserial
+
+from esnsim.errors import EsnsimError
+from esnsim.machines.array.engine import DigitalEngine
+from esnsim.machines.array.spec import ArraySpec
+from esnsim.machines.random_layers import matrix_layer
+from esnsim.quantization.quantizer import codes
+from esnsim.report.write import say
+
+PEERS = ("torch", "onnxruntime")
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A matrix product on random integers."""
+
+    filters: int
+    reduction: int
+    windows: int
+    activation_bits: int
+    seed: int
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates."""
+        return self.filters * self.reduction * self.windows
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """Seconds of one width, and rates per second; `roofline` is the share of it."""
+
+    bits: int
+    seconds: float
+    one_bit_macs: float
+    macs: float
+    roofline: float
+    numpy_seconds: float
+
+
+def popcount_roofline(threads: int, seconds: float = 0.3) -> float:
+    """One-bit MACs per second of AND and popcount on operands that stay in L1, all threads.
+
+    The best of many short rounds, since whatever else runs can only make it less.
+    """
+    rng = np.random.default_rng(0)
+    words, n, repeats = 12, 256, 2000
+
+    def work(_: int) -> None:
+        weights = rng.integers(0, 1 << 63, (4, words), dtype=np.uint64)
+        block = rng.integers(0, 1 << 63, (1, 1, words, n), dtype=np.uint64)
+        bitserial.roofline(weights, block, np.zeros((4, n), np.uint64), repeats)
+
+    work(0)
+    best, until = 9e9, time.perf_counter() + seconds
+    with ThreadPoolExecutor(threads) as pool:
+        while time.perf_counter() < until:
+            best = min(best, _timed(lambda: list(pool.map(work, range(threads)))))
+    return 4 * words * 64 * n * repeats * threads / best
+
+
+def measure(task: Task, bits: int, threads: int, repeats: int, peak: float) -> Figure:
+    """Ours and NumPy's product of the same integers, interleaved. Raises if the two differ."""
+    rng = np.random.default_rng(task.seed)
+    layer = matrix_layer(task.filters, task.reduction, bits, rng)
+    x = rng.integers(0, 1 << task.activation_bits, (task.windows, task.reduction)).astype(np.int32)
+    engine = DigitalEngine(ArraySpec(activation_bits=task.activation_bits), threads)
+    program, q = engine.prepare(layer), codes(layer).astype(np.int64)
+    ours, theirs = [], []
+    outputs: list[Any] = [None, None]
+
+    def run_ours() -> None:
+        outputs[0] = engine.run(layer, x, program=program).outputs
+
+    def run_numpy() -> None:
+        outputs[1] = x.astype(np.int64) @ q.T
+
+    run_ours()
+    for _ in range(repeats):
+        ours.append(_timed(run_ours))
+        theirs.append(_timed(run_numpy))
+        if not np.array_equal(outputs[0], outputs[1]):
+            raise EsnsimError(f"the kernel's result at {bits} bits is wrong: please report this")
+    seconds = median(ours)
+    one_bit = task.macs * bits * task.activation_bits / seconds
+    return Figure(bits, seconds, one_bit, task.macs / seconds, one_bit / peak, median(theirs))
+
+
+def peer(name: str, task: Task, threads: int, repeats: int) -> dict[str, Any] | None:
+    """A peer's seconds for the same product, in a process of its own; None if not installed."""
+    given = json.dumps(asdict(task) | {"threads": threads, "repeats": repeats})
+    command = [sys.executable, "-m", "esnsim.selfcheck.bench_peers", name, given]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        say(f"{name} is left out: {(done.stderr.strip() or 'it failed').splitlines()[-1]}")
+        return None
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
+
+
+def _timed(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start

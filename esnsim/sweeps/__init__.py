@@ -1,0 +1,1 @@
+"""Candidates, their points, and the frontier."""

@@ -1,0 +1,244 @@
+"""The results file of a sweep: JSON lines, appended one finished point at a time.
+
+The first line binds the file to images and options; then a line a model and a line a point. Each
+line is on the disk before the next point is taken on, so a sweep that is killed loses none.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from math import inf, isfinite
+from pathlib import Path
+from stat import S_ISREG
+from types import TracebackType
+from typing import IO, Any
+
+import esnsim
+from esnsim.costs.equations import Metrics, Weightings
+from esnsim.errors import EsnsimError
+from esnsim.evaluate.evaluator import Evaluation
+from esnsim.sweeps.pareto import Baseline, Candidate, Point
+
+SCHEMA = "esnsim.pareto-results/1"
+LARGEST = 1 << 30  # bytes of a file that is read back
+INFORMATION = ("schema", "esnsim")  # keys of the header that may differ
+
+
+class ResultsError(EsnsimError):
+    """A results file that cannot be gone on with, or not be written."""
+
+
+class Results:
+    """An open results file: what it holds, and where finished points go.
+
+    `binding` is what the points depend on besides model and candidate. A file that is there
+    already is only opened with `resume`; what it holds is never rewritten. Raises ResultsError.
+    """
+
+    def __init__(self, path: Path, binding: Mapping[str, Any], resume: bool = False) -> None:
+        self.path = path
+        self.baselines: dict[str, Baseline] = {}
+        self.points: dict[Candidate, Point] = {}
+        header = {"schema": SCHEMA, "esnsim": esnsim.__version__, **binding}
+        self._file = self._open(resume)
+        try:
+            kept = self._read(header)
+            if resume:
+                self._file.truncate(kept)  # a line that a killed sweep did not finish
+            self._file.seek(kept)
+            if not kept:
+                self._append(header)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def add(self, item: Baseline | Point) -> None:
+        """A finished item, on the disk when this returns. Raises ResultsError."""
+        if isinstance(item, Baseline):
+            self._append({"kind": "model", **_plain(item)})
+            self.baselines[item.model] = item
+        else:
+            self._append({"kind": "point", **_plain(item)})
+            self.points[item.candidate] = item
+
+    def __enter__(self) -> "Results":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._file.close()
+
+    def _open(self, resume: bool) -> IO[bytes]:
+        try:
+            mode = "r+b" if resume and self.path.exists() else "xb+"
+            file = self.path.open(mode, buffering=0)
+        except FileExistsError:
+            raise ResultsError(
+                f"'{self.path}' is there already: go on with --resume, or give another --results"
+            ) from None
+        except OSError as error:
+            raise ResultsError(
+                f"cannot write '{self.path}': {error.strerror}; give --results in a folder that "
+                "exists and may be written to"
+            ) from None
+        _lock(file, self.path)
+        return file
+
+    def _read(self, header: Mapping[str, Any]) -> int:
+        """Take in the lines of the file; how many bytes of it are whole lines."""
+        status = os.fstat(self._file.fileno())
+        if not S_ISREG(status.st_mode) or status.st_size > LARGEST:
+            raise self._no_results()  # a device may never end
+        text = self._file.read()
+        whole = text[: text.rfind(b"\n") + 1]
+        if not whole and not b'{"schema": "esnsim.pareto'.startswith(text[:25]):
+            raise self._no_results()
+        for number, line in enumerate(whole.splitlines(), 1):
+            record = self._record(line, number)
+            if number == 1:
+                self._check(record, header)
+            else:
+                self._take(record, number)
+        return len(whole)
+
+    def _record(self, line: bytes, number: int) -> dict[str, Any]:
+        try:
+            record = json.loads(line)
+        except ValueError:
+            record = None
+        if isinstance(record, dict):
+            return record
+        raise self._no_results() if number == 1 else self._damaged(number)
+
+    def _check(self, found: Mapping[str, Any], header: Mapping[str, Any]) -> None:
+        if found.get("schema") != SCHEMA:
+            raise self._no_results()
+        for key, value in header.items():
+            if key not in INFORMATION and found.get(key) != value:
+                difference = _difference(found.get(key), value)
+                raise ResultsError(
+                    f"'{self.path}' was made with other {key} ({difference}): give the same, or "
+                    "another --results"
+                )
+
+    def _take(self, record: Mapping[str, Any], number: int) -> None:
+        try:
+            if record.get("kind") == "model":
+                baseline = _baseline(record)
+                self.baselines[baseline.model] = baseline
+            else:
+                point = _point(record)
+                self.points[point.candidate] = point
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise self._damaged(number) from None
+
+    def _append(self, record: Mapping[str, Any]) -> None:
+        line = (json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n").encode()
+        try:
+            while line:
+                line = line[self._file.write(line) :]
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise ResultsError(
+                f"cannot write '{self.path}': {error.strerror}; its {len(self.points)} finished "
+                "points are kept: make room and go on with --resume"
+            ) from None
+
+    def _no_results(self) -> ResultsError:
+        return ResultsError(
+            f"'{self.path}' is no results file of esnsim pareto: give another --results"
+        )
+
+    def _damaged(self, number: int) -> ResultsError:
+        return ResultsError(
+            f"line {number} of '{self.path}' is damaged: delete that line and go on with --resume; "
+            "the other points are kept"
+        )
+
+
+def _lock(file: IO[bytes], path: Path) -> None:
+    """Two sweeps must not write to one file; systems without such locks go without."""
+    try:
+        import fcntl
+    except ImportError:
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise ResultsError(
+            f"another sweep is writing to '{path}': give another --results"
+        ) from None
+    except OSError:  # a file system that has none
+        return
+
+
+def _difference(found: object, wanted: object) -> str:
+    """The first thing that differs, for a message."""
+    if isinstance(found, dict) and isinstance(wanted, dict):
+        for key in (*wanted, *found):
+            if found.get(key) != wanted.get(key):
+                return f"{key} {found.get(key)}, now {wanted.get(key)}"
+    return f"{found}, now {wanted}"
+
+
+def _plain(item: Baseline | Point) -> dict[str, Any]:
+    record = asdict(item)
+    noise = record["evaluation"]["sqnr_db"]
+    record["evaluation"]["sqnr_db"] = noise if isfinite(noise) else None  # no noise at all
+    return record
+
+
+def _evaluation(record: Mapping[str, Any]) -> Evaluation:
+    low, high = map(float, record["interval"])
+    noise = record["sqnr_db"]
+    return Evaluation(
+        int(record["images"]),
+        _share(record["top1"]),
+        _share(record["top5"]),
+        float(record["agreement"]),
+        inf if noise is None else float(noise),
+        (low, high),
+    )
+
+
+def _share(value: Any) -> float | None:
+    return None if value is None else float(value)
+
+
+def _baseline(record: Mapping[str, Any]) -> Baseline:
+    return Baseline(
+        str(record["model"]),
+        str(record["sha256"]),
+        int(record["macs"]),
+        int(record["filters"]),
+        _evaluation(record["evaluation"]),
+    )
+
+
+def _point(record: Mapping[str, Any]) -> Point:
+    candidate = record["candidate"]
+    model, policy, rule = (str(candidate[key]) for key in ("model", "policy", "rule"))
+    return Point(
+        Candidate(model, float(candidate["ratio"]), policy, rule, float(candidate["bits"])),
+        _metrics(record["total"]),
+        _evaluation(record["evaluation"]),
+        {int(bits): int(count) for bits, count in dict(record["histogram"]).items()},
+        float(record["seconds"]),
+    )
+
+
+def _metrics(record: Mapping[str, Any]) -> Metrics:
+    values: dict[str, Any] = {}
+    for field in fields(Metrics):
+        value = record[field.name]
+        if field.type is int:
+            values[field.name] = int(value)
+        else:
+            values[field.name] = Weightings(int(value["weights"]), int(value["macs"]))
+    return Metrics(**values)

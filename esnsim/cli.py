@@ -4,28 +4,24 @@ import argparse
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import NoReturn
 
 import esnsim
 from esnsim.commands import bench, compress, cost, models, options, pareto, selftest, simulate
+from esnsim.commands.parser import WRONG_USAGE, Parser
 from esnsim.errors import EsnsimError, UsageError
 from esnsim.report.write import say
 
-BAD_INPUT, WRONG_USAGE = 1, 2
+BAD_INPUT = 1
 INTERRUPTED, CLOSED_PIPE = 130, 141  # 128 + the signal, as shells report them
 
-
-class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line."""
-
-    def error(self, message: str) -> NoReturn:
-        """Say what is wrong and leave with exit code 2."""
-        say(f"error: {message}; see {self.prog} --help")
-        raise SystemExit(WRONG_USAGE)
+COMMANDS = {
+    "cost": cost, "compress": compress, "simulate": simulate, "pareto": pareto, "bench": bench,
+    "selftest": selftest, "models": models,
+}  # fmt: skip
 
 
-def parser() -> Parser:
-    """The options of every command."""
+def parser(command: str | None = None) -> Parser:
+    """The options of every command; with `command` of that one alone, the others just named."""
     p = Parser(
         prog="esnsim",
         description="What a convolutional network costs on ideal hardware, filter by filter.",
@@ -34,20 +30,23 @@ def parser() -> Parser:
     )
     p.add_argument("--version", action="version", version=f"esnsim {esnsim.__version__}")
     commands = p.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    cost.add_parser(commands)
-    compress.add_parser(commands)
-    simulate.add_parser(commands)
-    pareto.add_parser(commands)
-    bench.add_parser(commands)
-    selftest.add_parser(commands)
-    models.add_parser(commands)
+    for name, module in COMMANDS.items():
+        each = commands.add_parser(
+            name, help=module.HELP, description=module.DESCRIPTION, allow_abbrev=False,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )  # fmt: skip
+        each.set_defaults(run=module.run)
+        if command in (None, name):
+            module.add_options(each)
     return p
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line; the exit code: 0, 1 for bad input, 2 for wrong usage."""
     try:
-        arguments = parser().parse_args(_split_bare_flag(sys.argv[1:] if argv is None else argv))
+        words = _split_bare_flag(sys.argv[1:] if argv is None else argv)
+        command = next((word for word in words if not word.startswith("-")), "")
+        arguments = parser(command).parse_args(words)
         with warnings.catch_warnings():
             if not sys.warnoptions:  # what libraries say is not for the reader of a report
                 warnings.simplefilter("ignore")

@@ -13,6 +13,7 @@ from esnsim.report.write import write
 if TYPE_CHECKING:
     from esnsim.selfcheck.bench import Figure, Task
 
+HELP = "the bit-serial kernel on random tensors"
 DESCRIPTION = """\
 The kernel of the MAC array on random tensors, for each width of weights: rates, the share of the
 popcount roofline measured in the same run (the same work on operands that stay in L1), and times
@@ -22,13 +23,8 @@ int8 convolution. Every result is checked against the exact answer."""
 LARGEST = 1 << 34  # MACs: beyond, NumPy's exact answer takes minutes
 
 
-def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
-    """Add `bench` to the command line."""
-    p = commands.add_parser(
-        "bench", help="the bit-serial kernel on random tensors", description=DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
-    )  # fmt: skip
-    p.set_defaults(run=run)
+def add_options(p: argparse.ArgumentParser) -> None:
+    """Add the options of `bench`."""
     for name, size, what in (
         ("filters", 256, "filters (output channels)"),
         ("reduction", 2304, "weights of a filter: kernel taps × channels"),

@@ -4,7 +4,7 @@ import argparse
 from os import W_OK, access
 from os.path import isfile, samefile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from esnsim.commands import codes, images, options
 from esnsim.errors import EsnsimError, ModelError, UsageError
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from esnsim.compression.compress import Compressed
     from esnsim.compression.recipe import Recipe
 
+HELP = "prune and quantise a model, and write it as ONNX"
 DESCRIPTION = """\
 Prunes and quantises an ONNX model without training, and writes it as ONNX with a JSON report
 beside it: to a budget, as far as a drop of accuracy allows, or to given codes. `esnsim cost` reads
@@ -23,14 +24,8 @@ POLICIES = ("allocate", "uniform", "filter-sigma", "esna-targets")
 WHOLE_MODEL = 1 << 31  # bytes that protobuf writes
 
 
-def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
-    """Add `compress` to the command line."""
-    p = commands.add_parser(
-        "compress", help="prune and quantise a model, and write it as ONNX",
-        description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )  # fmt: skip
-    p.set_defaults(run=run)
+def add_options(p: argparse.ArgumentParser) -> None:
+    """Add the options of `compress`."""
     p.add_argument(
         "-o", "--output", type=Path, metavar="FILE", required=True, help="the model, FILE.onnx"
     )

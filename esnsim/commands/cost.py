@@ -22,19 +22,15 @@ if TYPE_CHECKING:
 SORTS = ("macs", "weights", "filters", "pruned", "bits", "esn_a", "esn_d", "esn_d_tilde")
 ABOVE = 3  # exit code of --fail-above
 
+HELP = "hardware-agnostic cost of an ONNX model"
 DESCRIPTION = """\
 Computational cost of an ONNX model on ideal hardware: ESNa (squared integer weights, analog),
 ESNd (bits, digital) and ESNd~ (MAC×bit, each filter by its own width). Float weights are
 quantised on the way; weights that are quantised already are taken as they are."""
 
 
-def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
-    """Add `cost` to the command line."""
-    p = commands.add_parser(
-        "cost", help="hardware-agnostic cost of an ONNX model", description=DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
-    )  # fmt: skip
-    p.set_defaults(run=run)
+def add_options(p: argparse.ArgumentParser) -> None:
+    """Add the options of `cost`."""
     codes.add_codes(p).add_argument(
         "--width", choices=("code", "paper"), default="code",
         help="width of ±½: 1 bit (code, default) or 0 (paper, the literal Eq. 3)",

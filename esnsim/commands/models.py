@@ -2,25 +2,20 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 from esnsim.errors import UsageError
 from esnsim.report.units import exact
 from esnsim.report.write import say
 
+HELP = "the paper's networks: list them, export them"
 DESCRIPTION = """\
 The networks of the paper with their multiply-accumulates and parameters. With --output, one of
 them as an ONNX file, untrained; this needs PyTorch (pip install 'esnsim[train]')."""
 HEADER = ("name", "input", "MACs", "parameters", "source")
 
 
-def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
-    """Add `models` to the command line."""
-    p = commands.add_parser(
-        "models", help="the paper's networks: list them, export them", description=DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
-    )  # fmt: skip
-    p.set_defaults(run=run)
+def add_options(p: argparse.ArgumentParser) -> None:
+    """Add the options of `models`."""
     p.add_argument("name", nargs="?", metavar="NAME", help="one of them; all without")
     p.add_argument("-o", "--output", type=Path, metavar="FILE", help="write NAME there as ONNX")
     p.add_argument("--seed", type=int, default=0, help="of the random weights (default 0)")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from os import environ
 from os.path import isfile, samefile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from esnsim.commands import images, options
 from esnsim.errors import UsageError, WidthError
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from esnsim.sweeps.results import Results
     from esnsim.sweeps.sweep import Refused, Task
 
+HELP = "accuracy against cost: prune, quantise, and the frontier"
 DESCRIPTION = """\
 Prunes, quantises and evaluates a model, or several on the same images, at every point of a grid,
 without training, and gives the points that no other beats in both cost and accuracy: the cheapest
@@ -28,14 +29,8 @@ POLICIES = ("uniform", "filter-sigma", "allocate", "esna-targets")
 PICTURES = (".png", ".svg", ".pdf")
 
 
-def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
-    """Add `pareto` to the command line."""
-    p = commands.add_parser(
-        "pareto", help="accuracy against cost: prune, quantise, and the frontier",
-        description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )  # fmt: skip
-    p.set_defaults(run=run)
+def add_options(p: argparse.ArgumentParser) -> None:
+    """Add the options of `pareto`."""
     p.add_argument(
         "models", nargs="+", metavar="MODEL", help=".onnx files, or builtin:resnet20; one or more"
     )

@@ -1,20 +1,17 @@
 """`esnsim selftest`: published numbers and random cross-checks on this machine."""
 
 import argparse
-from typing import Any
 
 from esnsim.report.write import write
 
+HELP = "published numbers and random cross-checks on this machine"
+DESCRIPTION = """\
+Reproduces published numbers and checks the kernels against NumPy's integer convolution on random
+layers, in under 30 seconds. Exit code 1 if anything differs."""
 
-def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
-    """Add `selftest` to the command line."""
-    p = commands.add_parser(
-        "selftest", help="published numbers and random cross-checks on this machine",
-        description="Reproduces published numbers and checks the kernels against NumPy's integer "
-        "convolution on random layers, in under 30 seconds. Exit code 1 if anything differs.",
-        allow_abbrev=False,
-    )  # fmt: skip
-    p.set_defaults(run=run)
+
+def add_options(p: argparse.ArgumentParser) -> None:
+    """It has none."""
 
 
 def run(arguments: argparse.Namespace) -> int:

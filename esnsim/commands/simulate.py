@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from os import environ
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from esnsim.commands import codes, images, options
 from esnsim.commands.machine import add_machine, machines
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from esnsim.machines.machine import Simulation, Spec
     from esnsim.quantization.quantizer import QuantizedNetwork
 
+HELP = "what a digital array or an analog crossbar spends on a model"
 DESCRIPTION = """\
 Runs every layer of an ONNX model on a variable-precision MAC array or an analog crossbar: exact
 outputs, cycles and energy, counted tile by tile and checked against the closed form. Layers run on
@@ -26,14 +27,8 @@ whole network runs, and its accuracy is measured."""
 CALIBRATION = 64  # images that set the scales of activations
 
 
-def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
-    """Add `simulate` to the command line."""
-    p = commands.add_parser(
-        "simulate", help="what a digital array or an analog crossbar spends on a model",
-        description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )  # fmt: skip
-    p.set_defaults(run=run)
+def add_options(p: argparse.ArgumentParser) -> None:
+    """Add the options of `simulate`."""
     codes.add_codes(p)
     codes.add_model(p)
     add_machine(p.add_argument_group("machine"))

@@ -2,8 +2,8 @@
 
 Loading Numba takes near half a second, in which NumPy passes over some 100 million weights
 (docs/architecture.md has the measurement). So a pass is Numba's once its kernels are loaded, by
-`load_fused` or by anything else in the process, and NumPy's until then. Both give the same
-integers.
+`load_fused` or by anything else in the process, and NumPy's until then. Both give the same bits:
+they add floats up in the same order.
 """
 
 import sys
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 FUSED = "esnsim_kernels.midrise"
 PAYS = 100_000_000  # weights
+LANES = 64  # running sums of a row, term k in sum k mod LANES
 LONGEST = 1 << 19  # reduction up to which Σ q² is exact in float64 for |q| of 17 bits
 
 _LOCAL = local()
@@ -50,8 +51,8 @@ def moments(weights: Matrix, out: Floats) -> None:
         magnitude.moments(weights, out)
     else:
         wide = weights.astype(np.float64)
-        out[:, 0] = np.abs(wide).sum(axis=1)
-        out[:, 1] = np.einsum("mk,mk->m", wide, wide)
+        out[:, 0] = _sums(np.abs(wide))
+        out[:, 1] = _sums(np.multiply(wide, wide, out=wide))
 
 
 def statistics(
@@ -73,7 +74,7 @@ def _statistics(
     wide, q, test, error = _scratch(weights.shape)
     delta, top = _column(step), _column(limit)
     np.copyto(wide, weights)
-    energies[:, 0] = np.einsum("mk,mk->m", wide, wide)
+    energies[:, 0] = _sums(np.multiply(wide, wide, out=error))
     np.floor(np.divide(wide, delta, out=q), out=q)
     np.clip(q, -0.5 * (top + 1), 0.5 * (top - 1), out=q)
     q *= 2
@@ -85,7 +86,7 @@ def _statistics(
     counts[:, 4] = counts[:, 5] if keep_zeros else weights.shape[1]
     counts[:, 1] = np.einsum("mk,mk->m", q, q)
     wide -= np.multiply(q, 0.5 * delta, out=error)
-    energies[:, 1] = np.einsum("mk,mk->m", wide, wide)
+    energies[:, 1] = _sums(np.multiply(wide, wide, out=wide))
     np.abs(q, out=q)
     counts[:, 0] = q.max(axis=1)
     counts[:, 3] = np.count_nonzero(np.equal(q, 1, out=test), axis=1)
@@ -97,6 +98,18 @@ def _statistics(
     pruned[faint] |= np.abs(weights[faint]).max(axis=1) < 0.5 * step[faint]
     counts[pruned, :5] = 0
     energies[pruned, 1] = energies[pruned, 0]
+
+
+def _sums(terms: Floats) -> Floats:
+    """The sum of each row, added up in LANES and these by halves, as the kernels do."""
+    rows, size = terms.shape
+    whole = size - size % LANES
+    lanes = terms[:, :whole].reshape(rows, -1, LANES).sum(axis=1)  # not the last axis: in order
+    lanes[:, : size - whole] += terms[:, whole:]
+    while (half := lanes.shape[1] // 2) > 0:
+        lanes = lanes[:, :half] + lanes[:, half:]
+    totals: Floats = lanes[:, 0]
+    return totals
 
 
 def _column(values: NDArray[Any]) -> Any:

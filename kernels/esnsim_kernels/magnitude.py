@@ -5,7 +5,7 @@ from numba import njit
 
 __all__ = ["largest", "moments"]
 
-LOOSE = {"reassoc", "nsz", "contract"}  # float sums may be regrouped: they only feed ratios
+LANES = 64  # running sums of a row, term k in sum k mod LANES: the order of NumPy's form too
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -19,14 +19,29 @@ def largest(weights, out):
         out[m] = np.int64(top).view(np.float64)
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=LOOSE)
+@njit(cache=True, nogil=True, error_model="numpy")
+def _fold(lanes, terms):
+    """The running sums of so many terms added up by halves, into the first of each row."""
+    half = LANES // 2
+    while half:
+        if half < terms:  # else the upper half is all 0
+            for lane in range(half):
+                lanes[0, lane] += lanes[0, lane + half]
+                lanes[1, lane] += lanes[1, lane + half]
+        half //= 2
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def moments(weights, out):
-    """out[m] = Σ |w|, Σ w² in float64."""
+    """out[m] = Σ |w|, Σ w² in float64, added up in LANES and these by halves."""
+    lanes = np.empty((2, LANES))
     for m in range(weights.shape[0]):
-        total = squares = 0.0
-        for k in range(weights.shape[1]):
-            w = np.float64(weights[m, k])
-            total += abs(w)
-            squares += w * w
-        out[m, 0] = total
-        out[m, 1] = squares
+        lanes[:] = 0.0
+        for start in range(0, weights.shape[1], LANES):
+            for lane in range(min(LANES, weights.shape[1] - start)):
+                w = np.float64(weights[m, start + lane])
+                lanes[0, lane] += abs(w)
+                lanes[1, lane] += w * w
+        _fold(lanes, weights.shape[1])
+        out[m, 0] = lanes[0, 0]
+        out[m, 1] = lanes[1, 0]

@@ -9,7 +9,8 @@ from numba import njit
 
 __all__ = ["codes", "correlation", "statistics"]
 
-LOOSE = {"reassoc", "nsz", "contract"}  # float sums may be regrouped: they only feed ratios
+LANES = 64  # running sums of a row, term k in sum k mod LANES: the order of NumPy's form too
+LOOSE = {"reassoc", "nsz", "contract"}  # float sums may be regrouped: the search compares them
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -31,30 +32,46 @@ def _pruned(row, delta, limit):
     return True
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=LOOSE)
+@njit(cache=True, nogil=True, error_model="numpy")
+def _fold(lanes, terms):
+    """The running sums of so many terms added up by halves, into the first of each row."""
+    half = LANES // 2
+    while half:
+        if half < terms:  # else the upper half is all 0
+            for lane in range(half):
+                lanes[0, lane] += lanes[0, lane + half]
+                lanes[1, lane] += lanes[1, lane + half]
+        half //= 2
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def statistics(weights, step, limit, keep_zeros, counts, energies):
     """Quantise each row and sum up what the metrics need, in one pass.
 
     counts[m] = max |q|, Σ q², Σ bit_length |q|, number of |q| = 1, of q ≠ 0, of w ≠ 0;
-    energies[m] = Σ w², Σ (w − Δ·q/2)². A row is pruned where all |w| < Δ/2.
+    energies[m] = Σ w², Σ (w − Δ·q/2)², added up in LANES and these by halves. A row is pruned
+    where all |w| < Δ/2.
     """
+    lanes = np.empty((2, LANES))
     for m in range(weights.shape[0]):
         delta, half = step[m], 0.5 * step[m]
         top = squares = exponents = ones = nonzero = np.int64(0)
-        signal = noise = 0.0
-        for k in range(weights.shape[1]):
-            w = np.float64(weights[m, k])
-            q = _code(w, delta, limit[m], keep_zeros)
-            a = np.int64(abs(q))
-            top = max(top, a)
-            squares += a * a
-            # The exponent field of a float64 is its bit length + 1022, and 0 for 0.
-            exponents += np.float64(abs(q)).view(np.int64) >> 52
-            ones += a == 1
-            nonzero += w != 0.0
-            signal += w * w
-            error = w - half * q
-            noise += error * error
+        lanes[:] = 0.0
+        for start in range(0, weights.shape[1], LANES):
+            for lane in range(min(LANES, weights.shape[1] - start)):
+                w = np.float64(weights[m, start + lane])
+                q = _code(w, delta, limit[m], keep_zeros)
+                a = np.int64(abs(q))
+                top = max(top, a)
+                squares += a * a
+                # The exponent field of a float64 is its bit length + 1022, and 0 for 0.
+                exponents += np.float64(abs(q)).view(np.int64) >> 52
+                ones += a == 1
+                nonzero += w != 0.0
+                lanes[0, lane] += w * w
+                error = w - half * q
+                lanes[1, lane] += error * error
+        _fold(lanes, weights.shape[1])
         coded = nonzero if keep_zeros else weights.shape[1]
         counts[m, 0] = top
         counts[m, 1] = squares
@@ -62,11 +79,11 @@ def statistics(weights, step, limit, keep_zeros, counts, energies):
         counts[m, 3] = ones
         counts[m, 4] = coded
         counts[m, 5] = nonzero
-        energies[m, 0] = signal
-        energies[m, 1] = noise
+        energies[m, 0] = lanes[0, 0]
+        energies[m, 1] = lanes[1, 0]
         if top <= 1 and _pruned(weights[m], delta, limit[m]):  # such weights have |q| ≤ 1
             counts[m, :5] = 0
-            energies[m, 1] = signal
+            energies[m, 1] = lanes[0, 0]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -107,8 +107,14 @@ def _view(node: NodeProto, first: Constant, output: Value, scope: Scope) -> Cons
 def _cast(first: Constant, dtype: DType) -> Constant:
     """A cast of integers of up to WIDEST bits to floats keeps them as codes of step 1."""
     coded, width = first.coded, width_of(dtype)
-    if first.bits is not None and first.bits <= WIDEST and width is None:
-        coded = Coded(first.read, lambda: np.broadcast_to(np.float64(1), first.shape), first.bits)
+    if width is not None:
+        coded = None
+    elif first.bits is not None and first.bits <= WIDEST:
+        coded = Coded(
+            lambda: first.read().astype(np.int32),
+            lambda: np.broadcast_to(np.float64(1), first.shape),
+            first.bits,
+        )
     bits = None if width is None else min(first.bits or width, width)
     return Constant(
         first.shape, dtype, first.origin, lambda: first.read().astype(dtype), bits, coded,
@@ -138,7 +144,8 @@ def _computed(node: NodeProto, inputs: Inputs, output: Value, index: int, scope:
         shape, dtype, scope.path + output.name, lambda: run(lambda c: c.read()), width_of(dtype)
     )
     if node.op_type not in GATHERS:
-        return whole
+        lost = next((c.coded for c in inputs if c is not None and c.coded is not None), None)
+        return replace(whole, uncoded=f"int{lost.bits} after {node.op_type}") if lost else whole
     moved = inputs if node.op_type == "Concat" else inputs[:1]
     data = [c for c in moved if c is not None]
     bits = max((c.bits for c in data if c.bits is not None), default=whole.bits)

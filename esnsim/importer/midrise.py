@@ -5,14 +5,13 @@ which 0 is added holds q = 2·W_int at Δ/2 instead: zeros that are kept, and pr
 """
 
 import json
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from onnx import ModelProto, NodeProto
+from onnx import ModelProto
 
 from esnsim.errors import ModelError
-from esnsim.importer.values import Coded, Constant
+from esnsim.importer.values import Coded, Constant, thin
 from esnsim.model.network import Array
 
 #: Key of the model's metadata: JSON of value -> filters whose integers are q at Δ/2.
@@ -36,19 +35,6 @@ def half_steps(model: ModelProto) -> frozenset[str]:
     return frozenset(found)
 
 
-def fold_shift(node: NodeProto, inputs: Sequence[Constant | None]) -> Constant | None:
-    """The midrise code that an Add of half a step makes of a dequantised constant.
-
-    None for all other nodes, and where something else than Δ/2 or 0 is added.
-    """
-    if node.op_type != "Add" or len(inputs) != 2:
-        return None
-    for x, offset in (inputs, inputs[::-1]):
-        if x is not None and x.coded is not None and offset is not None and offset.coded is None:
-            return _shifted(x, x.coded, offset)
-    return None
-
-
 def halved(x: Constant, name: str) -> Constant:
     """A constant whose integers are q at half a step, as its midrise code.
 
@@ -68,17 +54,17 @@ def halved(x: Constant, name: str) -> Constant:
         return q
 
     def scale() -> Array:
-        return np.broadcast_to(2 * _thin(coded.scale()), x.shape)
+        return np.broadcast_to(2 * thin(coded.scale()), x.shape)
 
     return replace(x, coded=Coded(integers, scale, coded.bits, midrise=True))
 
 
-def _shifted(x: Constant, coded: Coded, offset: Constant) -> Constant | None:
-    if coded.midrise or coded.asymmetric or offset.size > x.size:
-        return None
-    steps, added = _thin(coded.scale()), offset.read()
-    if np.broadcast_shapes(x.shape, added.shape) != x.shape:
-        return None
+def half_shifted(x: Constant, coded: Coded, offset: Constant) -> Constant | None:
+    """The midrise code that half a step added to some filters makes; 0 goes to q at Δ/2.
+
+    None where something else than Δ/2 or 0 is added, or where codes at Δ/2 are even.
+    """
+    steps, added = thin(coded.scale()), offset.read()
     half, none = (added == steps / 2) & (added != 0), added == 0
     if not (half | none).all():
         return None
@@ -102,8 +88,3 @@ def _shifted(x: Constant, coded: Coded, offset: Constant) -> Constant | None:
 def _even(q: Array) -> Array:
     """Where an integer is no code q = 2·W_int, nor 0."""
     return np.asarray((q & 1 == 0) & (q != 0))
-
-
-def _thin(array: Array) -> Array:
-    """A broadcast array with size 1 along the axes where it only repeats."""
-    return array[tuple(slice(None if stride else 1) for stride in array.strides)]

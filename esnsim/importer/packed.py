@@ -7,6 +7,7 @@ from onnx import NodeProto
 
 from esnsim.errors import ModelError
 from esnsim.importer.constants import attribute
+from esnsim.importer.products import CannotCountError
 from esnsim.importer.quantized import off_centre
 from esnsim.importer.values import Coded, Constant
 from esnsim.model.network import Array
@@ -28,15 +29,16 @@ def unpack_nbits(node: NodeProto, inputs: Sequence[Constant | None], name: str) 
     """The (N, K) weights of MatMulNBits, from B (N, ⌈K/block⌉, block·bits/8), low bits first.
 
     `inputs` are B, scales, zero points and g_idx. Without zero points the codes are offset by
-    2^(bits−1). Fractional zero points make floats of them.
+    2^(bits−1). Zero points that all lie halfway between two integers make midrise codes, others
+    that are not whole floats.
     """
     packed, scales, zeros, order = inputs
     n, k, bits, block = (_integer(node, a) for a in ("N", "K", "bits", "block_size"))
     bits = bits or 4
-    if bits not in (1, 2, 4, 8) or min(n, k, block) < 1 or block * bits % 8:
-        raise ModelError(
-            f"'{name}' packs {n}×{k} weights of {bits} bits in blocks of {block}: "
-            "esnsim reads 1, 2, 4 and 8 bits in whole bytes"
+    if not 1 <= bits <= 8 or min(n, k, block) < 1 or block * bits % 8:
+        raise CannotCountError(
+            f"it packs {n}×{k} weights of {bits} bits in blocks of {block}, and esnsim reads 1 to "
+            "8 bits in whole bytes"
         )
     blocks = -(-k // block)
     packed, scales = _checked(packed, n * blocks * block * bits // 8, scales, n * blocks, name)
@@ -49,19 +51,22 @@ def unpack_nbits(node: NodeProto, inputs: Sequence[Constant | None], name: str) 
 
     zero = _zero_points(zeros, n, blocks, bits)
     whole = bool((zero == np.rint(zero)).all())
-    number = np.int32 if whole else np.float32
+    midrise = bool((zero + 0.5 == np.rint(zero + 0.5)).all())
+    unit = 2 if midrise else 1  # midrise integers are q = 2·W_int
+    number = np.int32 if whole or midrise else np.float32
 
     def centred() -> Array:
         codes = _unpacked(packed.read().reshape(n, -1), bits)[:, :k]
-        return codes.astype(number) - per_weight(zero.astype(number))
+        return unit * codes.astype(number) - per_weight((unit * zero).astype(number))
 
     def steps() -> Array:
         return per_weight(scales.read())
 
-    off = off_centre(zero, bits, unsigned=True)
+    middle = ((1 << bits) - 1) / 2
+    off = bool((zero != middle).any()) if midrise else off_centre(zero, bits, unsigned=True)
     return Constant(
-        (n, k), scales.dtype, packed.origin, lambda: centred() * steps(), None,
-        Coded(centred, steps, bits, asymmetric=off) if whole else None,
+        (n, k), scales.dtype, packed.origin, lambda: centred() * steps() / unit, None,
+        Coded(centred, steps, bits, midrise, off) if whole or midrise else None,
         f"uint{bits} with fractional zero points",
     )  # fmt: skip
 
@@ -74,8 +79,8 @@ def unpack_bnb4(node: NodeProto, inputs: Sequence[Constant | None], name: str) -
     n, k, block = (_integer(node, a) for a in ("N", "K", "block_size"))
     kind = _integer(node, "quant_type")
     if min(n, k, block) < 1 or kind not in LEVELS:
-        raise ModelError(
-            f"'{name}' packs {n}×{k} weights of type {kind} in blocks of {block}: esnsim reads "
+        raise CannotCountError(
+            f"it packs {n}×{k} weights of type {kind} in blocks of {block}, and esnsim reads "
             "type 0 (FP4) and 1 (NF4)"
         )
     size = n * k
@@ -113,9 +118,15 @@ def _zero_points(zeros: Constant | None, n: int, blocks: int, bits: int) -> Arra
 
 
 def _unpacked(rows: Array, bits: int) -> Array:
-    shifts = np.arange(0, 8, bits, dtype=np.uint8)
-    split = (rows[:, :, None] >> shifts) & ((1 << bits) - 1)
-    return np.asarray(split.reshape(len(rows), -1))
+    """Codes (R, ⌊8·B/bits⌋) out of rows of bytes (R, B): a stream of bits, low ones first."""
+    if 8 % bits == 0:
+        shifts = np.arange(0, 8, bits, dtype=np.uint8)
+        split = (rows[:, :, None] >> shifts) & ((1 << bits) - 1)
+        return np.asarray(split.reshape(len(rows), -1))
+    count = 8 * rows.shape[1] // bits
+    stream = np.unpackbits(rows, axis=1, bitorder="little")[:, : count * bits]
+    places = 1 << np.arange(bits, dtype=np.uint8)
+    return np.asarray((stream.reshape(len(rows), count, bits) * places).sum(2, dtype=np.uint8))
 
 
 def _integer(node: NodeProto, name: str) -> int:

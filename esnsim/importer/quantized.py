@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from math import ceil
 
 import numpy as np
 from onnx import NodeProto, helper
 
 from esnsim.errors import ModelError
 from esnsim.importer.constants import attribute
-from esnsim.importer.values import WIDEST, Coded, Constant, width_of
+from esnsim.importer.values import WIDEST, Coded, Constant, thin, width_of
 from esnsim.model.network import Array
 
 WIDEST_QUANT = 64  # bits of a Quant node
@@ -76,9 +75,26 @@ def dequantize(
     )  # fmt: skip
 
 
-def off_centre(zeros: Array, bits: int, unsigned: bool) -> bool:
+def positive(coded: Coded) -> Coded:
+    """The same weights at steps above 0: a negative step turns the integers, at 0 they are 0."""
+
+    def integers() -> Array:
+        q, steps = coded.integers(), thin(coded.scale())
+        return q if (steps > 0).all() else q * np.where(steps < 0, -1, steps != 0)
+
+    def scale() -> Array:
+        full = coded.scale()
+        steps = thin(full)
+        if (steps > 0).all():
+            return full
+        return np.broadcast_to(np.where(steps == 0, 1, np.abs(steps)), full.shape)
+
+    return replace(coded, integers=integers, scale=scale)
+
+
+def off_centre(zeros: Array, bits: int | Array, unsigned: bool) -> bool:
     """Whether a zero point is neither 0 nor the middle of an unsigned range."""
-    middle = 1 << bits - 1 if unsigned else 0
+    middle = 2.0 ** (np.asarray(bits) - 1) if unsigned else 0
     return bool(((zeros != 0) & (zeros != middle)).any())
 
 
@@ -164,35 +180,38 @@ def _qonnx_quant(
 ) -> Constant:
     """Quant of QONNX: clips before it rounds; a zero point of −½ makes a midrise code.
 
-    One signed bit is ±1, as in BipolarQuant.
+    Widths are one, or broadcast to x. One signed bit is ±1, as in BipolarQuant.
     """
-    widths = width.read()
-    bits = ceil(widths.max()) if widths.size and np.isfinite(widths).all() else 0
+    widths = np.ceil(width.read().astype(np.float64))
     signed, narrow = _number(node, "signed", 1), _number(node, "narrow", 0)
     mode = attribute(node, "rounding_mode", b"ROUND")
     name = mode.decode().upper() if isinstance(mode, bytes) else "ROUND"
     zeros = zero.read()
-    if not 1 <= bits <= WIDEST_QUANT or name not in ROUNDINGS:
+    known = bool(((widths >= 1) & (widths <= WIDEST_QUANT)).all()) and widths.size > 0
+    if not known or name not in ROUNDINGS:
         raise ModelError(
-            f"'{node.output[0]}' quantises to {bits} bits with rounding '{name}': esnsim reads "
-            f"1 to {WIDEST_QUANT} bits and {', '.join(ROUNDINGS)}"
+            f"'{node.output[0]}' quantises to {', '.join(f'{w:g}' for w in np.unique(widths)[:4])} "
+            f"bits with rounding '{name}': esnsim reads 1 to {WIDEST_QUANT} bits and "
+            f"{', '.join(ROUNDINGS)}"
         )
-    if bits == 1 and signed and not zeros.any():
+    binary = bool(signed) and not zeros.any() and bool((widths == 1).any())
+    if binary and (widths == 1).all():
         return _bipolar(x, scale)
-    half = 2.0 ** (bits - 1)
-    low, high = (narrow - half, half - 1) if signed else (0, 2 * half - 1 - narrow)
+    half = 2.0 ** (widths - 1)
+    low, high = (narrow - half, half - 1) if signed else (0 * half, 2 * half - 1 - narrow)
     midrise, whole = bool((zeros == -0.5).all()), bool((zeros == np.rint(zeros)).all())
 
     def values() -> Array:
-        scaled = np.clip(_divided(x.read(), scale.read(), node) + zeros, low, high)
-        return np.asarray(ROUNDINGS[name](scaled) - zeros)
+        ratio = _divided(x.read(), scale.read(), node)
+        rounded = ROUNDINGS[name](np.clip(ratio + zeros, low, high)) - zeros
+        return np.where((widths == 1) & binary, np.where(ratio >= 0, 1, -1), rounded)
 
     def steps() -> Array:
         return np.broadcast_to(scale.read(), x.shape)
 
-    coded = None
-    if (midrise or whole) and bits <= WIDEST:
-        off = whole and off_centre(zeros, bits, not signed)
+    coded, bits = None, int(widths.max())
+    if (midrise or whole) and bits <= WIDEST and not binary:  # ±1 beside wider codes has none
+        off = whole and off_centre(zeros, widths, not signed)
         double = 2 if midrise else 1
         coded = Coded(lambda: (values() * double).astype(np.int32), steps, bits, midrise, off)
     return Constant(

@@ -11,7 +11,7 @@ from esnsim.errors import ModelError
 from esnsim.importer.channels import Channels
 from esnsim.importer.constants import attribute
 from esnsim.importer.products import CannotCountError, Weighted
-from esnsim.importer.quantized import dequantize
+from esnsim.importer.quantized import dequantize, positive
 from esnsim.importer.values import Value
 from esnsim.model.network import Array, BatchNorm, Codes, Layer, Product, Uncounted, Weight
 from esnsim.onnxfile.damage import reading
@@ -91,6 +91,7 @@ class Record:
             return load
 
         if coded is not None:
+            coded = positive(coded)
             codes = Codes(coded.bits, coded.midrise, coded.asymmetric, when_asked(coded.scale))
             if coded.asymmetric:
                 self.note("some weights are asymmetric: their zero point is one activation sum")

@@ -119,6 +119,11 @@ def constant_value(constant: Constant, name: str) -> Value:
     return Value(name, proto, constant)
 
 
+def thin(array: Array) -> Array:
+    """A broadcast array with size 1 along the axes where it only repeats."""
+    return array[tuple(slice(None if stride else 1) for stride in array.strides)]
+
+
 @lru_cache
 def width_of(dtype: np.dtype[np.generic]) -> int | None:
     """Bits of an integer type, None for the others."""

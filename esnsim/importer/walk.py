@@ -17,11 +17,12 @@ from onnx import (
 )  # fmt: skip
 
 from esnsim.errors import ModelError
+from esnsim.importer.affine import fold_affine
 from esnsim.importer.channels import follow
 from esnsim.importer.constants import attribute, fold
 from esnsim.importer.control import call, control
 from esnsim.importer.inputs import bind
-from esnsim.importer.midrise import fold_shift, halved
+from esnsim.importer.midrise import halved
 from esnsim.importer.operators import Inputs, reader_of, why_uncounted
 from esnsim.importer.products import CannotCountError, ShapeUnknownError, by
 from esnsim.importer.quantized import fold_quantized
@@ -163,7 +164,7 @@ def _folded(
     constants = [v.constant if v is not None else None for v in inputs]
     if any(v is not None and c is None for v, c in zip(inputs, constants, strict=True)):
         return None
-    quantized = fold_quantized(node, constants) or fold_shift(node, constants)
+    quantized = fold_quantized(node, constants) or fold_affine(node, constants)
     if quantized is not None:
         name = node.output[0]
         found = halved(quantized, name) if name in scope.half_steps else quantized

@@ -5,7 +5,7 @@ import onnxruntime as ort
 import pytest
 
 from esnsim import Layer, ModelError, read_onnx
-from tests.importer.models import Array, model, only_layer
+from tests.importer.models import Array, beside_a_layer, model, only_layer
 from tests.importer.quantized_layers import RNG, check, positive
 from tests.naive.quantized import pack
 
@@ -19,7 +19,7 @@ def nbits(bits: int, inputs: str, **tensors: Array) -> Layer:
     return only_layer(model(nodes, f"float[{K},{K}] x", **tensors))
 
 
-@pytest.fixture(params=[2, 4, 8])
+@pytest.fixture(params=[2, 3, 4, 5, 6, 7, 8])
 def packed(request: pytest.FixtureRequest) -> tuple[int, Array, dict[str, Array]]:
     """Width, codes (N, blocks · block) and the packed tensors."""
     bits = request.param
@@ -62,12 +62,27 @@ def test_matmulnbits_with_fractional_zero_points_has_floats(
     packed: tuple[int, Array, dict[str, Array]],
 ) -> None:
     bits, codes, tensors = packed
-    zeros = np.full(N * BLOCKS, 0.5, np.float32)
+    zeros = np.full(N * BLOCKS, 0.25, np.float32)
     layer = nbits(bits, "b, s, z", z=zeros, **tensors)
     assert layer.weight.codes is None
     np.testing.assert_allclose(
-        layer.weight.load(), (codes[:, :K] - 0.5) * spread(tensors["s"]), rtol=1e-6
+        layer.weight.load(), (codes[:, :K] - 0.25) * spread(tensors["s"]), rtol=1e-6
     )
+
+
+def test_matmulnbits_with_zero_points_between_integers_has_midrise_codes(
+    packed: tuple[int, Array, dict[str, Array]],
+) -> None:
+    bits, codes, tensors = packed
+    middle = ((1 << bits) - 1) / 2
+    for zero, off in ((middle, False), (middle + 1, True)):
+        zeros = np.full(N * BLOCKS, zero, np.float32)
+        layer = nbits(bits, "b, s, z", z=zeros, **tensors)
+        found = layer.weight.codes
+        assert found is not None
+        assert (found.bits, found.midrise, found.asymmetric) == (bits, True, off)
+        np.testing.assert_array_equal(layer.weight.load(), 2 * codes[:, :K] - int(2 * zero))
+        np.testing.assert_array_equal(found.scale(), spread(tensors["s"]))
 
 
 def test_matmulnbits_takes_the_block_of_each_channel_from_g_idx(
@@ -119,18 +134,26 @@ def test_four_bit_floats_are_those_that_onnxruntime_multiplies_by(kind: int, tit
 
 
 @pytest.mark.parametrize(
+    "operator", ["MatMulNBits<K=40, N=4, bits=4, {}>", "MatMulBnb4<K=40, N=4, quant_type=1, {}>"]
+)
+def test_packed_weights_that_cannot_be_are_refused(operator: str) -> None:
+    tensors = {"b": np.zeros(72, np.uint8), "s": positive(9)}
+    nodes = f"y = com.microsoft.{operator.format('block_size=16')}(x, b, s)"
+    with pytest.raises(ModelError, match=r"needs (96|80) bytes of weights and"):
+        read_onnx(model(nodes, "float[1,40] x", **tensors))
+
+
+@pytest.mark.parametrize(
     ("operator", "message"),
     [
-        ("MatMulNBits<K=40, N=3, bits=3, block_size=16>", "packs 3×40 weights of 3 bits"),
-        ("MatMulNBits<K=40, N=4, bits=4, block_size=16>", "needs 96 bytes of weights and"),
-        ("MatMulBnb4<K=40, N=3, quant_type=7, block_size=16>", "packs 3×40 weights of type 7"),
-        (
-            "MatMulBnb4<K=40, N=4, quant_type=1, block_size=16>",
-            "needs 80 bytes of weights and",
-        ),
+        ("MatMulNBits<K=40, N=3, bits=9, block_size=16>", "it packs 3×40 weights of 9 bits"),
+        ("MatMulNBits<K=40, N=3, bits=3, block_size=12>", "weights of 3 bits in blocks of 12"),
+        ("MatMulBnb4<K=40, N=3, quant_type=7, block_size=16>", "it packs 3×40 weights of type 7"),
     ],
 )
-def test_packed_weights_that_cannot_be_are_refused(operator: str, message: str) -> None:
+def test_a_packing_that_esnsim_does_not_know_is_left_out_alone(operator: str, message: str) -> None:
     tensors = {"b": np.zeros(72, np.uint8), "s": positive(9)}
-    with pytest.raises(ModelError, match=message):
-        read_onnx(model(f"y = com.microsoft.{operator}(x, b, s)", "float[1,40] x", **tensors))
+    nodes = f"y = com.microsoft.{operator}(x, b, s)"
+    network = read_onnx(beside_a_layer(model(nodes, "float[1,40] x", **tensors)))
+    assert len(network.layers) == 1
+    assert message in network.uncounted[0].reason

@@ -68,6 +68,29 @@ def test_qonnx_fractional_zero_points_other_than_a_half_have_floats() -> None:
     assert layer.weight.codes is None
 
 
+def per_filter(bits: Array, attributes: str) -> Layer:
+    nodes = f"w = {QONNX}.Quant<{attributes}>(v, s, z, b) y = Gemm<transB=1>(x, w)"
+    tensors = {"v": FLOATS, "s": np.float32(0.25), "z": np.float32(0), "b": bits.astype("f")}
+    return only_layer(model(nodes, f"float[2,{FLOATS.shape[1]}] x", **tensors))
+
+
+@pytest.mark.parametrize(("signed", "narrow"), [(1, 0), (1, 1), (0, 0), (0, 1)])
+def test_each_filter_is_clipped_to_a_width_of_its_own(signed: int, narrow: int) -> None:
+    bits = np.array([[2], [3], [5], [4]])
+    layer = per_filter(bits, f'signed={signed}, narrow={narrow}, rounding_mode="ROUND"')
+    wanted = [
+        qonnx_quant(row, np.float32(0.25), 0, int(b), bool(signed), bool(narrow), "ROUND")
+        for row, (b,) in zip(FLOATS, bits, strict=True)
+    ]
+    check(layer, np.array(wanted), np.float32(0.25), 5)
+
+
+def test_signs_beside_wider_codes_are_read_as_floats() -> None:
+    layer = per_filter(np.array([[1], [3], [3], [3]]), "signed=1, narrow=0")
+    assert layer.weight.codes is None
+    np.testing.assert_array_equal(layer.weight.load()[0], np.where(FLOATS[0] >= 0, 0.25, -0.25))
+
+
 SIGNS = np.where(FLOATS >= 0, 1, -1)
 
 

@@ -45,9 +45,10 @@ def qonnx_quant(
 
 
 def pack(codes: Array, bits: int) -> Array:
-    """Codes (…, n) as bytes (…, ⌈n·bits/8⌉), the first code in the lowest bits."""
-    per_byte = 8 // bits
-    out = np.zeros((*codes.shape[:-1], -(-codes.shape[-1] // per_byte)), np.uint8)
+    """Codes (…, n) as bytes (…, ⌈n·bits/8⌉): bit i of code k is bit k·bits + i of the row."""
+    out = np.zeros((*codes.shape[:-1], -(-codes.shape[-1] * bits // 8)), np.uint8)
     for *row, at in np.ndindex(*codes.shape):
-        out[(*row, at // per_byte)] |= int(codes[(*row, at)]) << bits * (at % per_byte)
+        for i in range(bits):
+            byte, place = divmod(at * bits + i, 8)
+            out[(*row, byte)] |= (int(codes[(*row, at)]) >> i & 1) << place
     return out

@@ -1,6 +1,7 @@
 """The command line: a parser, and one place that turns errors into exit codes."""
 
 import argparse
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -43,6 +44,7 @@ def parser(command: str | None = None) -> Parser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line; the exit code: 0, 1 for bad input, 2 for wrong usage."""
+    _fill_closed_streams()
     try:
         words = _split_bare_flag(sys.argv[1:] if argv is None else argv)
         command = next((word for word in words if not word.startswith("-")), "")
@@ -61,6 +63,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return CLOSED_PIPE
     except KeyboardInterrupt:
         return _fail("interrupted", INTERRUPTED)
+
+
+def _fill_closed_streams() -> None:
+    """Where the shell closed a standard stream, no file that is opened later takes its number."""
+    number = 0
+    while number <= 2:
+        number = os.open(os.devnull, os.O_RDWR)
+    os.close(number)
 
 
 def _split_bare_flag(argv: Sequence[str]) -> list[str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from esnsim.errors import UsageError
 from esnsim.report.units import exact
-from esnsim.report.write import say
+from esnsim.report.write import say, write, write_bytes
 
 HELP = "the paper's networks: list them, export them"
 DESCRIPTION = """\
@@ -38,12 +38,11 @@ def run(arguments: argparse.Namespace) -> int:
         found = entry(name)
         shape = "x".join(map(str, found.input_shape))
         rows.append((name, shape, exact(found.macs), exact(found.parameters), found.source))
-    print(_aligned(rows))
+    write(_aligned(rows) + "\n", None)
     return 0
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    from esnsim.report.write import write_bytes
     from esnsim.training.catalog import entry
     from esnsim.training.export import export_onnx, import_torch
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any, NoReturn
 
 from esnsim.errors import UsageError
-from esnsim.report.write import say
+from esnsim.report.write import say, write
 
 WRONG_USAGE = 2  # exit code
 NEGATIVE = re.compile(r"-(\.?\d|inf|nan)", re.IGNORECASE)  # a value, and no option
@@ -28,6 +28,10 @@ class Parser(argparse.ArgumentParser):
         """Say what is wrong and leave with exit code 2."""
         say(f"error: {message}; see {self.prog} --help")
         raise SystemExit(WRONG_USAGE)
+
+    def _print_message(self, message: str, file: object = None) -> None:
+        """Help and version, through the one writer that says when it could not."""
+        write(message, None)
 
 
 def refuse(arguments: argparse.Namespace, names: Iterable[str], reason: str) -> None:

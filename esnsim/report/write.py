@@ -4,10 +4,12 @@ import io
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
 from esnsim.errors import EsnsimError
+from esnsim.files.replace import replacing
 from esnsim.report.units import printable
 
 STDOUT = (Path("-"), Path("/dev/stdout"))
@@ -16,9 +18,10 @@ ENCODING, ERRORS = "utf-8", "backslashreplace"  # names of files may be no Unico
 
 
 def say(text: str) -> None:
-    """One line to standard error."""
+    """One line to standard error; nothing where that is closed or full."""
     if sys.stderr is not None:  # it is None where the shell closed it
-        print(f"esnsim: {printable(text)}", file=sys.stderr)
+        with suppress(OSError):
+            _flushed(sys.stderr, f"esnsim: {printable(text)}\n")
 
 
 def write(text: str, path: Path | None) -> None:
@@ -36,10 +39,17 @@ def write(text: str, path: Path | None) -> None:
 def write_bytes(data: bytes, path: Path) -> None:
     """Bytes to a file, by way of a temporary one beside it; errors as `write`."""
     with _failures(path):
-        if path.parent in DEVICES or (path.exists() and not path.is_file()):
-            path.write_bytes(data)
+        if is_device(path):
+            with open(os.open(path, os.O_WRONLY | os.O_APPEND), "wb") as device:
+                device.write(data)  # a log behind /dev/stderr keeps what is in it
         else:
-            _replace(Path(os.path.realpath(path)), data)
+            with replacing(path) as file:
+                file.write(data)
+
+
+def is_device(path: Path) -> bool:
+    """Whether what is written there goes on its way, and no file is replaced."""
+    return path.parent in DEVICES or (path.exists() and not path.is_file())
 
 
 @contextmanager
@@ -49,11 +59,16 @@ def _failures(path: Path | None) -> Iterator[None]:
     except BrokenPipeError:
         raise
     except OSError as error:
-        where = f"'{path}'" if path else "standard output"
-        raise EsnsimError(
-            f"cannot write {where}: {error.strerror or error}; give a file in a folder that "
-            "exists, may be written to and has room"
-        ) from None
+        raise cannot_write(path, error.strerror or str(error)) from None
+
+
+def cannot_write(path: Path | None, reason: str) -> EsnsimError:
+    """The error of an output, None for standard output."""
+    where = f"'{path}'" if path else "standard output"
+    return EsnsimError(
+        f"cannot write {where}: {reason}; give a file in a folder that exists, may be written to "
+        "and has room"
+    )
 
 
 def _to_stdout(text: str) -> None:
@@ -61,19 +76,13 @@ def _to_stdout(text: str) -> None:
         raise OSError("it is closed")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding=ENCODING, errors=ERRORS)
+    _flushed(sys.stdout, text)
+
+
+def _flushed(stream: TextIO, text: str) -> None:
     try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
+        stream.write(text)
+        stream.flush()
     except OSError:  # what is left must not be flushed again at the end of the process
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         raise
-
-
-def _replace(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f".esnsim.{os.getpid()}")
-    try:
-        with temporary.open("xb") as file:
-            file.write(data)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

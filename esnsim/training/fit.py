@@ -1,8 +1,6 @@
 """A seeded, resumable SGD loop for image classifiers."""
 
 import math
-import os
-import pickle
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from esnsim.errors import ModelError
+from esnsim.files.replace import replacing
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.integer[Any]]
@@ -191,9 +190,8 @@ def save_checkpoint(
         "companions": {name: c.state_dict() for name, c in companions.items()},
         "epochs": epochs,
     }
-    temporary = path.with_suffix(".part")
-    torch.save(state, temporary)
-    os.replace(temporary, path)
+    with replacing(path) as file:
+        torch.save(state, file)
 
 
 def load_checkpoint(
@@ -209,14 +207,18 @@ def load_checkpoint(
     try:
         kept = {name: state["companions"][name] for name in companions}
         optimizer.load_state_dict(state["optimizer"])
-        epochs = int(state["epochs"])
-    except (KeyError, ValueError) as error:
+        epochs = state["epochs"]
+        if type(epochs) is not int or epochs < 0:
+            raise ValueError(f"it counts {epochs!r:.40} epochs")
+        for name, companion in companions.items():
+            companion.load_state_dict(kept[name])
+    except ModelError:
+        raise
+    except Exception as error:  # whatever a state that is none leads to
         raise ModelError(
-            f"the checkpoint '{path}' is of another run ({type(error).__name__}: {error}): go on "
+            f"the checkpoint '{path}' is of another run ({_reason(error)}): go on "
             "with the optimiser and the companions it was made with, or remove it"
         ) from None
-    for name, companion in companions.items():
-        companion.load_state_dict(kept[name])
     return epochs
 
 
@@ -225,13 +227,16 @@ def load_weights(path: Path, model: nn.Module) -> dict[str, Any]:
 
     Raises ModelError for a file that is no checkpoint, or one of another model.
     """
+    mine = model.state_dict()
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        mine, theirs = model.state_dict(), state["model"]
-    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, KeyError) as error:
-        reason = " ".join(str(error).split())[:120]
-        raise ModelError(f"'{path}' is no checkpoint ({reason}): give another file") from None
-    fitting = sum(name in mine and mine[name].shape == t.shape for name, t in theirs.items())
+        theirs = state["model"]
+        kinds = {name: _kind(tensor) for name, tensor in theirs.items()}
+    except Exception as error:  # torch, zipfile and pickle raise each their own
+        raise ModelError(
+            f"'{path}' is no checkpoint ({_reason(error)}): give another file"
+        ) from None
+    fitting = sum(name in mine and _kind(mine[name]) == kind for name, kind in kinds.items())
     if fitting < max(len(mine), len(theirs)):
         raise ModelError(
             f"the checkpoint '{path}' is of another model: {fitting} of its {len(theirs)} tensors "
@@ -240,3 +245,16 @@ def load_weights(path: Path, model: nn.Module) -> dict[str, Any]:
         )
     model.load_state_dict(theirs)
     return state
+
+
+def _kind(tensor: Tensor) -> tuple[object, ...]:
+    """What a tensor must have in common with one that it is copied to."""
+    return tensor.shape, tensor.layout, tensor.is_quantized, tensor.is_meta, _family(tensor.dtype)
+
+
+def _family(dtype: torch.dtype) -> str:
+    return "float" if dtype.is_floating_point else "complex" if dtype.is_complex else "whole"
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"

@@ -2,12 +2,9 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from esnsim import EsnsimError
-from esnsim.report.write import write
 from tests.commandline import esnsim, refused
 from tests.samples import EMBEDDED, one_layer
 
@@ -85,41 +82,6 @@ def test_an_output_that_cannot_be_written_is_refused(tmp_path: Path, name: str, 
         f"cannot write '{tmp_path / name}': {said}; give a file in a folder that exists, may be",
     )
     assert sorted(tmp_path.iterdir()) == before
-
-
-def no_room(*_: object, **__: object) -> None:
-    raise OSError(28, "No space left on device")
-
-
-class Full:
-    """A file on a disk that is full."""
-
-    def __enter__(self) -> "Full":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    write = no_room
-
-
-def opened(path: Path, *_: object, **__: object) -> Full:
-    path.touch()
-    return Full()
-
-
-@pytest.mark.parametrize(("method", "fails"), [("open", opened), ("replace", no_room)])
-def test_a_disk_that_fills_up_leaves_the_old_output_and_nothing_else(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str, fails: Any
-) -> None:
-    path = tmp_path / "out.json"
-    path.write_text("old")
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, method, fails)
-        with pytest.raises(EsnsimError, match=r"cannot write '.*': No space left on device; give"):
-            write("new", path)
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("option", ["model", "--bits-per-filter", "--step"])

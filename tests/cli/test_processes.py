@@ -151,24 +151,43 @@ def test_the_bar_appears_after_a_second(
     assert ("quantising two" in screen.getvalue()) == shown
 
 
-def test_a_closed_standard_output_is_an_error_of_one_line() -> None:
-    ended = subprocess.run(
-        ["bash", "-c", f"{' '.join(COST)} builtin:resnet8 -q >&-"], capture_output=True, text=True
-    )
-    assert ended.returncode == 1
-    assert ended.stderr.startswith("esnsim: error: cannot write standard output: it is closed;")
+COMMANDS = ["cost builtin:resnet8 -q", "models", "--help", "--version", "pareto --help"]
 
 
-def test_a_full_disk_is_an_error_of_one_line() -> None:
-    with Path("/dev/full").open("w") as full:
-        ended = subprocess.run(
-            [*COST, "builtin:resnet8", "-q"], stdout=full, stderr=subprocess.PIPE, text=True
-        )
+@pytest.mark.parametrize("words", COMMANDS)
+@pytest.mark.parametrize(
+    ("target", "reason"), [(">&-", "it is closed"), (">/dev/full", "No space left on device")]
+)
+def test_data_that_cannot_be_written_is_an_error_of_one_line(
+    words: str, target: str, reason: str
+) -> None:
+    command = f"{sys.executable} -m esnsim {words} {target}"
+    ended = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
     assert ended.returncode == 1
     assert ended.stderr.splitlines() == [
-        "esnsim: error: cannot write standard output: No space left on device; give a file in a "
+        f"esnsim: error: cannot write standard output: {reason}; give a file in a "
         "folder that exists, may be written to and has room"
     ]
+
+
+@pytest.mark.parametrize("target", ["2>&-", "2>/dev/full"])
+@pytest.mark.parametrize(("words", "code"), [("builtin:resnet8", 0), ("none.onnx", 1)])
+def test_talk_that_cannot_be_written_is_left_out(target: str, words: str, code: int) -> None:
+    command = f"{' '.join(COST)} {words} --top 1 {target}"
+    ended = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert (ended.returncode, bool(ended.stdout)) == (code, code == 0)
+
+
+def test_no_file_takes_the_number_of_a_closed_stream(tmp_path: Path) -> None:
+    """What a library prints at file 1 or 2 must not land in an output."""
+    code = (
+        "import os; from esnsim.cli import main\n"
+        "main(['--version'])\n"
+        "print(os.open('file', os.O_CREAT | os.O_WRONLY), file=open('number', 'w'))\n"
+    )
+    command = f'{sys.executable} -c "{code}" <&- >&- 2>&-'
+    subprocess.run(["bash", "-c", command], cwd=tmp_path, check=True)
+    assert int((tmp_path / "number").read_text()) > 2
 
 
 def test_output_to_the_null_device_leaves_it_a_device(tiny: Path) -> None:

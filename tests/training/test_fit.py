@@ -1,6 +1,7 @@
 """A run that was interrupted and resumed is an uninterrupted one, bit for bit."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -96,6 +97,52 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
     (tmp_path / "run.pt").write_bytes(b"not a checkpoint")
     with pytest.raises(ModelError, match=r"run\.pt' is no checkpoint \(.*\): give another file"):
         load_weights(tmp_path / "run.pt", tiny())
+
+
+WRONG_MODELS = {
+    "a list": [1, 2],
+    "None": None,
+    "no model": {"model": None},
+    "a list as model": {"model": [1]},
+    "numbers": {"model": dict.fromkeys(tiny().state_dict(), 1.0)},
+    "sparse": {"model": {n: t.to_sparse() for n, t in tiny().state_dict().items() if t.ndim}},
+    "whole": {"model": {n: t.to(torch.int32) for n, t in tiny().state_dict().items()}},
+    "complex": {"model": {n: t.to(torch.complex64) for n, t in tiny().state_dict().items()}},
+    "elsewhere": {"model": {n: t.to("meta") for n, t in tiny().state_dict().items()}},
+}
+
+
+@pytest.mark.parametrize("name", WRONG_MODELS)
+def test_a_checkpoint_of_other_values_is_refused(tmp_path: Path, name: str) -> None:
+    path, model = tmp_path / "run.pt", tiny()
+    torch.save(WRONG_MODELS[name], path)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    with pytest.raises(ModelError, match=r"'.*run\.pt' is (no checkpoint|of another model)"):
+        load_weights(path, model)
+    assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"epochs": "many"}, {"epochs": -1}, {"epochs": True}, {"epochs": 1e400},
+        {"optimizer": None}, {"optimizer": {"state": 3, "param_groups": [1]}}, {"companions": []},
+        {"companions": {"tracker": None}}, {"companions": {"tracker": {"layers": 7}}},
+    ],
+)  # fmt: skip
+def test_a_checkpoint_of_another_state_is_refused(tmp_path: Path, change: dict[str, Any]) -> None:
+    path, model = tmp_path / "run.pt", tiny()
+    fit(model, *images(), Recipe(1, batch=10), path, companions=companions(model))
+    torch.save({**torch.load(path, weights_only=True), **change}, path)
+    model = tiny()
+    with pytest.raises(ModelError, match="checkpoint"):
+        fit(model, *images(), RECIPE, path, companions=companions(model))
+
+
+def test_nothing_is_left_beside_a_checkpoint(tmp_path: Path) -> None:
+    (tmp_path / "run.part").write_bytes(b"another's")
+    fit(tiny(), *images(), Recipe(1, batch=10), tmp_path / "run.pt")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["run.part", "run.pt"]
 
 
 def test_fewer_images_than_a_batch_are_refused() -> None:

@@ -72,12 +72,13 @@ def test_midrise_codes_are_the_naive_ones(r: Rows) -> None:
 
 @given(rows())
 def test_midrise_correlation_is_the_naive_one_without_pruning(r: Rows) -> None:
-    out = np.empty((len(r.weights), 2))
-    midrise_kernels.correlation(r.weights, r.step, r.limit, r.keep_zeros, out)
-    for (weights, *rest), (match, squares) in zip(filters(r), out, strict=True):
-        q = [midrise.code(w, *rest) for w in weights]
-        assert match == pytest.approx(sum(map(mul, weights, q)), rel=CLOSE)
-        assert squares == sum(v * v for v in q)
+    factors, out = np.array([0.5, 1, 3]), np.empty((len(r.weights), 3, 2))
+    midrise_kernels.correlation(r.weights, r.step, factors, r.limit, r.keep_zeros, out)
+    for (weights, step, *rest), found in zip(filters(r), out, strict=True):
+        for factor, (match, squares) in zip(factors.tolist(), found, strict=True):
+            q = [midrise.code(w, step * factor, *rest) for w in weights]
+            assert match == pytest.approx(sum(map(mul, weights, q)), rel=CLOSE)
+            assert squares == sum(v * v for v in q)
 
 
 @both_forms

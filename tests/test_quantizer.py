@@ -164,6 +164,19 @@ def test_a_layer_of_zeros_has_width_0_and_no_step(rule: str) -> None:
     assert np.isnan(each.steps).all()
 
 
+@pytest.mark.parametrize("rule", FLOAT_RULES)
+@pytest.mark.parametrize("size", [1e-39, 1e-44])
+def test_filters_whose_step_float32_does_not_hold_have_width_0(rule: str, size: float) -> None:
+    weights = NORMAL.copy()
+    weights[1] *= size
+    found = only(weights, rule=rule, bits=4)
+    assert (found.sums.width_code > 0).tolist() == [True, False, True, True]
+    assert not codes(found)[1].any()
+    alone = only(weights[1:2], rule=rule, bits=4)
+    assert alone.sums.width_code.tolist() == [0]
+    assert np.isnan(alone.steps).all()
+
+
 def test_filters_of_zeros_need_no_step_where_steps_are_given() -> None:
     weights = np.array([[0.0, 0.0], [1.0, -1.0]])
     assert bits(weights, given_steps={"layer0": [np.nan, 1.0]}) == [0, 2]

@@ -24,6 +24,7 @@ RULES = ("layer-max", "filter-max", "filter-sigma", "mse", "layer-mse", "aciq", 
 UNSATURATED = ("filter-sigma", "given")  # they give widths; a width given too saturates them
 DEFAULT_BITS = 8
 WIDEST = 16  # bits of a code that esnsim makes
+LEAST_STEP = 2 * float(np.finfo(np.float32).tiny)  # its half is exact in float32 too
 
 #: One width or step for a layer, or one for each of its filters.
 PerFilter = float | Sequence[float] | NDArray[np.generic]
@@ -36,7 +37,7 @@ class Scheme:
     `rule` None means layer-max, or filter-max where `widths` are handed in, or given where
     `given_steps` are. `bits` None means 8 where the rule needs a width. `widths` and
     `given_steps` map the name of a layer, or of its weight, to one value or to one a filter; a
-    plain number is for every layer. A width of 0 prunes.
+    plain number is for every layer. A width of 0 prunes, and so does a step below LEAST_STEP.
     """
 
     rule: str | None = None
@@ -231,7 +232,7 @@ def _steps(
     if widths is None and scheme.nominal_bits is None:
         _check_unsaturated(layer, steps)
         bits = np.full(layer.filters, WIDEST, np.int64)
-    steps = np.where(bits > 0, steps, 0.0)
+    steps = np.where((bits > 0) & (steps >= LEAST_STEP), steps, 0.0)
     return steps, np.where(steps > 0, (np.int64(1) << bits) - 1, 0)
 
 

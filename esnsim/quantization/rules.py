@@ -14,6 +14,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 TINIEST = np.nextafter(0, 1)
+GRID = 1 << 16  # steps of all filters of a block that are tried at once
 SEARCHED = 1 << 13  # weights times steps an octave, that a search of a step of least error tries
 
 
@@ -64,8 +65,8 @@ def filter_mse(weight: Weight, bits: Ints, keep_zeros: bool) -> Floats:
     tops = largest(weight)
 
     def search(rows: slice, block: Matrix) -> None:
-        def sums(step: Floats) -> Floats:
-            return _correlate(block, step, _limit(bits[rows]), keep_zeros)
+        def sums(step: Floats, factors: Floats) -> Floats:
+            return _correlate(block, step, factors, _limit(bits[rows]), keep_zeros)
 
         steps[rows] = _least(sums, _step(tops[rows], bits[rows]), block.shape[1])
 
@@ -76,12 +77,12 @@ def filter_mse(weight: Weight, bits: Ints, keep_zeros: bool) -> Floats:
 def layer_mse(weight: Weight, bits: Ints, keep_zeros: bool) -> Floats:
     """The Δ_l that minimises ‖W_l − Δ_l·W_int‖², one for all filters."""
 
-    def sums(step: Floats) -> Floats:
-        out = np.zeros((len(bits), 2))
+    def sums(step: Floats, factors: Floats) -> Floats:
+        out = np.zeros((len(bits), len(factors), 2))
 
         def add(rows: slice, block: Matrix) -> None:
             same = np.repeat(step, len(block))
-            out[rows] = _correlate(block, same, _limit(bits[rows]), keep_zeros)
+            out[rows] = _correlate(block, same, factors, _limit(bits[rows]), keep_zeros)
 
         each_filters(weight, add)
         return np.asarray(out.sum(axis=0, keepdims=True))
@@ -139,31 +140,34 @@ def _limit(bits: Ints) -> Ints:
     return (np.int64(1) << bits) - 1
 
 
-def _correlate(block: Matrix, step: Floats, limit: Ints, keep_zeros: bool) -> Floats:
-    """(M, 2): Σ w·q, Σ q² at a step a filter; 0 stands for no step."""
+def _correlate(
+    block: Matrix, step: Floats, factors: Floats, limit: Ints, keep_zeros: bool
+) -> Floats:
+    """(M, F, 2): Σ w·q, Σ q² at each multiple of a filter's step; a step of 0 stands for none."""
     from esnsim_kernels import midrise
 
-    out = np.empty((len(block), 2))
-    midrise.correlation(block, np.where(step > 0, step, 1.0), limit, keep_zeros, out)
+    out = np.empty((len(block), len(factors), 2))
+    midrise.correlation(block, np.where(step > 0, step, 1.0), factors, limit, keep_zeros, out)
     return out
 
 
-def _least(sums: Callable[[Floats], Floats], start: Floats, size: int) -> Floats:
+def _least(sums: Callable[[Floats, Floats], Floats], start: Floats, size: int) -> Floats:
     """The steps of least error: a grid around `start`, a finer one, then rounds of coding.
 
-    `sums` gives Σ w·q, Σ q² of the codes at each step. `size` weights share a step: the fewer
-    they are, the more the error jumps about.
+    `sums` gives Σ w·q, Σ q² of the codes at multiples of each step. `size` weights share a step:
+    the fewer they are, the more the error jumps about.
     """
     fine = min(max(8, SEARCHED // size), 256)
     octaves = np.arange(fine, -7 * fine - 1, -1) / fine
     near = np.arange(-15, 16) / (16 * fine)
     step, best = start, np.zeros(len(start))
+    at_once = max(1, GRID // len(start))
     for exponents in (octaves, near):
-        centre = step
-        for factor in 2.0**exponents:
-            step, best = _better(sums(centre * factor), step, best)
+        centre, factors = step, 2.0**exponents
+        for first in range(0, len(factors), at_once):
+            step, best = _better(sums(centre, factors[first : first + at_once]), step, best)
     for _ in range(8):
-        step, best = _better(sums(step), step, best)
+        step, best = _better(sums(step, np.ones(1)), step, best)
     return step
 
 
@@ -172,9 +176,9 @@ def _better(sums: Floats, step: Floats, best: Floats) -> tuple[Floats, Floats]:
 
     For fixed codes the error is least at Δ = 2·Σ w·q/Σ q², and is Σ w² − (Σ w·q)²/Σ q² there.
     """
-    match, squares = sums.T
     with np.errstate(all="ignore"):  # 0/0 where nothing is coded, and then nothing is better
-        scale = match / squares
-        explained = match * scale
-    better = explained > best
-    return np.where(better, 2 * scale, step), np.where(better, explained, best)
+        scale = sums[..., 0] / sums[..., 1]
+        explained = np.nan_to_num(sums[..., 0] * scale, nan=0.0, posinf=np.inf)
+    top = explained.argmax(axis=1)[:, None]
+    found, scale = (np.take_along_axis(a, top, axis=1)[:, 0] for a in (explained, scale))
+    return np.where(found > best, 2 * scale, step), np.maximum(found, best)

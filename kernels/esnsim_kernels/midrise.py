@@ -97,14 +97,16 @@ def codes(weights, step, limit, keep_zeros, out):
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=LOOSE)
-def correlation(weights, step, limit, keep_zeros, out):
-    """out[m] = Σ w·q, Σ q², of unpruned rows."""
+def correlation(weights, step, factors, limit, keep_zeros, out):
+    """out[m, f] = Σ w·q, Σ q² of row m at the step Δ = step[m]·factors[f], nothing pruned."""
     for m in range(weights.shape[0]):
-        match = squares = 0.0
-        for k in range(weights.shape[1]):
-            w = np.float64(weights[m, k])
-            q = _code(w, step[m], limit[m], keep_zeros)
-            match += w * q
-            squares += q * q
-        out[m, 0] = match
-        out[m, 1] = squares
+        for f in range(len(factors)):
+            delta = step[m] * factors[f]
+            match = squares = 0.0
+            for k in range(weights.shape[1]):
+                w = np.float64(weights[m, k])
+                q = _code(w, delta, limit[m], keep_zeros)
+                match += w * q
+                squares += q * q
+            out[m, f, 0] = match
+            out[m, f, 1] = squares

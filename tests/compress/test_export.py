@@ -299,14 +299,15 @@ def test_sixteen_bits_leave_none_for_a_zero(form: str) -> None:
 
 
 @pytest.mark.parametrize("form", [*KEEP, "float"])
-def test_steps_that_float32_does_not_hold_are_refused(form: str) -> None:
-    tiny = (WEIGHTS.astype(np.float64) * 1e-44).astype(np.float32)
-    proto = dense(tiny)
-    if form == "float":
-        compressed(proto, Scheme(widths=3), form)
-    else:
-        with pytest.raises(ModelError, match="a step that float32 does not hold"):
-            compressed(proto, Scheme(widths=3), form)
+def test_filters_too_small_for_a_step_are_written_as_pruned(form: str) -> None:
+    scale = np.array([[1e-44], [1], [1e-39], [1], [1], [1]][: len(WEIGHTS)])
+    written, quantized = compressed(
+        dense((WEIGHTS * scale).astype(np.float32)), Scheme(widths=3), form
+    )
+    assert quantized.layers[0].sums.width_code.tolist() == [0, 3, 0, 3, 3, 3]
+    if form != "float":
+        same(written, quantized)
+    assert not dequantized(quantized.layers[0])[[0, 2]].any()
 
 
 def test_an_old_opset_is_raised() -> None:

@@ -13,7 +13,7 @@ from esnsim.graph.sites import Site
 from esnsim.graph.substitute import dequantized
 from esnsim.model.network import Array
 from esnsim.quantization.filter_sums import Floats
-from esnsim.quantization.quantizer import QuantizedLayer, codes
+from esnsim.quantization.quantizer import LEAST_STEP, QuantizedLayer, codes
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +85,8 @@ def stored(
     """The codes of a layer for the value `name`.
 
     `changed` are weights as the node reads them that differ from Δ·W_int by a factor a filter,
-    as the correction of statistics makes them: it goes into the steps. Raises ModelError for
-    steps that float32 does not hold.
+    as the correction of statistics makes them: it goes into the steps. Filters whose steps are too
+    small for float32 become 0. Raises ModelError for steps that are too large.
     """
     q = codes(layer)
     same = changed is None or np.array_equal(changed, site.to_operand(dequantized(layer)))
@@ -94,6 +94,7 @@ def stored(
     column = (-1, *[1] * (q.ndim - 1))
     q, steps = q * np.where(steps < 0, -1, 1).reshape(column), np.abs(steps)
     axis = _axis(site)
+    q = q * (steps >= LEAST_STEP).reshape(column)
     used = np.asarray(q.reshape(len(q), -1).any(axis=1))
     single = _single(steps, used, site.layer.name)
     if axis is None:
@@ -158,11 +159,11 @@ def _fitted(site: Site, q: Array, changed: Array) -> Floats:
 
 
 def _single(steps: Floats, used: Array, name: str) -> Array:
-    """Steps as float32, whose halves are exact too; 1 where no code needs one."""
-    with np.errstate(over="ignore", under="ignore"):
+    """Steps as float32; 1 where no code needs one."""
+    with np.errstate(over="ignore"):
         single = np.where(used, steps, 1.0).astype(np.float32)
-    if not (np.isfinite(single) & (single >= 2 * np.finfo(np.float32).tiny)).all():
+    if not np.isfinite(single).all():
         raise ModelError(
-            f"layer '{name}' has a step that float32 does not hold: scale the model's weights"
+            f"layer '{name}' has a step above what float32 holds: scale the model's weights"
         )
     return single

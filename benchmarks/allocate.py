@@ -30,8 +30,9 @@ from esnsim.compression.allocate.weighing import allocator
 from esnsim.compression.bench import Bench, bench
 from esnsim.costs.equations import cost
 from esnsim.evaluate.evaluator import Evaluation
+from esnsim.graph.model import open_model
 from esnsim.images.sets import ImageSet, embedded
-from esnsim.importer import load, read_onnx
+from esnsim.importer import read_onnx
 from esnsim.model.network import Network
 from esnsim.quantization.quantizer import Scheme, quantize
 
@@ -114,7 +115,7 @@ def measure(case: Case, threads: int) -> Iterator[Row]:
     calibration, images = image_sets(case)
     model, shapes = opened(case)
     network = read_onnx(model, shapes)
-    made = bench(load(model), network, images, calibration, threads=threads)
+    made = bench(open_model(model, shapes), images, calibration, threads=threads)
     best = allocator(made, calibration, threads=threads, effort=case.effort)
     by_error = choices(network)
     policies: dict[str, Callable[[float], Allocation]] = {

@@ -193,6 +193,7 @@ def network_jobs(path: Path, quantized: Any, threads: int) -> tuple[Any, Any]:
     """Float32 inference in ONNX Runtime, and the network end to end on the array."""
     import onnxruntime as ort
 
+    from esnsim.graph.model import open_model
     from esnsim.machines.array.engine import DigitalEngine
     from esnsim.machines.array.spec import ArraySpec
     from esnsim.run import activation_scales, cut, quantized_compute
@@ -202,7 +203,7 @@ def network_jobs(path: Path, quantized: Any, threads: int) -> tuple[Any, Any]:
     session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     image = np.random.default_rng(0).random((1, 3, 224, 224), np.float32)
     feed = {session.get_inputs()[0].name: image}
-    graph = cut(str(path), quantized.network, threads)
+    graph = cut(open_model(path), threads)
     engine = DigitalEngine(ArraySpec(activation_bits=ACTIVATION_BITS), threads)
     programs = {id(layer): engine.prepare(layer) for layer in quantized.layers}
 

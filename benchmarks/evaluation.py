@@ -23,13 +23,14 @@ from benchmarks.machine import machine, versions
 from benchmarks.timing import interleave
 from esnsim.compression.correct.meters import Norm, meters
 from esnsim.compression.correct.recalibrate import Corrector
-from esnsim.evaluate.evaluator import Evaluation, Evaluator, Feeds, open_model, run
-from esnsim.graph.graph import Graph, graph_of
+from esnsim.evaluate import evaluator as evaluators
+from esnsim.evaluate.evaluator import Evaluation, Evaluator, Feeds, run
+from esnsim.graph.model import Model, open_model
 from esnsim.graph.sites import Slot, sites
 from esnsim.graph.substitute import Changes, complete, copied, dequantized, renamed, with_weights
 from esnsim.images import sets as data
 from esnsim.images.sets import ImageSet
-from esnsim.importer import find, load, read_onnx
+from esnsim.importer import find
 from esnsim.model.network import Array
 from esnsim.quantization.quantizer import Scheme, quantize
 
@@ -105,18 +106,17 @@ def table(
     name: str, path: str, calibration: ImageSet, images: ImageSet, threads: int
 ) -> Iterator[Row]:
     """Print and give the rows of a model."""
-    network = read_onnx(path)
-    graph = graph_of(load(path), network)
+    graph = open_model(path)
     evaluator = Evaluator(graph, images, threads=threads)
     corrector = Corrector(graph, calibration, threads=threads)
-    places = sites(graph, network)
+    places = sites(graph)
     print(
         f"\n{name:22}  {'top-1, %':>15}  {'SQNR, dB':>15}\n{'':22}     off      on     off      on"
     )
     none = evaluator({})
     rows = [Row(name, "float", none, evaluator(corrector({})))]
     for title, scheme in SCHEMES:
-        done = quantize(network, scheme).layers
+        done = quantize(graph.network, scheme).layers
         changes = {s.slot: s.to_operand(dequantized(done[s.index])) for s in places}
         rows.append(Row(name, title, evaluator(changes), evaluator(corrector(changes))))
     for row in rows:
@@ -135,24 +135,29 @@ def sessions(threads: int) -> dict[str, dict[str, float]]:
     found = {}
     for name in MODELS:
         path = f"builtin:{name}"
-        results = interleave(jobs(graph_of(load(path), read_onnx(path)), threads), ROUNDS)
+        results = interleave(jobs(open_model(path), threads), ROUNDS)
         found[name] = {job: median(seconds) for job, seconds in results.items()}
         for job, seconds in found[name].items():
             print(f"{name:10} {job:28} {1000 * seconds:8.1f} ms")
     return found
 
 
-def jobs(graph: Graph, threads: int) -> dict[str, Callable[[], float]]:
+def jobs(graph: Model, threads: int) -> dict[str, Callable[[], float]]:
     """What is timed, both ways having given the same outputs."""
     changes = constants(graph)
     fed, values = fed_model(graph, changes)
-    own, shared = open_model(with_weights(graph, changes), threads), open_model(fed, threads)
+    own, shared = (
+        evaluators.open_model(with_weights(graph, changes), threads),
+        evaluators.open_model(fed, threads),
+    )
     feeds = [feed for feed, _ in Feeds(graph, data.embedded())]
     output = [own.get_outputs()[0].name]
     [first], [second] = run(own, output, feeds[0]), run(shared, output, feeds[0] | values)
     np.testing.assert_allclose(first, second, rtol=1e-3, atol=1e-3)
     return {
-        "session opened": lambda: timed(lambda: open_model(with_weights(graph, changes), threads)),
+        "session opened": lambda: timed(
+            lambda: evaluators.open_model(with_weights(graph, changes), threads)
+        ),
         "run, constant": lambda: timed(lambda: [run(own, output, feed) for feed in feeds]),
         "run, fed": lambda: timed(lambda: [run(shared, output, f | values) for f in feeds]),
     }
@@ -164,7 +169,7 @@ def timed(job: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def constants(graph: Graph) -> Changes:
+def constants(graph: Model) -> Changes:
     """The weights and what BatchNormalization reads, as they are."""
     slots = [Slot(m.place, i) for m in meters(graph) if isinstance(m, Norm) for i in range(1, 5)]
     slots += [
@@ -177,7 +182,7 @@ def constants(graph: Graph) -> Changes:
     return {slot: constant.read() for slot, constant in known.items() if constant is not None}
 
 
-def fed_model(graph: Graph, changes: Changes) -> tuple[ModelProto, dict[str, Array]]:
+def fed_model(graph: Model, changes: Changes) -> tuple[ModelProto, dict[str, Array]]:
     """A model whose constants are inputs, and their values."""
     model, values = copied(graph), {}
     for slot, name in renamed(graph, model, changes).items():

@@ -21,6 +21,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 
 import esnsim
 from benchmarks.engines_report import table
+from esnsim.graph.model import open_model
 from esnsim.images.sets import embedded
 from esnsim.importer import EMBEDDED
 from esnsim.machines.array.engine import DigitalEngine
@@ -89,9 +90,11 @@ def quantised(folder: Path, form: str, images: NDArray[np.float32]) -> ModelProt
 
 def on_array(proto: ModelProto, images: NDArray[np.float32], threads: int) -> NDArray[Any]:
     """Logits of the digital array."""
-    network = esnsim.read_onnx(proto)
-    graph = cut(proto, network, threads)
-    compute = quantized_compute(esnsim.quantize(network), DigitalEngine(threads=threads).run, {})
+    model = open_model(proto)
+    graph = cut(model, threads)
+    compute = quantized_compute(
+        esnsim.quantize(model.network), DigitalEngine(threads=threads).run, {}
+    )
     return batches(images, lambda x: graph.run({"image": x}, compute)["logits"])
 
 

@@ -16,12 +16,11 @@ from benchmarks.quantisers.candidates import Candidate, others, ours, stored
 from esnsim.compression.allocate.sensitivity import sensitivity
 from esnsim.compression.correct.recalibrate import Corrector
 from esnsim.evaluate.evaluator import Evaluation, Evaluator, evaluation
-from esnsim.graph.graph import graph_of
+from esnsim.graph.model import open_model
 from esnsim.graph.sites import sites
 from esnsim.graph.substitute import Changes
 from esnsim.images.sets import ImageSet, embedded, load
 from esnsim.importer import find, read_onnx
-from esnsim.importer import load as load_model
 from esnsim.model.network import Network
 
 MODEL = "builtin:resnet20"
@@ -54,10 +53,9 @@ class Model:
     """A float model whose weights candidates replace."""
 
     def __init__(self, path: str | Path, data: Data, threads: int) -> None:
-        loaded = load_model(path)
-        self.network: Network = read_onnx(path)
-        self.graph = graph = graph_of(loaded, self.network)
-        self._sites = sites(graph, self.network)
+        self.graph = graph = open_model(path)
+        self.network: Network = graph.network
+        self._sites = sites(graph)
         self._evaluate = Evaluator(graph, data.test, threads=threads)
         self._correct = Corrector(graph, data.calibration, threads=threads)
 
@@ -133,7 +131,7 @@ def rows(data: Data, widths: Sequence[int], threads: int) -> Iterator[Row]:
     model = Model(MODEL, data, threads)
     exact = evaluation(model.reference, model.reference, data.test.labels)
     yield Row("float", 32, 0, 0.0, exact)
-    gains = sensitivity(model.graph, model.network, data.calibration, threads=threads)
+    gains = sensitivity(model.graph, data.calibration, threads=threads)
     for bits in widths:
         for candidate in (*others(model.network, bits), *ours(model.network, bits, gains)):
             yield model.row(candidate)

@@ -1,7 +1,8 @@
-"""What commands share: how weights become codes, and the network that they are read from."""
+"""What commands share: how weights become codes, and the model that they are read from."""
 
 import argparse
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from esnsim.errors import ModelError, UsageError, WidthError
 from esnsim.report.write import say
 
 if TYPE_CHECKING:
+    from esnsim.graph.model import Model
     from esnsim.model.network import Network
     from esnsim.quantization.quantizer import QuantizedNetwork, Scheme
 
@@ -78,14 +80,16 @@ def scheme_of(arguments: argparse.Namespace) -> "Scheme":
         raise UsageError(str(error)) from None
 
 
-def read_network(arguments: argparse.Namespace) -> "Network":
+def read_model(arguments: argparse.Namespace) -> "Model":
     """The model, BatchNormalization folded if asked for; what is not counted is said."""
-    from esnsim.importer import read_onnx
+    from esnsim.graph.model import open_model
     from esnsim.model.fold import fold_batchnorm
 
-    network = read_onnx(arguments.model, dict(arguments.input_shape))
-    _warn(network, arguments.strict)
-    return fold_batchnorm(network) if getattr(arguments, "fold_batchnorm", False) else network
+    model = open_model(arguments.model, dict(arguments.input_shape))
+    _warn(model.network, arguments.strict)
+    if not getattr(arguments, "fold_batchnorm", False):
+        return model
+    return replace(model, network=fold_batchnorm(model.network))
 
 
 def quantized_network(network: "Network", scheme: "Scheme", quiet: bool) -> "QuantizedNetwork":

@@ -128,11 +128,10 @@ def run(arguments: argparse.Namespace) -> int:
 def _compressed(arguments: argparse.Namespace, recipe: "Recipe") -> "Compressed":
     from esnsim.compression.compress import compress
     from esnsim.images import sets as data
-    from esnsim.importer import load
     from esnsim.progress import listening
     from esnsim.report.progress import Meter
 
-    network = codes.read_network(arguments)
+    model = codes.read_model(arguments)
     pictures = images.images_of(arguments, arguments.model)
     if pictures is not None and arguments.images:
         pictures = pictures.first(arguments.images)
@@ -142,10 +141,7 @@ def _compressed(arguments: argparse.Namespace, recipe: "Recipe") -> "Compressed"
         pictures = pictures or used
     steps = 12 if recipe.drop is not None else 3
     with Meter(steps, arguments.quiet) as meter, listening(meter.within):
-        return compress(
-            load(arguments.model), network, recipe, pictures, used, arguments.threads,
-            meter.advance,
-        )  # fmt: skip
+        return compress(model, recipe, pictures, used, arguments.threads, meter.advance)
 
 
 def _recipe(arguments: argparse.Namespace) -> "Recipe":

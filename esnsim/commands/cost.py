@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
     form = _form(arguments)
     _spare_inputs(arguments)
     scheme = codes.scheme_of(arguments)
-    network = codes.read_network(arguments)
+    network = codes.read_model(arguments).network
 
     def include(part: "Layer | Product") -> bool:
         return arguments.layers is None or arguments.layers.search(part.name) is not None

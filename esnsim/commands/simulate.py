@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from esnsim.images.sets import ImageSet
     from esnsim.machines.machine import Simulation, Spec
     from esnsim.quantization.quantizer import QuantizedNetwork
+    from esnsim.run.cut import CutGraph
 
 HELP = "what a digital array or an analog crossbar spends on a model"
 DESCRIPTION = """\
@@ -61,17 +62,20 @@ def _add_images(group: "argparse._ArgumentGroup") -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; the exit code."""
+    from esnsim.run.cut import cut
+
     scheme = codes.scheme_of(arguments)
     specs = machines(arguments)
     chosen = _images(arguments)
-    network = codes.read_network(arguments)
-    quantized = codes.quantized_network(network, scheme, arguments.quiet)
-    simulations = [_simulate(arguments, quantized, spec, chosen) for spec in specs]
+    model = codes.read_model(arguments)
+    quantized = codes.quantized_network(model.network, scheme, arguments.quiet)
+    graph = cut(model, arguments.threads)
+    simulations = [_simulate(arguments, graph, quantized, spec, chosen) for spec in specs]
     write(_render(simulations, arguments), arguments.output)
     if not arguments.quiet:
         for name, reason in simulations[0].not_simulated:
             say(f"layer '{name}' is not simulated: {reason}")
-        for note in (*network.notes, *quantized.notes):
+        for note in (*model.network.notes, *quantized.notes):
             say(note)
     return 0
 
@@ -87,15 +91,13 @@ def _images(arguments: argparse.Namespace) -> "ImageSet | None":
 
 
 def _simulate(
-    arguments: argparse.Namespace, quantized: "QuantizedNetwork", spec: "Spec",
+    arguments: argparse.Namespace, graph: "CutGraph", quantized: "QuantizedNetwork", spec: "Spec",
     images: "ImageSet | None",
 ) -> "Simulation":  # fmt: skip
     from esnsim.evaluate import inference
     from esnsim.machines.machine import Machine, Simulation
     from esnsim.report.progress import Meter
-    from esnsim.run.cut import cut
 
-    graph = cut(arguments.model, quantized.network, arguments.threads)
     machine = Machine(quantized, spec, arguments.threads, arguments.seed)
     accuracy, used = None, "random integers"
     wanted = arguments.images or (images.count if images and arguments.end_to_end else 1)

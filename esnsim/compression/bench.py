@@ -1,20 +1,20 @@
 """What the candidates of one model, pruned to one ratio, share: made once, used for all widths."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from esnsim.compression.correct.meters import Output, meters
 from esnsim.compression.correct.moments import ByName
 from esnsim.compression.correct.recalibrate import Corrector, float_moments
 from esnsim.compression.frozen import frozen
-from esnsim.compression.prune.shrink import shrunk
+from esnsim.compression.prune.shrink import shrink
 from esnsim.evaluate.evaluator import Evaluation, Evaluator
-from esnsim.graph.graph import Graph, graph_of
-from esnsim.graph.sites import Site, left_alone, sites
+from esnsim.graph.graph import accepts_pair
+from esnsim.graph.model import Model
+from esnsim.graph.sites import Site, sites, unquantisable_layers
 from esnsim.graph.substitute import Changes, dequantized
 from esnsim.images.sets import ImageSet
-from esnsim.importer import Loaded, load, read_onnx
-from esnsim.model.network import Array, Layer, Mask, Network
+from esnsim.model.network import Array, Mask, Network, Skipped
 from esnsim.quantization.quantizer import QuantizedNetwork
 
 
@@ -27,11 +27,11 @@ class Bench:
     away.
     """
 
-    whole: Graph
-    graph: Graph
+    whole: Model
+    graph: Model
     network: Network
     sites: tuple[Site, ...]
-    left: tuple[tuple[Layer, str], ...]
+    left: tuple[Skipped, ...]
     evaluator: Evaluator
     corrector: Corrector | None
     removed: int
@@ -49,9 +49,9 @@ class Bench:
         return self.evaluator(self.changes(quantized))
 
 
+@accepts_pair
 def bench(
-    loaded: Loaded,
-    network: Network,
+    whole: Model,
     images: ImageSet,
     calibration: ImageSet | None = None,
     kept: Sequence[Mask] | None = None,
@@ -63,32 +63,26 @@ def bench(
     `calibration` are the images that statistics are corrected with, None where they are not;
     their targets, and the `reference` outputs, are those of the whole model in float.
     """
-    whole = graph_of(loaded, network)
     if reference is None:
         reference = Evaluator(whole, images, threads=threads).reference
-    graph, smaller = whole, network
-    if kept is not None:
-        less = load(shrunk(whole, network, kept))
-        smaller = read_onnx(less.proto, dict(network.source.inputs))
-        graph = graph_of(less, smaller)
+    graph = whole if kept is None else shrink(whole, kept)
     corrector = None
     if calibration is not None:
-        targets = _targets(whole, network, kept, calibration, threads)
+        targets = _targets(whole, kept, calibration, threads)
         corrector = Corrector(graph, calibration, targets, threads)
-    filters, left = (sum(layer.filters for layer in n.layers) for n in (network, smaller))
-    found, stay = sites(graph, smaller), left_alone(graph, smaller)
-    counted = frozen(smaller, [layer for layer, _ in stay])
+    filters, left = (sum(layer.filters for layer in m.network.layers) for m in (whole, graph))
+    found, stay = sites(graph), unquantisable_layers(graph)
+    counted = frozen(graph.network, [layer for layer, _ in stay])
+    graph = replace(graph, network=counted)
     evaluator = Evaluator(graph, images, reference, threads)
     return Bench(whole, graph, counted, found, stay, evaluator, corrector, filters - left)
 
 
-def _targets(
-    graph: Graph, network: Network, kept: Sequence[Mask] | None, images: ImageSet, threads: int
-) -> ByName:
+def _targets(graph: Model, kept: Sequence[Mask] | None, images: ImageSet, threads: int) -> ByName:
     """The whole model's moments of outputs without BatchNormalization, of the filters left."""
     found = float_moments(graph, images, threads)
     if kept is None:
         return found
-    layer = {site.slot: site.index for site in sites(graph, network)}
+    layer = {site.slot: site.index for site in sites(graph)}
     outputs = [meter for meter in meters(graph) if isinstance(meter, Output)]
     return {meter.name: found[meter.name].kept(kept[layer[meter.weight]]) for meter in outputs}

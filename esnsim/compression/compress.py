@@ -13,9 +13,9 @@ from esnsim.compression.recipe import Planner, Recipe, planner
 from esnsim.costs.equations import Cost, cost
 from esnsim.errors import EsnsimError, UsageError, WidthError
 from esnsim.evaluate.evaluator import Evaluation
+from esnsim.graph.graph import accepts_pair
+from esnsim.graph.model import Model
 from esnsim.images.sets import ImageSet
-from esnsim.importer import Loaded, read_onnx
-from esnsim.model.network import Network
 from esnsim.quantization.quantizer import QuantizedNetwork, Scheme, quantize
 
 WIDEST = 8  # bits at which the search for an accuracy begins
@@ -50,9 +50,9 @@ class Compressed:
     trials: tuple[Trial, ...]
 
 
+@accepts_pair
 def compress(
-    loaded: Loaded,
-    network: Network,
+    model: Model,
     recipe: Recipe,
     images: ImageSet | None = None,
     calibration: ImageSet | None = None,
@@ -71,18 +71,18 @@ def compress(
     if used is None and recipe.activations:
         raise UsageError("ranges of activations need images: give --data")
     watch("preparing")
-    before = cost(quantize(network))
-    job = prepared(loaded, network, recipe, images, used, threads)
+    before = cost(quantize(model.network))
+    job = prepared(model, recipe, images, used, threads)
     quantized, trials = _chosen(job, watch)
     watch("writing")
-    model, found = made(job, quantized)
-    after = cost(quantize(read_onnx(model, dict(network.source.inputs))))
+    written, found = made(job, quantized)
+    after = cost(quantize(written.network))
     if recipe.budget is not None and spent(after, recipe.metric) > recipe.budget:
         raise WidthError(
             f"{recipe.metric} came out as {spent(after, recipe.metric):,.10g}, above the budget of "
             f"{recipe.budget:,.10g}: weights that several layers share became several; give more"
         )
-    return Compressed(job, model, before, after, found, trials)
+    return Compressed(job, written.proto, before, after, found, trials)
 
 
 def _chosen(job: Job, watch: Watch) -> tuple[QuantizedNetwork | None, tuple[Trial, ...]]:

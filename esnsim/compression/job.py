@@ -1,27 +1,23 @@
 """A model made ready for its recipe, and the candidates that can be made of it."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-
-from onnx import ModelProto
 
 from esnsim.compression.bench import Bench, bench
 from esnsim.compression.export import qdq
 from esnsim.compression.export.activations import with_activations
-from esnsim.compression.export.export import exported, opset_of, raised
+from esnsim.compression.export.export import exported, opset_of, upgrade_opset
 from esnsim.compression.frozen import frozen
 from esnsim.compression.prune.prune import choose
-from esnsim.compression.prune.shrink import shrunk
-from esnsim.compression.prune.units import whole
+from esnsim.compression.prune.shrink import shrink
+from esnsim.compression.prune.units import unprunable_layers
 from esnsim.compression.recipe import Recipe
 from esnsim.errors import UsageError
 from esnsim.evaluate.evaluator import Evaluation, Evaluator, evaluation
-from esnsim.graph.graph import Graph, graph_of
-from esnsim.graph.sites import Site, left_alone, sites
+from esnsim.graph.model import Model
+from esnsim.graph.sites import Site, sites, unquantisable_layers
 from esnsim.graph.substitute import Changes, dequantized, with_weights
 from esnsim.images.sets import ImageSet
-from esnsim.importer import Loaded, load, read_onnx
-from esnsim.model.network import Layer, Mask, Network
+from esnsim.model.network import Network, Skipped
 from esnsim.quantization.quantizer import QuantizedNetwork
 
 CALIBRATION = 256  # images that statistics are corrected with
@@ -39,11 +35,11 @@ class Job:
     """
 
     recipe: Recipe
-    graph: Graph
+    graph: Model
     network: Network
     sites: tuple[Site, ...]
-    left: tuple[tuple[Layer, str], ...]
-    unpruned: tuple[tuple[Layer, str], ...]
+    left: tuple[Skipped, ...]
+    unpruned: tuple[Skipped, ...]
     removed: int
     images: ImageSet | None
     calibration: ImageSet | None
@@ -53,8 +49,7 @@ class Job:
 
 
 def prepared(
-    loaded: Loaded,
-    network: Network,
+    model: Model,
     recipe: Recipe,
     images: ImageSet | None = None,
     calibration: ImageSet | None = None,
@@ -64,63 +59,49 @@ def prepared(
 
     Raises UsageError where nothing is left to quantise, ModelError, DataError.
     """
-    graph = graph_of(loaded, network)
-    if recipe.form == "qdq" and opset_of(graph.proto) < qdq.OPSET:
-        loaded, network = _again(raised(with_weights(graph, {})), network)
-        graph = graph_of(loaded, network)
-    kept, unpruned = None, tuple[tuple[Layer, str], ...]()
+    if recipe.form == "qdq" and opset_of(model.proto) < qdq.OPSET:
+        model = model.reopened(upgrade_opset(with_weights(model, {})))
+    kept, unpruned = None, tuple[Skipped, ...]()
     if recipe.ratio:
-        unpruned = whole(graph, network)
-        kept = choose(graph, network, recipe.ratio, criterion=recipe.criterion, scope=recipe.scope)
+        unpruned = unprunable_layers(model)
+        kept = choose(model, recipe.ratio, criterion=recipe.criterion, scope=recipe.scope)
     if images is None:
-        graph, smaller = _pruned(graph, network, kept)
-        found, left = sites(graph, smaller), left_alone(graph, smaller)
-        smaller = frozen(smaller, [layer for layer, _ in left])
+        graph = model if kept is None else shrink(model, kept)
+        found, left = sites(graph), unquantisable_layers(graph)
+        smaller = frozen(graph.network, [layer for layer, _ in left])
         shared = floats = None
     else:
         used = calibration.first(CALIBRATION) if calibration and recipe.correct else None
-        shared = bench(loaded, network, images, used, kept, threads=threads)
+        shared = bench(model, images, used, kept, threads=threads)
         graph, smaller, found, left = shared.graph, shared.network, shared.sites, shared.left
         reference = shared.evaluator.reference
         floats = evaluation(reference, reference, images.labels)
     if recipe.quantize and not found:
         raise UsageError(f"there are no weights to quantise: {left[0][1]}")
-    filters, rest = (sum(layer.filters for layer in n.layers) for n in (network, smaller))
+    filters, rest = (sum(layer.filters for layer in n.layers) for n in (model.network, smaller))
     return Job(
         recipe, graph, smaller, found, left, unpruned, filters - rest, images, calibration,
         shared, floats, threads,
     )  # fmt: skip
 
 
-def made(job: Job, quantized: QuantizedNetwork | None) -> tuple[ModelProto, Evaluation | None]:
+def made(job: Job, quantized: QuantizedNetwork | None) -> tuple[Model, Evaluation | None]:
     """The model with the codes of a candidate, or in float, and its evaluation on the images."""
     recipe, shapes = job.recipe, dict(job.network.source.inputs)
     changes = _changes(job, quantized)
     if quantized is None:
-        model = with_weights(job.graph, changes)
+        proto = with_weights(job.graph, changes)
     else:
-        model = exported(job.graph, job.sites, quantized, recipe.form, changes)
+        proto = exported(job.graph, job.sites, quantized, recipe.form, changes)
     if recipe.activations and job.calibration is not None:
-        model = with_activations(model, job.calibration.first(RANGES), shapes, job.threads)
+        proto = with_activations(proto, job.calibration.first(RANGES), shapes, job.threads)
+    model = job.graph.reopened(proto)
     if job.images is None or job.bench is None:
         return model, None
     if recipe.form == "qonnx":  # ONNX Runtime has no such operators
         return model, job.bench.evaluator(changes)
-    loaded, network = _again(model, job.network)
     reference = job.bench.evaluator.reference
-    return model, Evaluator(graph_of(loaded, network), job.images, reference, job.threads)({})
-
-
-def _again(model: ModelProto, network: Network) -> tuple[Loaded, Network]:
-    """A model that is in memory, with the input shapes of the network that it comes from."""
-    return load(model), read_onnx(model, dict(network.source.inputs))
-
-
-def _pruned(graph: Graph, network: Network, kept: Sequence[Mask] | None) -> tuple[Graph, Network]:
-    if kept is None:
-        return graph, network
-    loaded, smaller = _again(shrunk(graph, network, kept), network)
-    return graph_of(loaded, smaller), smaller
+    return model, Evaluator(model, job.images, reference, job.threads)({})
 
 
 def _changes(job: Job, quantized: QuantizedNetwork | None) -> Changes:

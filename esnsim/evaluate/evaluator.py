@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto
 
 from esnsim.errors import ModelError, UsageError
-from esnsim.graph.graph import Graph
+from esnsim.graph.model import Model
 from esnsim.graph.substitute import Changes, with_weights
 from esnsim.images.sets import DataError, ImageSet
 from esnsim.model.network import Array
@@ -66,7 +66,7 @@ class Evaluator:
     """
 
     def __init__(
-        self, graph: Graph, images: ImageSet, reference: Array | None = None, threads: int = 0,
+        self, graph: Model, images: ImageSet, reference: Array | None = None, threads: int = 0,
         batch: int = 0,
     ) -> None:  # fmt: skip
         """`reference` are the float model's outputs (N, …), by default this graph's own.
@@ -115,7 +115,7 @@ class Evaluator:
 class Feeds:
     """The images as what a graph's input takes, batch by batch; kept where they are small."""
 
-    def __init__(self, graph: Graph, images: ImageSet, batch: int = 0, free: bool = False) -> None:
+    def __init__(self, graph: Model, images: ImageSet, batch: int = 0, free: bool = False) -> None:
         """`batch` 0 takes as many as fit; `free` takes no notice of a batch that the file fixes."""
         stored = {tensor.name for tensor in graph.proto.graph.initializer}
         inputs = [info for info in graph.proto.graph.input if info.name not in stored]
@@ -203,7 +203,7 @@ def wilson(right: float, count: int) -> tuple[float, float]:
     return min(share, max(0.0, middle - spread)), max(share, min(1.0, middle + spread))
 
 
-def fitting(graph: Graph, elements: int, most: int) -> int:
+def fitting(graph: Model, elements: int, most: int) -> int:
     """How many images may run at a time so that no value has more elements than that."""
     shapes = (graph.scope.get(name).shape for node in graph.nodes for name in node.output if name)
     largest = max((prod(shape[1:]) for shape in shapes if shape), default=1)

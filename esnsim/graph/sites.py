@@ -1,14 +1,13 @@
 """Where the weight of each float layer stands in the graph, and how it lies there."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from onnx import NodeProto
 
-from esnsim.graph.graph import Graph
+from esnsim.graph.model import Model
 from esnsim.importer.constants import attribute
-from esnsim.model.network import Array, Layer, Network
+from esnsim.model.network import Array, Layer, Skipped
 
 OPERATORS = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
 FLOATS = {"float16", "float32", "float64", "bfloat16"}
@@ -65,42 +64,34 @@ class Site:
         return (operand.swapaxes(-1, -2) if self.columns else operand).reshape(shape)
 
 
-def sites(graph: Graph, network: Network) -> tuple[Site, ...]:
+def sites(model: Model) -> tuple[Site, ...]:
     """The layers whose weights can be exchanged: float, in an operator of the graph's top level.
 
-    `network` is the one that `graph` was made for; the others are told by `left_alone`.
+    The others are told by `unquantisable_layers`.
     """
-    found = (_site(graph, place, index, network) for place, index in _layers(graph, network))
+    found = (_site(model, place, index) for place, index in model.layer_at.items())
     return tuple(site for site in found if site is not None)
 
 
-def left_alone(graph: Graph, network: Network) -> tuple[tuple[Layer, str], ...]:
+def unquantisable_layers(model: Model) -> tuple[Skipped, ...]:
     """The layers that `sites` leaves out, each with the reason."""
-    top = dict((index, place) for place, index in _layers(graph, network))
-    known = {site.index for site in sites(graph, network)}
+    top = set(model.layer_at.values())
+    exchanged = {site.index for site in sites(model)}
     return tuple(
-        (layer, _reason(layer, index in top))
-        for index, layer in enumerate(network.layers)
-        if index not in known
+        Skipped(layer, _reason(layer, index in top))
+        for index, layer in enumerate(model.network.layers)
+        if index not in exchanged
     )
 
 
-def _layers(graph: Graph, network: Network) -> Iterator[tuple[int, int]]:
-    """Places of nodes with the index of the layer that each is."""
-    for place, node in enumerate(graph.nodes):
-        index = graph.scope.get(node.output[0]).producer if node.output else None
-        if index is not None and node.op_type == network.layers[index].op:
-            yield place, index
-
-
-def _site(graph: Graph, place: int, index: int, network: Network) -> Site | None:
-    node, layer = graph.nodes[place], network.layers[index]
+def _site(model: Model, place: int, index: int) -> Site | None:
+    node, layer = model.nodes[place], model.network.layers[index]
     if node.op_type not in OPERATORS or layer.weight.codes is not None:
         return None
-    constants = [graph.scope.get(name).constant for name in node.input[:2]]
+    constants = [model.scope.get(name).constant for name in node.input[:2]]
     side = 1 if constants[1] is not None else 0
     weight = constants[side]
-    if weight is None or node.input[side] not in graph.constants or weight.dtype.name not in FLOATS:
+    if weight is None or node.input[side] not in model.constants or weight.dtype.name not in FLOATS:
         return None
     bias = BIAS if len(node.input) > BIAS and node.input[BIAS] else None
     return Site(index, layer, place, side, bias, weight.shape, _columns(node, side, weight.shape))

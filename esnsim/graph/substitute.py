@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from onnx import GraphProto, ModelProto, TensorProto, numpy_helper
 
-from esnsim.graph.graph import Graph, reads, tensors
+from esnsim.graph.model import Model
+from esnsim.graph.nodes import reads, tensors
 from esnsim.graph.sites import Slot
 from esnsim.model.network import Array
 from esnsim.quantization.quantizer import QuantizedLayer, codes
-from esnsim.run.session import fill
 
 #: New values of constants by where they are read.
 Changes = Mapping[Slot, Array]
@@ -32,7 +32,7 @@ def dequantized(layer: QuantizedLayer) -> Array:
     return np.asarray((q * steps.reshape(-1, *[1] * (q.ndim - 1))).astype(np.float32))
 
 
-def with_weights(graph: Graph, changes: Changes) -> ModelProto:
+def with_weights(graph: Model, changes: Changes) -> ModelProto:
     """The model with other constants, complete in memory; what nothing reads any more is gone.
 
     Arrays have the shape that the node reads and are cast to its type. A tensor that only the
@@ -45,7 +45,7 @@ def with_weights(graph: Graph, changes: Changes) -> ModelProto:
     return model
 
 
-def copied(graph: Graph) -> ModelProto:
+def copied(graph: Model) -> ModelProto:
     """A copy of the graph's model whose nodes stand at the same places."""
     model = ModelProto()
     model.CopyFrom(graph.proto)
@@ -53,14 +53,14 @@ def copied(graph: Graph) -> ModelProto:
     return model
 
 
-def place(graph: Graph, model: ModelProto, changes: Changes) -> None:
+def place(graph: Model, model: ModelProto, changes: Changes) -> None:
     """Put constants into a `copied` model; its nodes stay at their places."""
     for slot, name in renamed(graph, model, changes).items():
         array = np.ascontiguousarray(changes[slot], dtype_of(graph, slot))
         model.graph.initializer.append(numpy_helper.from_array(array, name))
 
 
-def renamed(graph: Graph, model: ModelProto, changes: Changes) -> dict[Slot, str]:
+def renamed(graph: Model, model: ModelProto, changes: Changes) -> dict[Slot, str]:
     """Give each slot a name of its own in `model`, a copy of the graph's; no value yet."""
     taken = {name for node in graph.nodes for name in (*node.output, *node.input)}
     uses = Counter(name for node in graph.nodes for name in reads(node))
@@ -80,11 +80,11 @@ def renamed(graph: Graph, model: ModelProto, changes: Changes) -> dict[Slot, str
     return names
 
 
-def complete(graph: Graph, model: ModelProto) -> None:
+def complete(graph: Model, model: ModelProto) -> None:
     """Leave out of a changed copy of the graph's model what nothing reads, and fill in the rest."""
     drop_unread(model.graph)
     for tensor in _all_tensors(model):
-        fill(graph, tensor)
+        graph.store.fill(tensor)
 
 
 def drop_unread(graph: GraphProto) -> None:
@@ -111,7 +111,7 @@ def drop_unread(graph: GraphProto) -> None:
     _keep(graph.input, lambda info: info.name not in unread)
 
 
-def dtype_of(graph: Graph, slot: Slot) -> np.dtype[np.generic]:
+def dtype_of(graph: Model, slot: Slot) -> np.dtype[np.generic]:
     """The element type that a node reads there: its own, or for a new input that of the weight."""
     inputs = graph.nodes[slot.place].input
     names = [inputs[i] for i in (slot.input, 1, 0) if i < len(inputs) and inputs[i]]

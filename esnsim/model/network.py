@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -154,6 +154,13 @@ class Layer:
     def macs(self) -> int:
         """Dense multiply-accumulates of one inference."""
         return self.weight.size * self.macs_per_weight
+
+
+class Skipped(NamedTuple):
+    """A layer that is left out of something, and why."""
+
+    layer: Layer
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,14 @@ class Store:
         buffer, offset, length = span
         return buffer()[offset : offset + length]
 
+    def fill(self, tensor: TensorProto) -> None:
+        """Put the bytes of a tensor that lie outside its message into it."""
+        raw = self.raw(tensor, tensor.name)
+        if raw is not None:
+            del tensor.external_data[:]
+            tensor.ClearField("data_location")
+            tensor.raw_data = bytes(raw)
+
     def _span(
         self, tensor: TensorProto, name: str
     ) -> tuple[Callable[[], memoryview], int, int] | None:

@@ -1,11 +1,11 @@
 """A whole ONNX graph, with a function in place of every weighted MAC operator."""
 
 from esnsim.run.compute import activation_scales, float_compute, trace, watched
-from esnsim.run.cut import Compute, CutGraph, NotSimulated, cut
+from esnsim.run.cut import Compute, CutGraph, cut
 from esnsim.run.macs import MacNode
 from esnsim.run.quantized import quantized_compute
 
 __all__ = [
-    "Compute", "CutGraph", "MacNode", "NotSimulated", "activation_scales", "cut", "float_compute",
+    "Compute", "CutGraph", "MacNode", "activation_scales", "cut", "float_compute",
     "quantized_compute", "trace", "watched",
 ]  # fmt: skip

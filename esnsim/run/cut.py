@@ -2,16 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from os import PathLike
 from typing import Any
 
 import numpy as np
-from onnx import ModelProto, ValueInfoProto
+from onnx import ValueInfoProto
 
 from esnsim.errors import ModelError, UsageError
-from esnsim.graph.graph import Graph, graph_of
-from esnsim.importer import load
-from esnsim.model.network import Array, Layer, Network
+from esnsim.graph.model import Model
+from esnsim.model.network import Array, Skipped
 from esnsim.onnxfile.tensors import type_name
 from esnsim.run.macs import PLACES, CannotCutError, MacNode, read_mac
 from esnsim.run.plan import plan_of
@@ -20,14 +18,6 @@ from esnsim.run.session import Session, Value, open_session, to_array
 #: Gives a MAC operator's output from its activation and its other inputs that are not constant,
 #: by their place (see MacNode.dynamic).
 Compute = Callable[[MacNode, Array, Mapping[int, Array]], Array]
-
-
-@dataclass(frozen=True, slots=True)
-class NotSimulated:
-    """A layer that stays in ONNX Runtime, and why."""
-
-    layer: Layer
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +36,16 @@ class Level:
 class CutGraph:
     """A graph in segments, and the MAC operators between them in the order in which they run."""
 
-    graph: Graph
+    graph: Model
     levels: tuple[Level, ...]
-    not_simulated: tuple[NotSimulated, ...]
+    not_simulated: tuple[Skipped, ...]
     inputs: Mapping[str, str]  # ONNX Runtime's types by name
     threads: int
 
     @property
     def outputs(self) -> tuple[str, ...]:
         """The names of the outputs."""
-        return tuple(output.name for output in self.graph.proto.graph.output)
+        return self.graph.outputs
 
     @property
     def macs(self) -> tuple[MacNode, ...]:
@@ -89,46 +79,43 @@ class CutGraph:
         return dict(feeds)
 
 
-def cut(model: str | PathLike[str] | ModelProto, network: Network, threads: int = 0) -> CutGraph:
-    """Cut the graph that `network` was read from at the operators of its layers.
+def cut(graph: Model, threads: int = 0) -> CutGraph:
+    """Cut a model at the operators of its layers.
 
     `threads` run each operator of ONNX Runtime (0: one a core). Layers that can't be taken out
     are listed as not simulated. Raises ModelError where ONNX Runtime can't run the rest.
     """
-    graph = graph_of(load(model), network)
-    macs, not_simulated = _macs(graph, network)
-    inputs = {name: _type_of_input(graph, name) for name, _ in network.source.inputs}
+    macs, not_simulated = _macs(graph)
+    inputs = {name: _type_of_input(graph, name) for name, _ in graph.network.source.inputs}
     levels = _levels(graph, macs, inputs, threads)
     return CutGraph(graph, levels, not_simulated, inputs, threads)
 
 
-def _macs(graph: Graph, network: Network) -> tuple[dict[int, MacNode], tuple[NotSimulated, ...]]:
+def _macs(graph: Model) -> tuple[dict[int, MacNode], tuple[Skipped, ...]]:
     """The MAC operators by the place of their node, and the layers that stay where they are."""
     macs: dict[int, MacNode] = {}
+    layers = graph.network.layers
     reasons = {
         index: "it is inside an If, a Loop, a Scan or a function"
         if layer.op in PLACES
         else f"{layer.op} runs as a whole"
-        for index, layer in enumerate(network.layers)
+        for index, layer in enumerate(layers)
     }
-    for place, node in enumerate(graph.proto.graph.node):
-        index = graph.scope.get(node.output[0]).producer if node.output else None
-        if index is None or node.op_type != network.layers[index].op or node.op_type not in PLACES:
+    for place, index in graph.layer_at.items():
+        if layers[index].op not in PLACES:
             continue
         try:
-            macs[place] = read_mac(graph, node, network.layers[index], index)
+            macs[place] = read_mac(graph, graph.nodes[place], layers[index], index)
         except CannotCutError as reason:
             reasons[index] = str(reason)
     cut_out = {mac.index for mac in macs.values()}
     return macs, tuple(
-        NotSimulated(network.layers[index], reason)
-        for index, reason in reasons.items()
-        if index not in cut_out
+        Skipped(layers[index], reason) for index, reason in reasons.items() if index not in cut_out
     )
 
 
 def _levels(
-    graph: Graph, macs: Mapping[int, MacNode], inputs: Mapping[str, str], threads: int
+    graph: Model, macs: Mapping[int, MacNode], inputs: Mapping[str, str], threads: int
 ) -> tuple[Level, ...]:
     """Open the segments in order: each learns the types of its inputs from those before."""
     types, levels = dict(inputs), []
@@ -151,7 +138,7 @@ def _called(mac: MacNode, values: Mapping[str, Value], compute: Compute) -> Arra
     return compute(mac, to_array(values[names[mac.activation]]), others)
 
 
-def _type_of_input(graph: Graph, name: str) -> str:
+def _type_of_input(graph: Model, name: str) -> str:
     elem_type = graph.scope.get(name).elem_type
     if not elem_type:
         raise ModelError(f"input '{name}' is no tensor: esnsim runs models whose inputs are")

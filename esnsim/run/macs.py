@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from onnx import NodeProto
 
-from esnsim.graph.graph import Graph
+from esnsim.graph.model import Model
 from esnsim.importer.constants import attribute
 from esnsim.importer.einsum import labels
 from esnsim.importer.values import width_of
@@ -102,7 +102,7 @@ class CannotCutError(Exception):
     """A MAC operator stays in ONNX Runtime; the message is the reason."""
 
 
-def read_mac(graph: Graph, node: NodeProto, layer: Layer, index: int) -> MacNode:
+def read_mac(graph: Model, node: NodeProto, layer: Layer, index: int) -> MacNode:
     """What stands for a node. Raises CannotCutError where it can't be taken out."""
     places = PLACES[node.op_type]
     side = int(node.input[places.factors[0]] in graph.constants)
@@ -131,7 +131,7 @@ def read_mac(graph: Graph, node: NodeProto, layer: Layer, index: int) -> MacNode
     )  # fmt: skip
 
 
-def _layout(graph: Graph, node: NodeProto, layer: Layer, places: Places, side: int) -> Layout:
+def _layout(graph: Model, node: NodeProto, layer: Layer, places: Places, side: int) -> Layout:
     if node.op_type in CONVOLUTIONS:
         return Spatial(bool(attribute(node, "channels_last", 0)))
     if node.op_type == "MatMulNBits":
@@ -157,21 +157,21 @@ def _einsum(node: NodeProto, rank: int, w_shape: tuple[int, ...], side: int) -> 
     return Labelled(x, out, groups, contracted, free, dict(zip(w, w_shape, strict=True)))
 
 
-def _stored_scale(graph: Graph, node: NodeProto, places: Places, side: int) -> ActivationScale:
+def _stored_scale(graph: Model, node: NodeProto, places: Places, side: int) -> ActivationScale:
     """The scale and zero point of an operator on integers, as far as they are constant."""
     at = [pair and pair[side] for pair in (places.scales, places.zeros)]
     typed = _at(node, at[1]) or node.input[places.factors[side]]
     return _scale(graph, typed, *_parameters(graph, node, *at))
 
 
-def _output_scale(graph: Graph, node: NodeProto, places: Places) -> ActivationScale | None:
+def _output_scale(graph: Model, node: NodeProto, places: Places) -> ActivationScale | None:
     if places.output is None or _at(node, places.output[0]) == "":
         return None
     typed = _at(node, places.output[1])
     return _scale(graph, typed, *_parameters(graph, node, *places.output))
 
 
-def _dequantised(graph: Graph, name: str) -> ActivationScale | None:
+def _dequantised(graph: Model, name: str) -> ActivationScale | None:
     """The quantisation of a value that a DequantizeLinear gives, through what keeps elements."""
     place = graph.producers.get(name)
     while place is not None and graph.nodes[place].op_type in KEEP:
@@ -188,7 +188,7 @@ def _dequantised(graph: Graph, name: str) -> ActivationScale | None:
 
 
 def _parameters(
-    graph: Graph, node: NodeProto, scale: int | None, zero: int | None
+    graph: Model, node: NodeProto, scale: int | None, zero: int | None
 ) -> tuple[float, int]:
     """Scale and zero point at these places: 1 and 0 where there are none or not yet."""
     return (
@@ -197,7 +197,7 @@ def _parameters(
     )
 
 
-def _number(graph: Graph, name: str, default: float) -> float:
+def _number(graph: Model, name: str, default: float) -> float:
     if name not in graph.constants:
         return default
     constant = graph.scope.get(name).constant
@@ -206,7 +206,7 @@ def _number(graph: Graph, name: str, default: float) -> float:
     return float(constant.read().item())
 
 
-def _scale(graph: Graph, name: str, scale: float, zero: int) -> ActivationScale:
+def _scale(graph: Model, name: str, scale: float, zero: int) -> ActivationScale:
     dtype = graph.scope.get(name).dtype if name else np.dtype(np.uint8)
     bits = width_of(dtype) if dtype is not None else None
     if dtype is None or bits is None or bits > WIDEST or not scale > 0:
@@ -214,7 +214,7 @@ def _scale(graph: Graph, name: str, scale: float, zero: int) -> ActivationScale:
     return ActivationScale(scale, zero, bits, not dtype.name.startswith("u"))
 
 
-def _bias(graph: Graph, node: NodeProto, layer: Layer) -> Array | None:
+def _bias(graph: Model, node: NodeProto, layer: Layer) -> Array | None:
     name = _at(node, PLACES[node.op_type].bias)
     constant = graph.scope.get(name).constant if name else None
     if not name or name not in graph.constants:

@@ -4,7 +4,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from esnsim.errors import ModelError
-from esnsim.graph.graph import Graph, reads
+from esnsim.graph.model import Model
+from esnsim.graph.nodes import reads
 
 Needs = Mapping[int, frozenset[str]]
 
@@ -23,7 +24,7 @@ class Step:
     last: frozenset[str]
 
 
-def plan_of(graph: Graph, macs: Collection[int], inputs: Iterable[str]) -> tuple[Step, ...]:
+def plan_of(graph: Model, macs: Collection[int], inputs: Iterable[str]) -> tuple[Step, ...]:
     """The steps of a graph with these inputs whose nodes at the places `macs` are taken out."""
     results = [output.name for output in graph.proto.graph.output]
     needs = _needs(graph, macs, results)
@@ -54,7 +55,7 @@ def plan_of(graph: Graph, macs: Collection[int], inputs: Iterable[str]) -> tuple
     return tuple(steps)
 
 
-def _needs(graph: Graph, macs: Collection[int], results: Iterable[str]) -> Needs:
+def _needs(graph: Model, macs: Collection[int], results: Iterable[str]) -> Needs:
     """What each node reads that is not constant: for MAC operators, and what leads to results."""
     needs: dict[int, frozenset[str]] = {}
     wanted = set(results)
@@ -67,7 +68,7 @@ def _needs(graph: Graph, macs: Collection[int], results: Iterable[str]) -> Needs
     return dict(sorted(needs.items()))
 
 
-def _depths(graph: Graph, macs: Collection[int], needs: Needs) -> dict[int, int]:
+def _depths(graph: Model, macs: Collection[int], needs: Needs) -> dict[int, int]:
     """How many MAC operators lie on the longest path from the inputs to each node."""
     depths: dict[int, int] = {}
     for place, names in needs.items():

@@ -9,7 +9,8 @@ import onnxruntime as ort
 from onnx import ModelProto, SparseTensorProto, TensorProto, TypeProto, ValueInfoProto
 
 from esnsim.errors import ModelError
-from esnsim.graph.graph import Graph, reads, tensors
+from esnsim.graph.model import Model
+from esnsim.graph.nodes import reads, tensors
 from esnsim.model.network import Array
 from esnsim.onnxfile.tensors import element_dtype
 
@@ -64,7 +65,7 @@ def to_array(value: Value) -> Array:
 
 
 def open_session(
-    graph: Graph,
+    graph: Model,
     nodes: Iterable[int],
     inputs: Mapping[str, str],
     outputs: Sequence[str],
@@ -102,7 +103,7 @@ def session_options(threads: int = 0) -> ort.SessionOptions:
 
 
 def _part(
-    graph: Graph, nodes: Iterable[int], inputs: Mapping[str, str], outputs: Sequence[str]
+    graph: Model, nodes: Iterable[int], inputs: Mapping[str, str], outputs: Sequence[str]
 ) -> tuple[ModelProto, dict[str, Array]]:
     """The nodes as a model of their own, and its large initialisers, which it only names."""
     part = ModelProto(ir_version=max(4, graph.proto.ir_version))
@@ -115,7 +116,7 @@ def _part(
     part.graph.node.extend(graph.nodes[place] for place in sorted(chosen))
     for node in (*part.graph.node, *(n for f in part.functions for n in f.node)):
         for tensor in tensors(node):
-            fill(graph, tensor)
+            graph.store.fill(tensor)
     for sparse in graph.proto.graph.sparse_initializer:
         if sparse.values.name in names:
             part.graph.sparse_initializer.append(_filled_sparse(graph, sparse))
@@ -128,7 +129,7 @@ def _part(
 
 
 def _with_constants(
-    graph: Graph, nodes: Iterable[int], outputs: Iterable[str]
+    graph: Model, nodes: Iterable[int], outputs: Iterable[str]
 ) -> tuple[set[int], set[str]]:
     """The nodes with all constant ones that they need, and the constants' names."""
     chosen, names = set(nodes), set[str]()
@@ -146,12 +147,12 @@ def _with_constants(
     return chosen, names
 
 
-def _add(graph: Graph, target: TensorProto, tensor: TensorProto) -> Array | None:
+def _add(graph: Model, target: TensorProto, tensor: TensorProto) -> Array | None:
     """Write an initialiser into a model: its values, or where they are large, their array."""
     raw = graph.store.raw(tensor, tensor.name)
     if raw is None or len(raw) < LARGE or tensor.data_type not in SHARED:
         target.CopyFrom(tensor)
-        fill(graph, target)
+        graph.store.fill(target)
         return None
     target.name, target.data_type = tensor.name, tensor.data_type
     target.dims.extend(tensor.dims)
@@ -162,20 +163,11 @@ def _add(graph: Graph, target: TensorProto, tensor: TensorProto) -> Array | None
     return np.require(array, requirements=["A"])
 
 
-def fill(graph: Graph, tensor: TensorProto) -> None:
-    """Put the bytes of a tensor that lie elsewhere into it."""
-    raw = graph.store.raw(tensor, tensor.name)
-    if raw is not None:
-        del tensor.external_data[:]
-        tensor.ClearField("data_location")
-        tensor.raw_data = bytes(raw)
-
-
-def _filled_sparse(graph: Graph, sparse: SparseTensorProto) -> SparseTensorProto:
+def _filled_sparse(graph: Model, sparse: SparseTensorProto) -> SparseTensorProto:
     copy = SparseTensorProto()
     copy.CopyFrom(sparse)
-    fill(graph, copy.values)
-    fill(graph, copy.indices)
+    graph.store.fill(copy.values)
+    graph.store.fill(copy.indices)
     return copy
 
 

@@ -21,11 +21,11 @@ from esnsim.compression.prune.prune import choose
 from esnsim.costs.equations import cost
 from esnsim.errors import EsnsimError, UsageError
 from esnsim.evaluate.evaluator import Evaluator, evaluation
-from esnsim.graph.graph import graph_of
-from esnsim.graph.sites import left_alone
+from esnsim.graph.model import Model, open_model
+from esnsim.graph.sites import unquantisable_layers
 from esnsim.images.sets import ImageSet, Preparation, embedded
 from esnsim.images.sets import load as load_images
-from esnsim.importer import find, load, read_onnx
+from esnsim.importer import find
 from esnsim.model.network import Array, Network
 from esnsim.quantization.quantizer import DEFAULT_BITS, Scheme, quantize
 from esnsim.sweeps import cluster, workers
@@ -116,7 +116,7 @@ def measured(task: Task, model: str, results: Results) -> Baseline:
 
     Raises ResultsError where the results are of another file of that name.
     """
-    digest = _digest(model, read_onnx(model, dict(task.shapes)))
+    digest = _digest(model, _opened(task, model).network)
     known = results.baselines.get(model)
     if known is not None and known.sha256 != digest:
         raise ResultsError(
@@ -124,7 +124,7 @@ def measured(task: Task, model: str, results: Results) -> Baseline:
             "same, or another --results"
         )
     if known is None:
-        network, reference = _float(task, model)
+        network, reference = _opened(task, model).network, _float(task, model)
         labels = task.images.open().labels
         filters = sum(layer.filters for layer in network.layers)
         macs = sum(layer.macs for layer in network.layers)
@@ -135,10 +135,8 @@ def measured(task: Task, model: str, results: Results) -> Baseline:
 
 def stay_float(task: Task, model: str) -> list[str]:
     """Which layers of a model no candidate changes, a sentence for each reason."""
-    network = read_onnx(model, dict(task.shapes))
-    left = left_alone(graph_of(load(model), network), network)
     names: dict[str, list[str]] = {}
-    for layer, reason in left:
+    for layer, reason in unquantisable_layers(_opened(task, model)):
         if layer.weight.codes is None:
             names.setdefault(reason, []).append(layer.name)
     return [
@@ -189,23 +187,24 @@ def _scheme(task: Task, candidate: Candidate) -> Scheme:
 
 
 @lru_cache(maxsize=1)
-def _float(task: Task, model: str) -> tuple[Network, Array]:
-    """A model as it is and its outputs on the images."""
-    loaded = load(model)
-    network = read_onnx(model, dict(task.shapes))
-    evaluator = Evaluator(graph_of(loaded, network), task.images.open(), threads=task.threads)
-    return network, evaluator.reference
+def _opened(task: Task, model: str) -> Model:
+    return open_model(model, dict(task.shapes))
+
+
+@lru_cache(maxsize=1)
+def _float(task: Task, model: str) -> Array:
+    """The outputs of a model as it is on the images."""
+    opened = _opened(task, model)
+    return Evaluator(opened, task.images.open(), threads=task.threads).reference
 
 
 @lru_cache(maxsize=1)
 def _bench(task: Task, model: str, ratio: float) -> Bench:
-    network, reference = _float(task, model)
-    loaded, kept = load(model), None
+    opened, kept = _opened(task, model), None
     if ratio:
-        graph = graph_of(loaded, network)
-        kept = choose(graph, network, ratio, criterion=task.criterion, scope=task.scope)
+        kept = choose(opened, ratio, criterion=task.criterion, scope=task.scope)
     used = _calibration(task) if task.correct else None
-    return bench(loaded, network, task.images.open(), used, kept, reference, task.threads)
+    return bench(opened, task.images.open(), used, kept, _float(task, model), task.threads)
 
 
 @lru_cache(maxsize=1)

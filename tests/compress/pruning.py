@@ -10,8 +10,7 @@ from esnsim import read_onnx
 from esnsim.compression.prune.prune import Kept, choose, live_macs
 from esnsim.compression.prune.shrink import masked, shrunk
 from esnsim.costs.equations import cost
-from esnsim.graph.graph import Graph, graph_of
-from esnsim.importer import load
+from esnsim.graph.model import open_model
 from esnsim.model.network import Network
 from esnsim.quantization.quantizer import Scheme, quantize
 from tests.execute.models import feeds_of, whole
@@ -37,20 +36,17 @@ def randomised(proto: ModelProto, seed: int = 0) -> ModelProto:
     return proto
 
 
-def opened(proto: ModelProto | str) -> tuple[Graph, Network]:
-    network = read_onnx(proto)
-    return graph_of(load(proto), network), network
-
-
 def assert_laws(proto: ModelProto | str, kept: Kept | float = 0.5) -> ModelProto:
     """Masked and smaller model: equal outputs, equal cost, valid; the smaller one."""
-    graph, network = opened(proto)
-    chosen = choose(graph, network, kept) if isinstance(kept, float) else kept
-    big, small = masked(graph, network, chosen), shrunk(graph, network, chosen)
+    graph = open_model(proto)
+    chosen = choose(graph, kept) if isinstance(kept, float) else kept
+    big, small = masked(graph, chosen), shrunk(graph, chosen)
     onnx.checker.check_model(small, full_check=True)
     assert_same_outputs(big, small)
-    assert_same_cost(network, big, small)
-    assert live_macs(network, chosen) == cost(quantize(read_onnx(small), FINE)).total.live_macs
+    assert_same_cost(graph.network, big, small)
+    assert (
+        live_macs(graph.network, chosen) == cost(quantize(read_onnx(small), FINE)).total.live_macs
+    )
     return small
 
 

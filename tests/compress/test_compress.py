@@ -16,8 +16,8 @@ from esnsim.compression.allocate.budget import spent
 from esnsim.compression.compress import compress
 from esnsim.compression.job import made, prepared
 from esnsim.compression.recipe import Recipe
+from esnsim.graph.model import open_model
 from esnsim.images.sets import ImageSet
-from esnsim.importer import load
 from esnsim.quantization.quantizer import Scheme
 from tests.compress.prunable import prunable
 from tests.execute.models import feeds_of, whole
@@ -41,7 +41,7 @@ def test_the_written_model_is_what_was_planned(
     models = {}
     for form in ("qdq", "qonnx", "float"):
         recipe = Recipe(ratio=ratio, scheme=scheme, form=form)
-        job = prepared(load(proto), read_onnx(proto), recipe, images, images, 1)
+        job = prepared(open_model(proto), recipe, images, images, 1)
         quantized = quantize(job.network, scheme)
         models[form], found = made(job, quantized)
         assert (found is not None) == seen
@@ -57,13 +57,10 @@ def test_the_written_model_is_what_was_planned(
 @settings(max_examples=10)
 @given(prunable(), st.sampled_from([0.0, 0.5]), st.floats(1.05, 6))
 def test_a_budget_is_met(proto: ModelProto, ratio: float, bits: float) -> None:
-    network = read_onnx(proto)
     one = Recipe(ratio=ratio, scheme=Scheme(bits=1))
-    least = cost(
-        quantize(prepared(load(proto), network, one).network, Scheme("filter-max", bits=1))
-    )
+    least = cost(quantize(prepared(open_model(proto), one).network, Scheme("filter-max", bits=1)))
     budget = bits * least.total.esn_d_tilde.macs
-    result = compress(load(proto), network, Recipe(ratio=ratio, budget=budget, rule="filter-max"))
+    result = compress(open_model(proto), Recipe(ratio=ratio, budget=budget, rule="filter-max"))
     assert spent(result.after, "esn_d_tilde") <= budget
     assert spent(result.after, "esn_d_tilde") > 0
 

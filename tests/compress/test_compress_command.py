@@ -18,6 +18,7 @@ from esnsim import read_onnx
 from esnsim.compression.correct.recalibrate import corrected
 from esnsim.evaluate.evaluator import Evaluator
 from esnsim.graph.graph import graph_of
+from esnsim.graph.model import open_model
 from esnsim.graph.substitute import with_weights
 from esnsim.images import sets as data
 from esnsim.images.sets import ImageSet
@@ -56,7 +57,7 @@ def network(opset: int = 21, bias: Array | None = None) -> ModelProto:
 
 def settled(proto: ModelProto, images: ImageSet) -> ModelProto:
     """The model with the statistics that BatchNormalization has on the images."""
-    graph = graph_of(load(proto), read_onnx(proto))
+    graph = open_model(proto)
     return with_weights(graph, corrected(graph, {}, images))
 
 

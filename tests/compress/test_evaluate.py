@@ -9,23 +9,17 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from onnx import ModelProto
 
-from esnsim import read_onnx
 from esnsim.errors import EsnsimError, UsageError
 from esnsim.evaluate import evaluator as evaluate
 from esnsim.evaluate.evaluator import Evaluation, Evaluator, Feeds, evaluation, fitting, wilson
-from esnsim.graph.graph import Graph, graph_of
+from esnsim.graph.model import open_model
 from esnsim.graph.sites import sites
 from esnsim.images import sets as data
 from esnsim.images.sets import DataError, ImageSet
-from esnsim.importer import load
 from esnsim.progress import listening
 from tests.execute.models import model, normal, whole
 
 CLASSIFIER = "t = Conv<strides = [1, 2]>(x, w)\n p = GlobalAveragePool(t)\n y = Flatten(p)"
-
-
-def graph_of_model(proto: ModelProto | str) -> Graph:
-    return graph_of(load(proto), read_onnx(proto))
 
 
 def classifier(classes: int = 7, batch: str = "N") -> ModelProto:
@@ -38,7 +32,7 @@ def images(count: int = 10, labels: NDArray[np.int64] | None = None, size=(3, 6,
 
 
 def test_the_embedded_network_has_the_accuracy_that_its_card_states() -> None:
-    found = Evaluator(graph_of_model("builtin:resnet8"), data.embedded().first(300))({})
+    found = Evaluator(open_model("builtin:resnet8"), data.embedded().first(300))({})
     assert found.agreement == 1
     assert found.sqnr_db == np.inf
     scores = whole("builtin:resnet8", {"image": data.embedded().read(0, 300)})["logits"]
@@ -51,8 +45,8 @@ def test_the_embedded_network_has_the_accuracy_that_its_card_states() -> None:
 @pytest.mark.parametrize("batch", ["N", "4"])
 def test_other_weights_are_compared_with_the_float_model(batch: str) -> None:
     proto = classifier(batch=batch)
-    graph = graph_of_model(proto)
-    [site] = sites(graph, read_onnx(proto))
+    graph = open_model(proto)
+    [site] = sites(graph)
     evaluator = Evaluator(graph, images(), batch=3)
     other = normal(7, 3, 3, 2, seed=5)
     told: list[str] = []
@@ -75,11 +69,11 @@ def test_other_weights_are_compared_with_the_float_model(batch: str) -> None:
 def test_a_batch_that_is_written_as_minus_one_is_free() -> None:
     proto = classifier()
     proto.graph.input[0].type.tensor_type.shape.dim[0].dim_value = -1
-    assert Evaluator(graph_of_model(proto), images(), batch=3)({}).images == 10
+    assert Evaluator(open_model(proto), images(), batch=3)({}).images == 10
 
 
 def test_the_reference_of_another_model_is_compared_with() -> None:
-    graph, some = graph_of_model(classifier()), images()
+    graph, some = open_model(classifier()), images()
     reference = Evaluator(graph, some).reference
     assert Evaluator(graph, some, -reference)({}).sqnr_db == pytest.approx(-10 * np.log10(4))
     with pytest.raises(UsageError, match="outputs for 9 images, not for 10"):
@@ -92,7 +86,7 @@ def test_images_are_prepared_once_where_they_are_small(monkeypatch: pytest.Monke
     reads: list[int] = []
     some = images()
     counted = replace(some, read=lambda a, b: (reads.append(a), some.read(a, b))[1])
-    graph = graph_of_model(classifier())
+    graph = open_model(classifier())
     for kept in (1 << 28, 0):
         monkeypatch.setattr(evaluate, "KEPT", kept)
         feeds = Feeds(graph, counted, 4)
@@ -104,7 +98,7 @@ def test_images_are_prepared_once_where_they_are_small(monkeypatch: pytest.Monke
 
 
 def test_a_batch_is_as_large_as_memory_allows() -> None:
-    graph = graph_of_model(classifier())
+    graph = open_model(classifier())
     assert fitting(graph, 7 * 4 * 2 * 5, 99) == 5
     assert fitting(graph, 1, 99) == 1
     assert fitting(graph, 1 << 40, 99) == 99
@@ -186,7 +180,7 @@ BAD = {
 def test_images_that_do_not_fit_are_refused(name: str) -> None:
     some, message = BAD[name]
     with pytest.raises(DataError, match=message) as error:
-        Evaluator(graph_of_model(classifier()), some)
+        Evaluator(open_model(classifier()), some)
     assert "\n" not in str(error.value)
 
 
@@ -205,5 +199,5 @@ def test_models_that_images_cannot_run_through_are_refused(name: str) -> None:
     nodes, inputs, message = MODELS[name]
     proto = model(nodes, inputs, w=normal(5, 7), s=np.array([1, 7]))
     with pytest.raises(EsnsimError, match=message) as error:
-        Evaluator(graph_of_model(proto), images(size=(5,)))({})
+        Evaluator(open_model(proto), images(size=(5,)))({})
     assert "\n" not in str(error.value)

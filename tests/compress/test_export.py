@@ -17,14 +17,12 @@ from onnx import ModelProto, helper, numpy_helper
 
 from esnsim import ModelError, UsageError, WidthError, cost, quantize, read_onnx
 from esnsim.compression.export.activations import with_activations
-from esnsim.compression.export.export import exported, raised
+from esnsim.compression.export.export import exported, upgrade_opset
 from esnsim.compression.frozen import frozen
-from esnsim.graph.graph import Graph as Opened
-from esnsim.graph.graph import graph_of
-from esnsim.graph.sites import left_alone, sites
+from esnsim.graph.model import open_model
+from esnsim.graph.sites import sites, unquantisable_layers
 from esnsim.graph.substitute import dequantized, with_weights
 from esnsim.images.sets import ImageSet
-from esnsim.importer import load
 from esnsim.importer.midrise import HALF_STEPS
 from esnsim.model.network import Network
 from esnsim.quantization.quantizer import QuantizedNetwork, Scheme, codes
@@ -133,16 +131,10 @@ def schemes(draw: st.DrawFn, network: Network) -> Scheme:
     return Scheme(widths=widths, keep_zeros=keep_zeros)
 
 
-def opened(proto: ModelProto) -> tuple[Opened, Network]:
-    loaded = load(proto)
-    network = read_onnx(proto)
-    return graph_of(loaded, network), network
-
-
 def compressed(proto: ModelProto, scheme: Scheme, form: str) -> tuple[ModelProto, QuantizedNetwork]:
-    graph, network = opened(proto)
-    quantized = quantize(network, scheme)
-    written = exported(graph, sites(graph, network), quantized, form)
+    graph = open_model(proto)
+    quantized = quantize(graph.network, scheme)
+    written = exported(graph, sites(graph), quantized, form)
     check(written)
     return ModelProto.FromString(written.SerializeToString()), quantized
 
@@ -206,10 +198,10 @@ def test_runtime_computes_with_the_codes(data: st.DataObject) -> None:
     proto = data.draw(models())
     scheme = data.draw(schemes(read_onnx(proto)))
     written, quantized = compressed(proto, scheme, "qdq")
-    graph, network = opened(proto)
+    graph = open_model(proto)
     layers = quantized.layers
     floats = with_weights(
-        graph, {s.slot: s.to_operand(dequantized(layers[s.index])) for s in sites(graph, network)}
+        graph, {s.slot: s.to_operand(dequantized(layers[s.index])) for s in sites(graph)}
     )
     for ours, theirs in zip(outputs(written), outputs(floats), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5 * abs(theirs).max())
@@ -314,7 +306,7 @@ def test_an_old_opset_is_raised() -> None:
     proto = dense(ZEROS, opset=11, ir=6)
     with pytest.raises(ModelError, match="opset 11 has no scale for each filter: raise it to 13"):
         compressed(proto, Scheme(widths=4), "qdq")
-    same(*compressed(raised(proto), Scheme(widths=4), "qdq"))
+    same(*compressed(upgrade_opset(proto), Scheme(widths=4), "qdq"))
     same(*compressed(proto, Scheme(widths=4), "qonnx"))
 
 
@@ -322,13 +314,13 @@ def test_what_onnx_cannot_raise_is_refused() -> None:
     proto = model("z = local.f(x) y = Gemm<transB=1>(z, w)", "float[2,9] x", opset=11, w=WEIGHTS)
     proto.graph.node.append(helper.make_node("Upsample", ["nothing"], ["u"]))
     with pytest.raises(ModelError, match="onnx cannot raise it to 13"):
-        raised(proto)
+        upgrade_opset(proto)
 
 
 def test_an_unknown_format_is_refused() -> None:
-    graph, network = opened(dense(WEIGHTS))
+    graph = open_model(dense(WEIGHTS))
     with pytest.raises(UsageError, match="no format 'tflite': use one of qdq, qonnx, float"):
-        exported(graph, sites(graph, network), quantize(network), "tflite")
+        exported(graph, sites(graph), quantize(graph.network), "tflite")
 
 
 def test_names_of_the_graph_are_left_alone() -> None:
@@ -377,11 +369,11 @@ def test_activations_in_integers_leave_weights_and_cost_as_they_are(data: st.Dat
 @pytest.mark.parametrize("name", SAMPLES)
 def test_whatever_a_model_is_made_of_its_cost_stays(name: str, form: str) -> None:
     """Functions, control flow, integers: what cannot be written counts as `esnsim cost` has it."""
-    proto = raised(SAMPLES[name]())
-    graph, network = opened(proto)
-    left = [layer for layer, _ in left_alone(graph, network)]
-    quantized = quantize(frozen(network, left), Scheme(bits=3))
-    written = exported(graph, sites(graph, network), quantized, form)
+    proto = upgrade_opset(SAMPLES[name]())
+    graph = open_model(proto)
+    left = [layer for layer, _ in unquantisable_layers(graph)]
+    quantized = quantize(frozen(graph.network, left), Scheme(bits=3))
+    written = exported(graph, sites(graph), quantized, form)
     ours, theirs = cost(quantize(read_onnx(written))), cost(quantized)
     assert astuple(ours.total) == astuple(theirs.total)
     assert [astuple(a.metrics) for a in ours.layers] == [astuple(b.metrics) for b in theirs.layers]

@@ -12,12 +12,12 @@ from esnsim.compression.prune.shrink import masked, shrunk
 from esnsim.compression.prune.units import units, whole
 from esnsim.costs.equations import cost
 from esnsim.errors import UsageError
-from esnsim.graph.graph import Graph
+from esnsim.graph.model import Model, open_model
 from esnsim.model.network import Network
 from esnsim.quantization.quantizer import Scheme, quantize
 from tests.compress.prunable import prunable
 from tests.compress.prune_cases import CASES, net
-from tests.compress.pruning import FINE, filters, opened
+from tests.compress.pruning import FINE, filters
 from tests.compress.whole_cases import WHOLE
 from tests.execute.models import normal
 from tests.naive.pruning import smallest
@@ -36,31 +36,32 @@ def chain() -> ModelProto:
     )  # fmt: skip
 
 
-def plain() -> tuple[Graph, Network]:
-    return opened(chain())
+def plain() -> tuple[Model, Network]:
+    return open_model(chain())
 
 
 @pytest.mark.parametrize("criterion", ["norm", "l1"])
 @pytest.mark.parametrize("ratio", [0, 0.2, 0.4, 0.75])
 def test_filters_go_in_the_order_of_their_norm(criterion: str, ratio: float) -> None:
-    graph, network = plain()
-    kept = choose(graph, network, ratio, criterion=criterion)
-    for layer, mask in zip(network.layers[:-1], kept, strict=False):
+    graph = plain()
+    kept = choose(graph, ratio, criterion=criterion)
+    for layer, mask in zip(graph.network.layers[:-1], kept, strict=False):
         gone = smallest(layer.weight.load().tolist(), ratio, 2 if criterion == "norm" else 1)
         assert np.flatnonzero(~mask).tolist() == gone
 
 
 def test_filters_go_in_the_order_of_their_batchnorm_scale() -> None:
-    kept = choose(*plain(), 0.5, criterion="batchnorm")
+    kept = choose(plain(), 0.5, criterion="batchnorm")
     assert np.flatnonzero(~kept[0]).tolist() == [0, 2, 4]  # |γ| of 0.3, 0.1, 0.2
     assert kept[1].all()  # no BatchNormalization reads the second convolution
 
 
 def test_over_the_network_filters_compete_by_their_share_of_the_mean_norm() -> None:
-    graph, network = plain()
-    kept = choose(graph, network, 0.4, scope="network")
+    graph = plain()
+    kept = choose(graph, 0.4, scope="network")
     squares = [
-        (layer.weight.load() ** 2).reshape(layer.filters, -1).sum(1) for layer in network.layers
+        (layer.weight.load() ** 2).reshape(layer.filters, -1).sum(1)
+        for layer in graph.network.layers
     ]
     relative = [s / s.mean() for s in squares[:2]]
     last = np.sort(np.concatenate(relative))[4]  # of 11
@@ -69,8 +70,8 @@ def test_over_the_network_filters_compete_by_their_share_of_the_mean_norm() -> N
 
 def test_filters_that_are_added_are_pruned_together_by_the_sum_of_their_norms() -> None:
     w, v = normal(4, 3, 1, 1), normal(4, 3, 1, 1, seed=1)
-    graph, network = opened(net("a = Conv(x, w) b = Conv(x, v) z = Add(a, b)", 4, w=w, v=v))
-    kept = choose(graph, network, 0.5)
+    graph = open_model(net("a = Conv(x, w) b = Conv(x, v) z = Add(a, b)", 4, w=w, v=v))
+    kept = choose(graph, 0.5)
     both = np.concatenate([w, v], axis=1)
     assert np.flatnonzero(~kept[0]).tolist() == smallest(both.tolist(), 0.5, 2)
     np.testing.assert_array_equal(kept[0], kept[1])
@@ -79,29 +80,29 @@ def test_filters_that_are_added_are_pruned_together_by_the_sum_of_their_norms() 
 @pytest.mark.parametrize("name", CASES)
 def test_half_of_what_can_go_goes(name: str) -> None:
     make, stay = CASES[name]
-    graph, network = opened(make())
-    assert filters(choose(graph, network, 0.5)) == stay
-    assert [layer for layer, _ in whole(graph, network)] == [network.layers[-1]]
-    given = {unit.stays for unit in units(graph, network)}
+    graph = open_model(make())
+    assert filters(choose(graph, 0.5)) == stay
+    assert [layer for layer, _ in whole(graph)] == [graph.network.layers[-1]]
+    given = {unit.stays for unit in units(graph)}
     assert given == {"", "the network gives what they make"}
 
 
 @pytest.mark.parametrize("name", WHOLE)
 def test_what_is_not_understood_stays_whole_and_says_why(name: str) -> None:
     make, stay, reason = WHOLE[name]
-    graph, network = opened(make())
-    assert filters(choose(graph, network, 0.5)) == stay
-    assert any(reason in why for _, why in whole(graph, network))
+    graph = open_model(make())
+    assert filters(choose(graph, 0.5)) == stay
+    assert any(reason in why for _, why in whole(graph))
 
 
 @given(prunable(), st.floats(0, 0.99), SCOPES)
 def test_units_stay_whole_and_no_layer_is_left_empty(
     proto: ModelProto, ratio: float, scope: str
 ) -> None:
-    graph, network = opened(proto)
-    found, kept = units(graph, network), choose(graph, network, ratio, scope=scope)
+    graph = open_model(proto)
+    found, kept = units(graph), choose(graph, ratio, scope=scope)
     assert sorted(f for unit in found for f in unit.filters) == [
-        (i, m) for i, layer in enumerate(network.layers) for m in range(layer.filters)
+        (i, m) for i, layer in enumerate(graph.network.layers) for m in range(layer.filters)
     ]
     for unit in found:
         stays = {bool(kept[layer][m]) for layer, m in unit.filters}
@@ -113,44 +114,42 @@ def test_units_stay_whole_and_no_layer_is_left_empty(
 def test_a_budget_is_never_exceeded_and_no_cut_is_larger_than_it_needs(
     proto: ModelProto, share: float, scope: str, wide: bool
 ) -> None:
-    graph, network = opened(proto)
-    bits = [np.full(layer.filters, 3 if wide else 1) for layer in network.layers]
+    graph = open_model(proto)
+    bits = [np.full(layer.filters, 3 if wide else 1) for layer in graph.network.layers]
 
     def price(kept: Kept) -> int:
-        return live_macs(network, kept, bits)
+        return live_macs(graph.network, kept, bits)
 
-    dense = price(choose(graph, network, 0.0))
-    least = price(choose(graph, network, 1 - 1e-9, scope=scope))
+    dense = price(choose(graph, 0.0))
+    least = price(choose(graph, 1 - 1e-9, scope=scope))
     budget = least + int(share * (dense - least))
-    kept = choose(graph, network, budget=budget, scope=scope, price=price)
+    kept = choose(graph, budget=budget, scope=scope, price=price)
     assert price(kept) <= budget
-    small = cost(quantize(read_onnx(shrunk(graph, network, kept)), FINE)).total
+    small = cost(quantize(read_onnx(shrunk(graph, kept)), FINE)).total
     assert price(kept) == small.live_macs * (3 if wide else 1)
     gone = sum(int((~k).sum()) for k in kept)
     for ratio in np.linspace(0, 1 - 1e-9, 9):
-        other = choose(graph, network, ratio, scope=scope)
+        other = choose(graph, ratio, scope=scope)
         if sum(int((~k).sum()) for k in other) < gone:
             assert price(other) > budget
 
 
 @pytest.mark.parametrize("ratio", [0.2, 0.5, 0.8])
 def test_a_budget_that_a_cut_meets_exactly_gives_that_cut(ratio: float) -> None:
-    graph, network = plain()
-    wanted = choose(graph, network, ratio)
-    kept = choose(graph, network, budget=live_macs(network, wanted))
+    graph = plain()
+    wanted = choose(graph, ratio)
+    kept = choose(graph, budget=live_macs(graph.network, wanted))
     assert filters(kept) == filters(wanted)
 
 
 def test_a_budget_of_live_bits_of_the_masked_model_is_met() -> None:
-    graph, network = opened("builtin:resnet8")
+    graph = open_model("builtin:resnet8")
     scheme = Scheme(rule="filter-max", bits=3)
 
     def price(kept: Kept) -> int:
-        return cost(
-            quantize(read_onnx(masked(graph, network, kept)), scheme)
-        ).total.esn_d_tilde.macs
+        return cost(quantize(read_onnx(masked(graph, kept)), scheme)).total.esn_d_tilde.macs
 
-    kept = choose(graph, network, budget=9_000_000, price=price)
+    kept = choose(graph, budget=9_000_000, price=price)
     assert 8_500_000 < price(kept) <= 9_000_000
 
 
@@ -168,28 +167,28 @@ def test_a_budget_of_live_bits_of_the_masked_model_is_met() -> None:
 )
 def test_what_cannot_be_met_is_refused(options: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        choose(*plain(), **options)  # type: ignore[arg-type]
+        choose(plain(), **options)  # type: ignore[arg-type]
 
 
 def test_the_batchnorm_criterion_needs_batchnorm() -> None:
     proto = net("a = Conv(x, w) z = Relu(a)", 4, w=normal(4, 3, 1, 1))
     with pytest.raises(UsageError, match="use the criterion 'norm' or 'l1'"):
-        choose(*opened(proto), 0.5, criterion="batchnorm")
+        choose(open_model(proto), 0.5, criterion="batchnorm")
 
 
 def test_masks_that_tear_units_apart_are_refused() -> None:
-    graph, network = opened(CASES["padded shortcut"][0]())
-    kept = choose(graph, network, 0.0)
+    graph = open_model(CASES["padded shortcut"][0]())
+    kept = choose(graph, 0.0)
     torn = (np.array([True, False, True, True]), *kept[1:])
     for make in (masked, shrunk):
         with pytest.raises(
             UsageError, match=r"filters of layer 'a' can't go alone \(others stay\)"
         ):
-            make(graph, network, torn)
+            make(graph, torn)
         with pytest.raises(UsageError, match="1 masks for 3 layers"):
-            make(graph, network, kept[:1])
+            make(graph, kept[:1])
         with pytest.raises(UsageError, match="layer 'a' has 4 filters but its mask is"):
-            make(graph, network, (kept[0][1:], *kept[1:]))
+            make(graph, (kept[0][1:], *kept[1:]))
     none = tuple(np.zeros_like(k) if i < 2 else k for i, k in enumerate(kept))
     with pytest.raises(UsageError, match="keep at least one"):
-        shrunk(graph, network, none)
+        shrunk(graph, none)

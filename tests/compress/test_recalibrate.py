@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from onnx import ModelProto
 
 from esnsim import quantize, read_onnx
 from esnsim.compression.correct import recalibrate
@@ -15,12 +14,11 @@ from esnsim.compression.correct.moments import Moments
 from esnsim.compression.correct.recalibrate import Corrector, corrected, float_moments
 from esnsim.errors import UsageError
 from esnsim.evaluate.evaluator import Evaluator
-from esnsim.graph.graph import graph_of
+from esnsim.graph.model import open_model
 from esnsim.graph.sites import sites
 from esnsim.graph.substitute import dequantized, with_weights
 from esnsim.images import sets as data
 from esnsim.images.sets import ImageSet
-from esnsim.importer import load
 from esnsim.model.fold import fold_batchnorm
 from esnsim.quantization.quantizer import Scheme
 from tests.execute.models import model, normal
@@ -92,14 +90,9 @@ def images(*size: int, count: int = 24, seed: int = 0) -> ImageSet:
     return ImageSet("made", count, lambda start, stop: x[start:stop])
 
 
-def prepared(proto: ModelProto | str):
-    network = read_onnx(proto)
-    return graph_of(load(proto), network), network
-
-
 def quantised(graph, network, scheme: Scheme):
     done = quantize(network, scheme).layers
-    return {s.slot: s.to_operand(dequantized(done[s.index])) for s in sites(graph, network)}
+    return {s.slot: s.to_operand(dequantized(done[s.index])) for s in sites(graph)}
 
 
 def relative(got, wanted) -> float:
@@ -111,9 +104,9 @@ def relative(got, wanted) -> float:
 @settings(max_examples=6)
 def test_one_pass_is_layer_by_layer(name: str, bits: int, seed: int, anchored: bool) -> None:
     proto, size = MODELS[name]
-    graph, network = prepared(proto)
+    graph = open_model(proto)
     some = images(*size, seed=seed)
-    changes = quantised(graph, network, Scheme("filter-max", bits))
+    changes = quantised(graph, Scheme("filter-max", bits))
     found = meters(graph)
     x = some.read(0, some.count)
     wanted = {
@@ -132,19 +125,19 @@ def test_one_pass_is_layer_by_layer(name: str, bits: int, seed: int, anchored: b
 
 
 def test_the_meters_of_a_network_are_found() -> None:
-    graph, _ = prepared(MODELS["residual"][0])
+    graph = open_model(MODELS["residual"][0])
     kinds = [(type(m).__name__, m.name) for m in meters(graph)]
     assert kinds == [
         ("Norm", "n"), ("Norm", "s"), ("Output", "d"), ("Norm", "z"), ("Output", "y"),
     ]  # fmt: skip
-    graph, _ = prepared(MODELS["folded"][0])
+    graph = open_model(MODELS["folded"][0])
     assert [(m.name, m.axis) for m in meters(graph)] == [("t", 1), ("u", 1), ("h", 2)]
-    graph, _ = prepared("builtin:resnet20")
+    graph = open_model("builtin:resnet20")
     assert [sum(isinstance(m, kind) for m in meters(graph)) for kind in (Norm, Output)] == [22, 1]
 
 
 def test_half_precision_is_left_alone() -> None:
-    graph, _ = prepared(
+    graph = open_model(
         model("y = Conv(x, w)", "float16[N,3,6,5] x", w=normal(4, 3, 3, 2, dtype=np.float16))
     )
     assert meters(graph) == ()
@@ -159,7 +152,7 @@ def test_what_has_no_place_for_a_bias_is_left_alone() -> None:
         y = MatMul(a, a2)
     """
     proto = model(nodes, "float[5,5] x", w=normal(5, 5), w2=normal(5, 5), c=normal(5), a2=normal(5))
-    graph, _ = prepared(proto)
+    graph = open_model(proto)
     assert meters(graph) == ()
     assert corrected(graph, {}, images(5, count=5)) == {}
 
@@ -167,16 +160,16 @@ def test_what_has_no_place_for_a_bias_is_left_alone() -> None:
 def test_weights_that_are_quantised_in_the_file_keep_their_codes() -> None:
     nodes = "d = DequantizeLinear<axis = 0>(w, s)\n t = Conv(x, d)\n y = Conv(t, v)"
     parts = {"w": np.ones((2, 3, 3, 2), np.int8), "s": positive(2), "v": normal(4, 2, 1, 2)}
-    graph, _ = prepared(model(nodes, **parts))
+    graph = open_model(model(nodes, **parts))
     assert [meter.name for meter in meters(graph)] == ["y"]
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_outputs_have_the_moments_of_the_float_model_afterwards(name: str) -> None:
     proto, size = MODELS[name]
-    graph, network = prepared(proto)
+    graph = open_model(proto)
     some = images(*size)
-    changes = corrected(graph, quantised(graph, network, Scheme("layer-max", 2)), some)
+    changes = corrected(graph, quantised(graph, Scheme("layer-max", 2)), some)
     x = some.read(0, some.count)
     for meter in meters(graph):
         got, wanted = (
@@ -190,10 +183,10 @@ def test_outputs_have_the_moments_of_the_float_model_afterwards(name: str) -> No
 
 def test_a_gain_changes_steps_and_no_codes() -> None:
     proto, size = MODELS["folded"]
-    graph, network = prepared(proto)
-    before = quantised(graph, network, Scheme("filter-max", 3))
+    graph = open_model(proto)
+    before = quantised(graph, Scheme("filter-max", 3))
     after = corrected(graph, before, images(*size))
-    for site in sites(graph, network):
+    for site in sites(graph):
         old, new = (site.from_operand(c[site.slot]) for c in (before, after))
         factors = (new / old).reshape(len(old), -1)
         first = factors[:, :1]
@@ -205,7 +198,7 @@ def test_a_gain_changes_steps_and_no_codes() -> None:
 @pytest.mark.parametrize("name", MODELS)
 def test_correction_leaves_the_float_model_as_it_is(name: str) -> None:
     proto, size = MODELS[name]
-    graph, _ = prepared(proto)
+    graph = open_model(proto)
     some = images(*size)
     evaluator = Evaluator(graph, some)
     assert evaluator(Corrector(graph, some)({})).sqnr_db > 90
@@ -229,17 +222,17 @@ def test_correction_is_the_same_before_and_after_folding() -> None:
     )  # fmt: skip
     some, found = images(3, 6, 5), []
     for each in (proto, folded):
-        graph, network = prepared(each)
-        changes = quantised(graph, network, Scheme("filter-max", 2))
+        graph = open_model(each)
+        changes = quantised(graph, Scheme("filter-max", 2))
         found.append(Evaluator(graph, some).outputs(corrected(graph, changes, some)))
     np.testing.assert_allclose(found[0], found[1], rtol=1e-3, atol=1e-4)
 
 
 def test_pruned_filters_become_their_mean_and_stay_pruned() -> None:
     proto, size = MODELS["folded"]
-    graph, network = prepared(proto)
+    graph = open_model(proto)
     some = images(*size)
-    [site, *_] = sites(graph, network)
+    [site, *_] = sites(graph)
     weights = np.array(site.layer.weight.load())
     weights[[1, 4]] = 0
     changes = {site.slot: site.to_operand(weights)}
@@ -258,9 +251,9 @@ def test_images_that_do_not_fit_at_once(
 ) -> None:
     """Pass by pass, which is exact, or in batches whose moments are pooled."""
     proto, size = MODELS[name]
-    graph, network = prepared(proto)
+    graph = open_model(proto)
     some = images(*size, count=23)
-    changes = quantised(graph, network, Scheme("filter-max", 4))
+    changes = quantised(graph, Scheme("filter-max", 4))
     targets = {
         m.name: Moments(np.full(m.shape[m.axis], 0.1), np.full(m.shape[m.axis], 0.5))
         for m in meters(graph)
@@ -279,7 +272,7 @@ def test_a_fixed_batch_is_no_obstacle_where_the_graph_takes_others() -> None:
     free = model(nodes, **parts, v=positive(4))
     fixed = model(nodes, "float[1,3,6,5] x", **parts, v=positive(4))
     some = images(3, 6, 5)
-    found = [corrected(prepared(proto)[0], {}, some) for proto in (free, fixed)]
+    found = [corrected(open_model(proto), {}, some) for proto in (free, fixed)]
     for slot, array in found[0].items():
         np.testing.assert_allclose(found[1][slot], array, rtol=1e-5)
 
@@ -296,8 +289,8 @@ def test_a_graph_that_takes_one_image_alone_is_corrected_pass_by_pass(
     some = images(3, 6, 5)
     found = []
     for proto in (one, many):
-        graph, network = prepared(proto)
-        changes = quantised(graph, network, Scheme("filter-max", 2))
+        graph = open_model(proto)
+        changes = quantised(graph, Scheme("filter-max", 2))
         found.append(corrected(graph, changes, some))
     for slot, array in found[1].items():
         assert relative(found[0][slot], array) < 5e-3
@@ -305,7 +298,7 @@ def test_a_graph_that_takes_one_image_alone_is_corrected_pass_by_pass(
 
 def test_targets_of_another_network_are_for_its_filters() -> None:
     proto, size = MODELS["fully connected"]
-    graph, _ = prepared(proto)
+    graph = open_model(proto)
     some = images(*size)
     targets = float_moments(graph, some)
     kept = np.arange(7) != 2
@@ -331,11 +324,11 @@ def test_weights_with_a_folded_gain_go_back_before_the_batchnorm() -> None:
 
 @pytest.mark.parametrize(("name", "least"), [("resnet8", 0.03), ("resnet20", 0.3)])
 def test_correction_raises_accuracy_at_two_bits(name: str, least: float) -> None:
-    graph, network = prepared(f"builtin:{name}")
+    graph = open_model(f"builtin:{name}")
     every = data.embedded()
     half = replace(every, count=200, read=lambda a, b: every.read(a + 500, b + 500))
     half = replace(half, labels=every.labels[500:700])
-    changes = quantised(graph, network, Scheme("mse", 2))
+    changes = quantised(graph, Scheme("mse", 2))
     evaluator = Evaluator(graph, half)
     before, after = evaluator(changes), evaluator(corrected(graph, changes, every.first(128)))
     assert after.top1 > before.top1 + least

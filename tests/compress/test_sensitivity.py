@@ -7,10 +7,9 @@ from onnx import ModelProto
 
 from esnsim.compression.allocate.sensitivity import sensitivity
 from esnsim.evaluate.evaluator import Evaluator
-from esnsim.graph.graph import Graph, graph_of
+from esnsim.graph.model import Model, open_model
 from esnsim.graph.sites import sites
 from esnsim.images.sets import DataError, ImageSet
-from esnsim.importer import load, read_onnx
 from esnsim.model.network import Network
 from esnsim.progress import listening
 from tests.execute.models import model, normal
@@ -35,17 +34,11 @@ def convolutional(batch: str = "N") -> ModelProto:
     )  # fmt: skip
 
 
-def read(proto: ModelProto) -> tuple[Graph, Network]:
-    loaded = load(proto)
-    network = read_onnx(proto)
-    return graph_of(loaded, network), network
-
-
-def removal(graph: Graph, network: Network) -> list[NDArray[np.float64]]:
+def removal(graph: Model, network: Network) -> list[NDArray[np.float64]]:
     """‖change of the output‖² for each filter set to 0 in turn, as a share, by ‖filter‖²."""
     evaluator = Evaluator(graph, IMAGES, threads=1)
     found = [np.zeros(layer.filters) for layer in network.layers]
-    for site in sites(graph, network):
+    for site in sites(graph):
         weights = site.layer.weight.load()
         for m in range(site.layer.filters):
             without = weights.copy()
@@ -60,13 +53,13 @@ def removal(graph: Graph, network: Network) -> list[NDArray[np.float64]]:
 @pytest.mark.parametrize("batch", ["N", "1", "2"])
 def test_removal_is_that_of_each_filter_alone(batch: str) -> None:
     """Every filter on every image, whatever the batch; products from the left too."""
-    graph, network = read(convolutional(batch))
+    graph = open_model(convolutional(batch))
     told: list[str] = []
     with listening(told.append):
-        found = sensitivity(graph, network, IMAGES, probes=COUNT, threads=1, centred=False, trust=1)
-    runs = len(network.layers) * -(-COUNT // (COUNT if batch == "N" else int(batch)))
+        found = sensitivity(graph, IMAGES, probes=COUNT, threads=1, centred=False, trust=1)
+    runs = len(graph.network.layers) * -(-COUNT // (COUNT if batch == "N" else int(batch)))
     assert told == [f"measuring gains, {turn + 1} of {runs}" for turn in range(runs)]
-    for layer, gains, expected in zip(network.layers, found, removal(graph, network), strict=True):
+    for layer, gains, expected in zip(graph.network.layers, found, removal(graph), strict=True):
         assert gains.shape == (layer.filters, 2)
         assert gains[:, 0] == pytest.approx(expected, rel=2e-3), layer.name
 
@@ -74,8 +67,8 @@ def test_removal_is_that_of_each_filter_alone(batch: str) -> None:
 def test_the_gain_of_white_noise_is_that_of_a_linear_network() -> None:
     """y = B·(W * x): a filter's noise σ² a weight gives σ²·‖B_m‖²·Σ ‖patch‖² of the output."""
     w, b = normal(3, 4, 2, 3), normal(2, 3, 1, 1, seed=2)
-    graph, network = read(model("a = Conv(x, w) y = Conv(a, b)", "float[N,4,6,5] x", w=w, b=b))
-    found = sensitivity(graph, network, IMAGES, probes=4000, threads=1, centred=False, trust=1)
+    graph = open_model(model("a = Conv(x, w) y = Conv(a, b)", "float[N,4,6,5] x", w=w, b=b))
+    found = sensitivity(graph, IMAGES, probes=4000, threads=1, centred=False, trust=1)
     x = IMAGES.read(0, COUNT).astype(np.float64)
     patches = np.lib.stride_tricks.sliding_window_view(x, (2, 3), (2, 3))
     signal = np.einsum("nchwij,mcij->nmhw", patches, w.astype(np.float64))
@@ -92,9 +85,9 @@ def test_centred_gains_leave_out_what_only_moves_a_mean() -> None:
     w = np.zeros((2, 4, 1, 1), np.float32)
     w[0, 0], w[1, 1] = 1, 1
     constant = ImageSet("constant", COUNT, lambda a, b: _with_constant(a, b))
-    graph, network = read(model("y = Conv(x, w)", "float[N,4,6,5] x", w=w))
-    (gains,) = sensitivity(graph, network, constant, threads=1)
-    (plain,) = sensitivity(graph, network, constant, threads=1, centred=False, trust=1)
+    graph = open_model(model("y = Conv(x, w)", "float[N,4,6,5] x", w=w))
+    (gains,) = sensitivity(graph, constant, threads=1)
+    (plain,) = sensitivity(graph, constant, threads=1, centred=False, trust=1)
     assert gains[1] == pytest.approx([0, 0], abs=1e-9)
     assert gains[0, 0] > 0
     assert plain[1, 0] > 0
@@ -108,15 +101,15 @@ def _with_constant(start: int, stop: int) -> NDArray[np.float32]:
 
 def test_filters_share_probes_where_there_are_too_many() -> None:
     """With no effort allowed one group a layer is left, whose gain is the mean by energy."""
-    graph, network = read(convolutional())
+    graph = open_model(convolutional())
     options = {"probes": COUNT, "threads": 1, "centred": False, "trust": 1}
-    found = sensitivity(graph, network, IMAGES, effort=0, **options)
-    alone = sensitivity(graph, network, IMAGES, **options)
-    last = network.layers[-1]  # filters that do not meet again: their energies add up
+    found = sensitivity(graph, IMAGES, effort=0, **options)
+    alone = sensitivity(graph, IMAGES, **options)
+    last = graph.network.layers[-1]  # filters that do not meet again: their energies add up
     energies = (last.weight.load().astype(np.float64) ** 2).sum(axis=1)
     mean = (alone[-1][:, 0] * energies).sum() / energies.sum()
     assert found[-1][:, 0] == pytest.approx(np.full(last.filters, mean), rel=2e-3)
-    gain = network.layers[0].batchnorm
+    gain = graph.network.layers[0].batchnorm
     assert gain is not None
     ratio = found[0][:, 0] / np.square(gain.gain)
     assert ratio == pytest.approx(np.full(6, ratio[0]))
@@ -124,7 +117,7 @@ def test_filters_share_probes_where_there_are_too_many() -> None:
 
 
 def test_layers_that_stay_as_they_are_get_the_mean_share_of_noise() -> None:
-    graph, network = read(
+    graph = open_model(
         model(
             "a = Conv(x, w) b = GlobalAveragePool(a) c = Flatten(b) "
             'y = Einsum<equation="nc,dc->nd">(c, v)',
@@ -133,29 +126,26 @@ def test_layers_that_stay_as_they_are_get_the_mean_share_of_noise() -> None:
             v=normal(2, 3),
         )
     )
-    conv, einsum = sensitivity(graph, network, IMAGES, threads=1, trust=1)
+    conv, einsum = sensitivity(graph, IMAGES, threads=1, trust=1)
     energies = [
         (layer.weight.load().reshape(layer.filters, -1) ** 2).sum(axis=1)
-        for layer in network.layers
+        for layer in graph.network.layers
     ]
     mean = (conv * energies[0][:, None]).mean(axis=0)
     assert einsum * energies[1][:, None] == pytest.approx(np.tile(mean, (2, 1)), rel=1e-5)
 
 
 def test_a_seed_gives_the_same_gains() -> None:
-    graph, network = read(convolutional())
-    one, same, other = (
-        sensitivity(graph, network, IMAGES, seed=seed, threads=1) for seed in (1, 1, 2)
-    )
+    graph = open_model(convolutional())
+    one, same, other = (sensitivity(graph, IMAGES, seed=seed, threads=1) for seed in (1, 1, 2))
     assert all((a == b).all() for a, b in zip(one, same, strict=True))
     assert any((a != b).any() for a, b in zip(one, other, strict=True))
 
 
 def test_trust_draws_gains_to_their_median_and_leaves_removal_beside_them() -> None:
-    graph, network = read(convolutional())
+    graph = open_model(convolutional())
     full, half, none = (
-        np.concatenate(sensitivity(graph, network, IMAGES, threads=1, trust=trust))
-        for trust in (1, 0.5, 0)
+        np.concatenate(sensitivity(graph, IMAGES, threads=1, trust=trust)) for trust in (1, 0.5, 0)
     )
     some = full[:, 1] > 0
     full, half, none = full[some], half[some], none[some]
@@ -166,6 +156,6 @@ def test_trust_draws_gains_to_their_median_and_leaves_removal_beside_them() -> N
 
 
 def test_images_of_another_shape_are_refused() -> None:
-    graph, network = read(convolutional())
+    graph = open_model(convolutional())
     with pytest.raises(DataError, match="4×6×4"):
-        sensitivity(graph, network, ImageSet("x", 2, lambda a, b: normal(b - a, 4, 6, 4)))
+        sensitivity(graph, ImageSet("x", 2, lambda a, b: normal(b - a, 4, 6, 4)))

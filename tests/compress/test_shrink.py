@@ -14,12 +14,13 @@ from esnsim.compression.prune.prune import choose
 from esnsim.compression.prune.shrink import masked, shrunk
 from esnsim.costs.equations import cost
 from esnsim.graph.graph import graph_of
+from esnsim.graph.model import open_model
 from esnsim.importer import load
 from esnsim.quantization.quantizer import Scheme, quantize
 from tests import architectures, mobile_architectures
 from tests.compress.prunable import prunable
 from tests.compress.prune_cases import CASES, HEAD, computed_sizes, head, net
-from tests.compress.pruning import assert_laws, assert_same_outputs, filters, opened, randomised
+from tests.compress.pruning import assert_laws, assert_same_outputs, filters, randomised
 from tests.compress.whole_cases import WHOLE
 from tests.execute.models import feeds_of, model, normal, whole
 
@@ -36,7 +37,7 @@ NETS = {
 
 @given(prunable(), st.floats(0, 0.95), st.sampled_from(["layer", "network"]))
 def test_the_smaller_model_is_the_masked_one(proto: ModelProto, ratio: float, scope: str) -> None:
-    assert_laws(proto, choose(*opened(proto), ratio, scope=scope))
+    assert_laws(proto, choose(open_model(proto), ratio, scope=scope))
 
 
 @pytest.mark.parametrize("ratio", [0.25, 0.5, 0.9])
@@ -66,17 +67,17 @@ def test_networks(name: str) -> None:
 
 @given(prunable())
 def test_where_nothing_is_pruned_nothing_changes(proto: ModelProto) -> None:
-    graph, network = opened(proto)
-    kept = choose(graph, network, 0.0)
-    for made in (masked(graph, network, kept), shrunk(graph, network, kept)):
+    graph = open_model(proto)
+    kept = choose(graph, 0.0)
+    for made in (masked(graph, kept), shrunk(graph, kept)):
         assert made == proto
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_where_nothing_is_pruned_outputs_are_the_same_bits(name: str) -> None:
     proto = CASES[name][0]()
-    graph, network = opened(proto)
-    small = shrunk(graph, network, choose(graph, network, 0.0))
+    graph = open_model(proto)
+    small = shrunk(graph, choose(graph, 0.0))
     feeds = feeds_of(proto)
     np.testing.assert_array_equal(whole(small, feeds)["y"], whole(proto, feeds)["y"])
 
@@ -85,12 +86,11 @@ def test_where_nothing_is_pruned_outputs_are_the_same_bits(name: str) -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_masked_and_smaller_model_get_the_same_codes(name: str, rule: str) -> None:
     """The zeros of the masked model change no largest weight."""
-    graph, network = opened(CASES[name][0]())
-    kept = choose(graph, network, 0.5)
+    graph = open_model(CASES[name][0]())
+    kept = choose(graph, 0.5)
     scheme = Scheme(rule=rule, bits=3)
     big, small = (
-        cost(quantize(read_onnx(make(graph, network, kept)), scheme)).total
-        for make in (masked, shrunk)
+        cost(quantize(read_onnx(make(graph, kept)), scheme)).total for make in (masked, shrunk)
     )
     assert big.esn_a_x4 == small.esn_a_x4
     assert big.esn_d == small.esn_d
@@ -98,11 +98,9 @@ def test_masked_and_smaller_model_get_the_same_codes(name: str, rule: str) -> No
 
 
 def test_masked_filters_are_zero_in_weight_bias_scale_and_shift() -> None:
-    graph, network = opened(CASES["activations that are not zero at zero"][0]())
-    kept = choose(graph, network, 0.5)
-    arrays = {
-        t.name: numpy_helper.to_array(t) for t in masked(graph, network, kept).graph.initializer
-    }
+    graph = open_model(CASES["activations that are not zero at zero"][0]())
+    kept = choose(graph, 0.5)
+    arrays = {t.name: numpy_helper.to_array(t) for t in masked(graph, kept).graph.initializer}
     gone = [~k for k in kept]
     for name, layer in {"w": 0, "b": 0, "v": 1, "s": 1, "t": 1, "wz": 2}.items():
         lost = gone[layer] if name != "wz" else np.zeros(4, bool)
@@ -122,9 +120,9 @@ def test_masked_filters_are_zero_in_weight_bias_scale_and_shift() -> None:
     ],
 )
 def test_masked_constants_of_channels_are_zero(name: str, of: dict[str, int]) -> None:
-    graph, network = opened(CASES[name][0]())
-    kept = choose(graph, network, 0.5)
-    big = masked(graph, network, kept)
+    graph = open_model(CASES[name][0]())
+    kept = choose(graph, 0.5)
+    big = masked(graph, kept)
     arrays = {t.name: numpy_helper.to_array(t).ravel() for t in big.graph.initializer}
     for constant, layer in of.items():
         np.testing.assert_array_equal(arrays[constant] != 0, kept[layer])
@@ -166,11 +164,11 @@ def test_weights_outside_the_file(tmp_path: Path) -> None:
     onnx.save(proto, path, save_as_external_data=True, location="weights.bin")
     network = read_onnx(path)
     graph = graph_of(load(path), network)
-    kept = choose(graph, network, 0.5)
-    small = shrunk(graph, network, kept)
+    kept = choose(graph, 0.5)
+    small = shrunk(graph, kept)
     assert not any(t.external_data for t in small.graph.initializer)
-    assert_same_outputs(masked(graph, network, kept), small)
-    assert filters(kept) == filters(choose(*opened(onnx.load(path)), 0.5))
+    assert_same_outputs(masked(graph, kept), small)
+    assert filters(kept) == filters(choose(open_model(onnx.load(path)), 0.5))
 
 
 def test_a_model_of_functions_is_written_without_them() -> None:
@@ -180,10 +178,10 @@ def test_a_model_of_functions_is_written_without_them() -> None:
         "{ q = Conv(u, k, s) t = Relu(q) r = Mul(t, t) }",
         opset=18, w=normal(4, 3, 1, 2), b=normal(4), v=normal(6, 4, 2, 1), c=normal(6), **head(6),
     )  # fmt: skip
-    graph, network = opened(proto)
-    kept = choose(graph, network, 0.5)
+    graph = open_model(proto)
+    kept = choose(graph, 0.5)
     assert filters(kept) == [2, 3, 4]
-    assert_same_outputs(masked(graph, network, kept), shrunk(graph, network, kept))
+    assert_same_outputs(masked(graph, kept), shrunk(graph, kept))
 
 
 def test_sizes_that_are_computed_stay_computed_where_they_come_out_right() -> None:
@@ -191,11 +189,11 @@ def test_sizes_that_are_computed_stay_computed_where_they_come_out_right() -> No
     proto = computed_sizes()
     network = read_onnx(proto, {"x": (1, 3, 6, 5)})
     graph = graph_of(load(proto), network)
-    kept = choose(graph, network, 0.5)
+    kept = choose(graph, 0.5)
     assert filters(kept) == [3, 4, 4]
-    small = shrunk(graph, network, kept)
+    small = shrunk(graph, kept)
     onnx.checker.check_model(small, full_check=True)
     assert [n.op_type for n in small.graph.node].count("Shape") == 1  # the other one is of zeros
     x = normal(2, 3, 9, 4)
-    wanted, got = (whole(m, {"x": x})["y"] for m in (masked(graph, network, kept), small))
+    wanted, got = (whole(m, {"x": x})["y"] for m in (masked(graph, kept), small))
     np.testing.assert_allclose(got, wanted, rtol=0, atol=1e-4 * np.abs(wanted).max())

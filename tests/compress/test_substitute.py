@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from onnx import ModelProto, numpy_helper
 
 from esnsim import quantize, read_onnx
-from esnsim.graph.graph import graph_of
-from esnsim.graph.sites import BIAS, Slot, left_alone, sites
+from esnsim.graph.model import open_model
+from esnsim.graph.sites import BIAS, Slot, sites, unquantisable_layers
 from esnsim.graph.substitute import dequantized, with_weights
-from esnsim.importer import load
 from esnsim.model.fold import fold_batchnorm
 from esnsim.quantization.quantizer import Scheme
 from tests.execute.models import feeds_of, model, normal, sparse, whole
@@ -46,11 +45,6 @@ MODELS = {
 }  # fmt: skip
 
 
-def prepared(proto):
-    network = read_onnx(proto)
-    return graph_of(load(proto), network), network
-
-
 def checked(proto: ModelProto) -> NDArray[Any]:
     """What the model gives for `feeds_of` it; ONNX's checker passes it, its output typed."""
     y = whole(proto, feeds_of(proto))["y"]
@@ -65,8 +59,8 @@ def checked(proto: ModelProto) -> NDArray[Any]:
 @pytest.mark.parametrize("name", MODELS)
 def test_the_site_holds_the_weight_and_the_weight_put_back_changes_nothing(name: str) -> None:
     proto = MODELS[name]
-    graph, network = prepared(proto)
-    [site] = sites(graph, network)
+    graph = open_model(proto)
+    [site] = sites(graph)
     stored = graph.scope.get(graph.nodes[site.place].input[site.input]).constant.read()
     weights = site.layer.weight.load()
     np.testing.assert_array_equal(site.from_operand(stored), weights)
@@ -77,21 +71,21 @@ def test_the_site_holds_the_weight_and_the_weight_put_back_changes_nothing(name:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_other_weights_are_the_weights_of_the_model_that_comes_out(name: str) -> None:
-    graph, network = prepared(MODELS[name])
-    [site] = sites(graph, network)
+    graph = open_model(MODELS[name])
+    [site] = sites(graph)
     weights = normal(*site.layer.weight.shape, seed=9)
     proto = with_weights(graph, {site.slot: site.to_operand(weights)})
     [layer] = read_onnx(proto).layers
-    assert layer.weight.dtype == network.layers[0].weight.dtype
+    assert layer.weight.dtype == graph.network.layers[0].weight.dtype
     np.testing.assert_array_equal(layer.weight.load(), weights)
     checked(proto)
 
 
 def test_a_bias_is_found_and_can_be_added() -> None:
-    graph, network = prepared(MODELS["biased"])
-    assert [site.bias for site in sites(graph, network)] == [BIAS]
-    graph, network = prepared(MODELS["grouped"])
-    [site] = sites(graph, network)
+    graph = open_model(MODELS["biased"])
+    assert [site.bias for site in sites(graph)] == [BIAS]
+    graph = open_model(MODELS["grouped"])
+    [site] = sites(graph)
     assert site.bias is None
     bias = normal(9)
     proto = with_weights(graph, {Slot(site.place, BIAS): bias})
@@ -103,8 +97,8 @@ def test_a_bias_is_found_and_can_be_added() -> None:
 def test_a_shared_weight_is_changed_where_it_is_changed_alone() -> None:
     nodes = "a = Conv<pads = [1, 1, 1, 1]>(x, w)\n y = Conv(a, w)"
     proto = model(nodes, w=normal(3, 3, 3, 3))
-    graph, network = prepared(proto)
-    first, second = sites(graph, network)
+    graph = open_model(proto)
+    first, second = sites(graph)
     changed = with_weights(graph, {second.slot: np.zeros(second.shape)})
     assert {t.name for t in changed.graph.initializer} == {"w", "y.1"}
     assert not whole(changed, feeds_of(changed))["y"].any()
@@ -114,8 +108,8 @@ def test_a_shared_weight_is_changed_where_it_is_changed_alone() -> None:
 
 
 def test_what_nothing_reads_any_more_is_gone() -> None:
-    graph, network = prepared(MODELS["computed weights"])
-    [site] = sites(graph, network)
+    graph = open_model(MODELS["computed weights"])
+    [site] = sites(graph)
     proto = with_weights(graph, {site.slot: np.ones(site.shape)})
     assert [node.op_type for node in proto.graph.node] == ["MatMul"]
     assert [(t.name, t.dims) for t in proto.graph.initializer] == [("y.1", [5, 7])]
@@ -129,8 +123,8 @@ def test_initialisers_that_are_inputs_too_stay_valid() -> None:
         proto.graph.input.append(
             onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
         )
-    graph, network = prepared(proto)
-    [site] = sites(graph, network)
+    graph = open_model(proto)
+    [site] = sites(graph)
     changed = with_weights(graph, {site.slot: np.zeros(site.shape)})
     assert [info.name for info in changed.graph.input] == ["x", "b"]
     checked(changed)
@@ -138,12 +132,12 @@ def test_initialisers_that_are_inputs_too_stay_valid() -> None:
 
 def test_tensors_of_files_and_sparse_ones_come_along() -> None:
     proto = sparse(model("t = MatMul(x, s)\n y = MatMul(t, w)", "float[N,4] x", w=normal(4, 3)))
-    graph, network = prepared(proto)
-    site = sites(graph, network)[-1]
+    graph = open_model(proto)
+    site = sites(graph)[-1]
     changed = with_weights(graph, {site.slot: np.eye(4, 3)})
     assert len(changed.graph.sparse_initializer) == 1
-    graph, network = prepared("builtin:resnet20")
-    site = sites(graph, network)[0]
+    graph = open_model("builtin:resnet20")
+    site = sites(graph)[0]
     whole_again = with_weights(graph, {site.slot: site.to_operand(site.layer.weight.load())})
     assert not any(t.external_data for t in whole_again.graph.initializer)
     feeds = feeds_of("builtin:resnet20")
@@ -154,17 +148,17 @@ def test_tensors_of_files_and_sparse_ones_come_along() -> None:
 def test_what_is_left_alone_is_told_with_its_reason() -> None:
     nodes = 'e = Einsum<equation = "nchw,fc->nfhw">(x, w)\n y = Conv(e, v)'
     proto = model(nodes, w=normal(4, 3), v=normal(2, 4, 3, 2))
-    graph, network = prepared(proto)
-    assert [site.index for site in sites(graph, network)] == [1]
-    [(layer, reason)] = left_alone(graph, network)
+    graph = open_model(proto)
+    assert [site.index for site in sites(graph)] == [1]
+    [(layer, reason)] = unquantisable_layers(graph)
     assert (layer.op, reason) == ("Einsum", "weights of Einsum stay as they are")
     quantized = model(
         "d = DequantizeLinear<axis = 0>(w, s)\n y = Conv(x, d)",
         w=np.ones((2, 3, 3, 2), np.int8), s=np.array([0.5, 0.25], np.float32),
     )  # fmt: skip
-    graph, network = prepared(quantized)
-    assert sites(graph, network) == ()
-    assert [reason for _, reason in left_alone(graph, network)] == ["it is quantised already"]
+    graph = open_model(quantized)
+    assert sites(graph) == ()
+    assert [reason for _, reason in unquantisable_layers(graph)] == ["it is quantised already"]
 
 
 @given(bits=st.integers(1, 6), seed=st.integers(0, 99), zeros=st.booleans())
@@ -201,8 +195,8 @@ def test_a_folded_gain_is_taken_out_again() -> None:
 
 
 def test_numbers_of_another_shape_are_refused_by_onnx_runtime_and_not_written_over() -> None:
-    graph, network = prepared(MODELS["gemm"])
+    graph = open_model(MODELS["gemm"])
     before = numpy_helper.to_array(graph.proto.graph.initializer[0]).copy()
-    [site] = sites(graph, network)
+    [site] = sites(graph)
     with_weights(graph, {site.slot: np.zeros(site.shape)})
     np.testing.assert_array_equal(numpy_helper.to_array(graph.proto.graph.initializer[0]), before)

@@ -8,8 +8,8 @@ from esnsim.compression.allocate.weighing import allocator
 from esnsim.compression.bench import bench
 from esnsim.costs.equations import cost
 from esnsim.errors import WidthError
+from esnsim.graph.model import open_model
 from esnsim.images.sets import embedded
-from esnsim.importer import load, read_onnx
 from esnsim.quantization.quantizer import quantize
 
 MODEL, FEW = "builtin:resnet8", 24
@@ -18,7 +18,7 @@ MODEL, FEW = "builtin:resnet8", 24
 @pytest.fixture(scope="module")
 def best():
     images = embedded().first(FEW)
-    made = bench(load(MODEL), read_onnx(MODEL), images, images, threads=1)
+    made = bench(open_model(MODEL), images, images, threads=1)
     return allocator(made, images, threads=1, effort=10**10)
 
 

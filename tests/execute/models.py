@@ -9,7 +9,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import ModelProto, SparseTensorProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
-from esnsim import read_onnx
+from esnsim.graph.model import open_model
 from esnsim.importer import find
 from esnsim.run import CutGraph, cut, float_compute
 from esnsim.run.session import session_options
@@ -98,7 +98,7 @@ def whole(proto: ModelProto | str | Path, feeds: Feeds, optimised: bool = False)
 
 
 def cut_model(proto: ModelProto | str, **shapes: tuple[int, ...]) -> CutGraph:
-    return cut(proto, read_onnx(proto, shapes))
+    return cut(open_model(proto, shapes))
 
 
 def assert_bit_identical(proto: ModelProto | str, feeds: Feeds | None = None) -> CutGraph:

@@ -16,8 +16,10 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from esnsim import read_onnx
 from esnsim.errors import ModelError, UsageError
+from esnsim.graph.graph import graph_of
+from esnsim.importer import load
 from esnsim.model.network import Geometry
-from esnsim.run import cut, float_compute, trace
+from esnsim.run import float_compute, trace
 from esnsim.run.macs import PLACES
 from tests.execute.cases import AROUND, INTEGER, LINEAR, STAYING
 from tests.execute.models import (
@@ -216,7 +218,7 @@ def test_inputs_that_do_not_fit_are_refused(feeds: Feeds, message: str) -> None:
 def test_a_network_of_another_model_is_refused() -> None:
     network = read_onnx(LINEAR["conv"]())
     with pytest.raises(UsageError) as error:
-        cut(LINEAR["grouped conv"](), network)
+        graph_of(load(LINEAR["grouped conv"]()), network)
     assert str(error.value) == (
         "the network was not read from the model, whose layers differ: give the model that "
         "read_onnx was given"

@@ -14,7 +14,8 @@ import pytest
 from onnx import ModelProto, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
-from esnsim import Scheme, quantize, read_onnx
+from esnsim import Scheme, quantize
+from esnsim.graph.model import open_model
 from esnsim.importer import EMBEDDED
 from esnsim.machines.array.engine import DigitalEngine
 from esnsim.run import activation_scales, cut, float_compute, quantized_compute
@@ -59,8 +60,8 @@ def quantised(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ModelProto]
 
 def on_the_array(proto: ModelProto, feeds: Feeds) -> Array:
     """The logits of a quantised model on the digital engine."""
-    network = read_onnx(proto)
-    graph = cut(proto, network)
+    opened = open_model(proto)
+    graph, network = cut(opened), opened.network
     assert not graph.not_simulated
     compute = quantized_compute(quantize(network), DigitalEngine().run, {})
     return graph.run(feeds, compute)["logits"]
@@ -118,8 +119,8 @@ def test_dequantised_operators_differ_from_onnx_runtimes_by_the_rounding_of_floa
 
 def test_eight_bits_keep_the_accuracy_of_the_float_model() -> None:
     x, labels = images()
-    network = read_onnx("builtin:resnet8")
-    graph = cut("builtin:resnet8", network)
+    opened = open_model("builtin:resnet8")
+    graph, network = cut(opened), opened.network
     scales = activation_scales(graph, [{"image": x[900:]}])
     compute = quantized_compute(quantize(network, Scheme(bits=8)), DigitalEngine().run, scales)
     feeds = {"image": x[:200]}

@@ -15,6 +15,7 @@ from onnx import ModelProto
 
 from esnsim import Scheme, fold_batchnorm, quantize, read_onnx
 from esnsim.errors import UsageError
+from esnsim.graph.model import open_model
 from esnsim.machines.activations import ActivationScale
 from esnsim.machines.activations import quantize as quantize_activation
 from esnsim.machines.array.engine import DigitalEngine
@@ -95,7 +96,7 @@ DEAD = {
 
 def engine_output(proto: ModelProto, feeds: Feeds, scheme: Scheme | None = None) -> Feeds:
     network = read_onnx(proto)
-    graph = cut(proto, network)
+    graph = cut(open_model(proto))
     scales = activation_scales(graph, [feeds])
     return graph.run(feeds, quantized_compute(quantize(network, scheme), ENGINE.run, scales))
 
@@ -120,7 +121,7 @@ def check_by_definition(
     proto: ModelProto, scheme: Scheme, signed: bool = False
 ) -> QuantizedNetwork:
     network, feeds = quantize(read_onnx(proto), scheme), feeds_of(proto, batch=3)
-    graph = cut(proto, network.network)
+    graph = cut(open_model(proto))
     scales = activation_scales(graph, [feeds], signed=signed)
     got = graph.run(feeds, quantized_compute(network, ENGINE.run, scales))["y"]
     wanted = graph.run(feeds, by_definition(network, scales))["y"]
@@ -159,7 +160,7 @@ def test_weights_that_read_dead_channels_are_added_exactly(name: str) -> None:
 def test_ideal_crossbar_gives_what_the_digital_array_gives(name: str) -> None:
     proto = DEAD[name]()
     network, feeds = quantize(read_onnx(proto), PRUNING), feeds_of(proto)
-    graph = cut(proto, network.network)
+    graph = cut(open_model(proto))
     scales = activation_scales(graph, [feeds])
 
     def analog(layer: QuantizedLayer, x: Array, zero_point: int, signed: bool) -> AnalogRun:
@@ -217,7 +218,7 @@ def test_dynamic_scale_is_that_of_the_run() -> None:
 def test_folded_batchnorm_is_taken_out_again() -> None:
     proto = DEAD["convolution at its padding"]()
     network, feeds = read_onnx(proto), feeds_of(proto)
-    graph = cut(proto, network)
+    graph = cut(open_model(proto))
     folded = quantize(fold_batchnorm(network), Scheme("filter-max", bits=15))
     scales = activation_scales(graph, [feeds], bits=15)
     engine = DigitalEngine(ArraySpec(activation_bits=15))
@@ -228,7 +229,7 @@ def test_folded_batchnorm_is_taken_out_again() -> None:
 def test_layer_without_a_scale_is_refused() -> None:
     proto = LINEAR["conv"]()
     network = read_onnx(proto)
-    graph = cut(proto, network)
+    graph = cut(open_model(proto))
     compute = quantized_compute(quantize(network), ENGINE.run, {})
     with pytest.raises(UsageError) as error:
         graph.run(feeds_of(proto), compute)

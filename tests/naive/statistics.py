@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, helper
 
 from esnsim.compression.correct.meters import Meter, Norm, constant
-from esnsim.graph.graph import Graph
+from esnsim.graph.model import Model
 from esnsim.graph.sites import Slot
 from esnsim.graph.substitute import with_weights
 
@@ -20,7 +20,7 @@ Array = NDArray[Any]
 
 
 def correct(
-    graph: Graph,
+    graph: Model,
     changes: Mapping[Slot, Array],
     meters: tuple[Meter, ...],
     x: Array,
@@ -51,7 +51,7 @@ def correct(
 
 
 def beside(
-    graph: Graph, meter: Norm, now: tuple[Array, Array], then: tuple[Array, Array]
+    graph: Model, meter: Norm, now: tuple[Array, Array], then: tuple[Array, Array]
 ) -> tuple[Array, Array]:
     """Statistics with which (x − μ) / σ has the mean and variance that it has in float."""
     epsilon = {a.name: a.f for a in graph.nodes[meter.place].attribute}.get("epsilon", 1e-5)

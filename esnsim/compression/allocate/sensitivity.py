@@ -15,7 +15,7 @@ import numpy as np
 
 from esnsim.compression.allocate.stages import Stage, stages
 from esnsim.evaluate.evaluator import Feeds
-from esnsim.graph.graph import Graph
+from esnsim.graph.model import Model
 from esnsim.graph.sites import Site, sites
 from esnsim.images.sets import ImageSet
 from esnsim.model.network import Array, Layer, Network
@@ -58,8 +58,7 @@ class Groups:
 
 
 def sensitivity(
-    graph: Graph,
-    network: Network,
+    graph: Model,
     images: ImageSet,
     seed: int = 0,
     threads: int = 0,
@@ -83,7 +82,7 @@ def sensitivity(
     can't run.
     """
     rng = np.random.default_rng(seed)
-    found = sites(graph, network)
+    network, found = graph.network, sites(graph)
     most = effort // max(1, 2 * probes * sum(layer.macs for layer in network.layers))
     groups = {site.index: _groups(site.layer, size) for site, size in _sizes(found, most)}
     feeds = Feeds(graph, images)

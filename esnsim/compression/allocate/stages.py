@@ -7,7 +7,8 @@ import numpy as np
 from onnx import ModelProto, ValueInfoProto, helper
 
 from esnsim.evaluate.evaluator import open_model, run
-from esnsim.graph.graph import Graph, reads
+from esnsim.graph.model import Model
+from esnsim.graph.nodes import reads
 from esnsim.graph.sites import Site
 from esnsim.model.network import Array
 from esnsim.run.session import Session, Value, open_session, to_array, to_runtime
@@ -17,7 +18,7 @@ from esnsim.run.session import Session, Value, open_session, to_array, to_runtim
 class Stage:
     """The graph run on one batch up to a layer's operator; `values` are what is read from there."""
 
-    graph: Graph
+    graph: Model
     site: Site
     values: Mapping[str, Value]
     threads: int
@@ -68,7 +69,7 @@ class Stage:
 
 
 def stages(
-    graph: Graph, places: Sequence[Site], feed: Mapping[str, Array], threads: int = 0
+    graph: Model, places: Sequence[Site], feed: Mapping[str, Array], threads: int = 0
 ) -> Iterator[Stage]:
     """The graph before each of some layers in turn, every node run once."""
     values: dict[str, Value] = {name: to_runtime(array) for name, array in feed.items()}
@@ -81,13 +82,13 @@ def stages(
         first = site.place
 
 
-def _nodes(graph: Graph, places: Iterable[int]) -> list[int]:
+def _nodes(graph: Model, places: Iterable[int]) -> list[int]:
     """Those of the nodes that depend on the input."""
     return [place for place in places if not graph.constants.issuperset(graph.nodes[place].output)]
 
 
 def _advanced(
-    graph: Graph, values: Mapping[str, Value], nodes: Sequence[int], place: int, threads: int
+    graph: Model, values: Mapping[str, Value], nodes: Sequence[int], place: int, threads: int
 ) -> dict[str, Value]:
     """What is read from `place` on, after these nodes have run."""
     wanted = {name for node in graph.nodes[place:] for name in reads(node)}
@@ -100,7 +101,7 @@ def _advanced(
 
 
 def _segment(
-    graph: Graph, nodes: Sequence[int], values: Mapping[str, Value], outputs: Sequence[str],
+    graph: Model, nodes: Sequence[int], values: Mapping[str, Value], outputs: Sequence[str],
     threads: int,
 ) -> Session:  # fmt: skip
     """A session of nodes that reads such values."""

@@ -52,9 +52,7 @@ def allocator(
     """
     few, centred = images.first(PROBED), made.corrector is not None
     limit = {} if effort is None else {"effort": effort}
-    gains = sensitivity(
-        made.graph, made.network, few, threads=threads, centred=centred, trust=1.0, **limit
-    )
+    gains = sensitivity(made.graph, few, threads=threads, centred=centred, trust=1.0, **limit)
     runs = every_width(made.network, rule)
     offers = (
         choices(made.network, metric, rule, drawn(gains), runs=runs),

@@ -21,14 +21,14 @@ from esnsim.compression.correct.moments import (
     anchor_of,
     least_of,
 )
-from esnsim.graph.graph import Graph
+from esnsim.graph.model import Model
 from esnsim.model.network import Array
 
 AXES_ARE_INPUTS = 18  # opset from which ReduceMean takes its axes so
 
 
 def insert(
-    graph: Graph, model: ModelProto, meters: Sequence[Meter], targets: ByName | None
+    graph: Model, model: ModelProto, meters: Sequence[Meter], targets: ByName | None
 ) -> None:
     """Put meters into a copied model, whose outputs become their means and variances."""
     build = Builder(model, graph.scope.opsets.get("", 1))

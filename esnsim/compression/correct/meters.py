@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import NodeProto
 
-from esnsim.graph.graph import Graph, reads
+from esnsim.graph.model import Model
+from esnsim.graph.nodes import reads
 from esnsim.graph.sites import BIAS, FLOATS, OPERATORS, Slot
 from esnsim.graph.substitute import Changes
 from esnsim.importer.constants import attribute
@@ -64,7 +65,7 @@ class Output:
 Meter = Norm | Output
 
 
-def meters(graph: Graph) -> tuple[Meter, ...]:
+def meters(graph: Model) -> tuple[Meter, ...]:
     """Where statistics can be corrected, in graph order."""
     readers: dict[str, list[int]] = defaultdict(list)
     for place, node in enumerate(graph.nodes):
@@ -76,7 +77,7 @@ def meters(graph: Graph) -> tuple[Meter, ...]:
     return tuple(meter for meter in found if meter is not None)
 
 
-def constant(graph: Graph, slot: Slot, changes: Changes) -> Array | None:
+def constant(graph: Model, slot: Slot, changes: Changes) -> Array | None:
     """What a node reads there, after changes; None where that is not constant or not there."""
     if slot in changes:
         return changes[slot]
@@ -86,7 +87,7 @@ def constant(graph: Graph, slot: Slot, changes: Changes) -> Array | None:
     return None if known is None else known.read()
 
 
-def scaled(graph: Graph, meter: Output, weight: Array, gain: Floats) -> Array:
+def scaled(graph: Model, meter: Output, weight: Array, gain: Floats) -> Array:
     """A layer's weight as its node reads it, each filter times its gain (M,)."""
     node, rank = graph.nodes[meter.weight.place], weight.ndim
     if node.op_type == "ConvTranspose":
@@ -100,7 +101,7 @@ def scaled(graph: Graph, meter: Output, weight: Array, gain: Floats) -> Array:
     return np.asarray(weight * (gain if columns else gain.reshape(-1, *[1] * (rank - 1))))
 
 
-def _meter(graph: Graph, place: int, readers: dict[str, list[int]]) -> Meter | None:
+def _meter(graph: Model, place: int, readers: dict[str, list[int]]) -> Meter | None:
     node = graph.nodes[place]
     if node.op_type == "BatchNormalization":
         return _norm(graph, place)
@@ -109,7 +110,7 @@ def _meter(graph: Graph, place: int, readers: dict[str, list[int]]) -> Meter | N
     return None
 
 
-def _norm(graph: Graph, place: int) -> Norm | None:
+def _norm(graph: Model, place: int) -> Norm | None:
     node = graph.nodes[place]
     value, known = node.input[0], _known(graph, node.input[0])
     fixed = graph.constants.issuperset(node.input[1:])
@@ -118,7 +119,7 @@ def _norm(graph: Graph, place: int) -> Norm | None:
     return Norm(node.output[0], place, value, *known)
 
 
-def _known(graph: Graph, name: str) -> tuple[tuple[int, ...], str] | None:
+def _known(graph: Model, name: str) -> tuple[tuple[int, ...], str] | None:
     """Shape and type of a value with channels, None where it can't be measured."""
     value = graph.scope.get(name)
     shape, dtype = value.shape, value.dtype
@@ -127,7 +128,7 @@ def _known(graph: Graph, name: str) -> tuple[tuple[int, ...], str] | None:
     return shape, dtype.name
 
 
-def _has_weight(graph: Graph, node: NodeProto) -> bool:
+def _has_weight(graph: Model, node: NodeProto) -> bool:
     """Whether a node has float weights on the right; those of a matrix product are a matrix.
 
     Weights that are quantised in the file keep their codes, and so their step.
@@ -139,7 +140,7 @@ def _has_weight(graph: Graph, node: NodeProto) -> bool:
     return known.dtype.name in FLOATS and (not matrix or len(known.shape) == 2)
 
 
-def _output(graph: Graph, place: int, readers: dict[str, list[int]]) -> Output | None:
+def _output(graph: Model, place: int, readers: dict[str, list[int]]) -> Output | None:
     node = graph.nodes[place]
     bias = Slot(place, BIAS) if node.op_type != "MatMul" else _added(graph, node, readers)
     if bias is None:
@@ -156,7 +157,7 @@ def _output(graph: Graph, place: int, readers: dict[str, list[int]]) -> Output |
     return Output(value, bias.place, value, shape, dtype, axis, Slot(place, 1), bias)
 
 
-def _added(graph: Graph, node: NodeProto, readers: dict[str, list[int]]) -> Slot | None:
+def _added(graph: Model, node: NodeProto, readers: dict[str, list[int]]) -> Slot | None:
     """The constant that an Add alone adds to a matrix product."""
     value = node.output[0]
     if len(readers[value]) != 1 or readers[value][0] == len(graph.nodes):
@@ -169,7 +170,7 @@ def _added(graph: Graph, node: NodeProto, readers: dict[str, list[int]]) -> Slot
     return Slot(place, other)
 
 
-def _is_bias(graph: Graph, node: NodeProto, bias: Slot, channels: int) -> bool:
+def _is_bias(graph: Model, node: NodeProto, bias: Slot, channels: int) -> bool:
     """Whether what stands there is one number a channel or one for all, or nothing yet."""
     if attribute(node, "beta", 1.0) != 1.0:
         return False

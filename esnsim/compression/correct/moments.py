@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esnsim.compression.correct.meters import Norm, constant
-from esnsim.graph.graph import Graph
+from esnsim.graph.model import Model
 from esnsim.importer.constants import attribute
 from esnsim.model.network import Array
 
@@ -95,7 +95,7 @@ class Anchor:
         return Moments(mean, squares - self.epsilon)
 
 
-def anchor_of(graph: Graph, meter: Norm, targets: ByName) -> Anchor:
+def anchor_of(graph: Model, meter: Norm, targets: ByName) -> Anchor:
     """The anchor of a BatchNormalization: to its target, if there is one."""
     running = [constant(graph, slot, {}) for slot in (meter.mean, meter.variance)]
     mean, variance = (np.asarray(array, np.float64) for array in running)

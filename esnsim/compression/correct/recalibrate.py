@@ -17,7 +17,7 @@ from esnsim.compression.correct.meters import Meter, Norm, Output, constant, met
 from esnsim.compression.correct.moments import ByName, Moments, anchor_of, gains, pooled
 from esnsim.errors import ModelError, UsageError
 from esnsim.evaluate.evaluator import MOST, Feeds, fitting, open_model, run
-from esnsim.graph.graph import Graph
+from esnsim.graph.model import Model
 from esnsim.graph.sites import Slot
 from esnsim.graph.substitute import Changes, complete, copied, place
 from esnsim.images.sets import ImageSet
@@ -32,7 +32,7 @@ class Corrector:
     """Corrects candidates of one graph with the same images."""
 
     def __init__(
-        self, graph: Graph, images: ImageSet, targets: ByName | None = None, threads: int = 0
+        self, graph: Model, images: ImageSet, targets: ByName | None = None, threads: int = 0
     ) -> None:
         """`targets` are the `float_moments` on the same images, by default of this graph.
 
@@ -85,18 +85,18 @@ class Corrector:
         return after
 
 
-def corrected(graph: Graph, changes: Changes, images: ImageSet, threads: int = 0) -> Changes:
+def corrected(graph: Model, changes: Changes, images: ImageSet, threads: int = 0) -> Changes:
     """`Corrector` for one candidate."""
     return Corrector(graph, images, threads=threads)(changes)
 
 
-def float_moments(graph: Graph, images: ImageSet, threads: int = 0) -> ByName:
+def float_moments(graph: Model, images: ImageSet, threads: int = 0) -> ByName:
     """Moments in float wherever statistics are corrected, by the names of the meters."""
     return measure(graph, {}, meters(graph), images, threads=threads)
 
 
 def measure(
-    graph: Graph, changes: Changes, meters: Sequence[Meter], images: ImageSet,
+    graph: Model, changes: Changes, meters: Sequence[Meter], images: ImageSet,
     targets: ByName | None = None, threads: int = 0,
 ) -> dict[str, Moments]:  # fmt: skip
     """The moments at meters over all images, in a graph with other constants.
@@ -127,14 +127,14 @@ def measure(
     }
 
 
-def _even(graph: Graph, count: int, whole: bool) -> int:
+def _even(graph: Model, count: int, whole: bool) -> int:
     """The size of batches of nearly the same size: as few as fit, or else small ones."""
     batches = -(-count // fitting(graph, LARGEST, count if whole else MOST))
     return -(-count // batches)
 
 
 def _matched(
-    graph: Graph, meter: Output, changes: Changes, moments: Moments, target: Moments
+    graph: Model, meter: Output, changes: Changes, moments: Moments, target: Moments
 ) -> dict[Slot, Array]:
     """Weight and bias of a layer that bring its output's moments to the target's."""
     weight, bias = (constant(graph, slot, changes) for slot in (meter.weight, meter.bias))

@@ -9,8 +9,8 @@ from esnsim.compression.export.export import names_of
 from esnsim.compression.export.stored import Parts
 from esnsim.errors import ModelError
 from esnsim.evaluate.evaluator import Feeds
+from esnsim.graph.model import open_model
 from esnsim.images.sets import ImageSet
-from esnsim.importer import read_onnx
 from esnsim.machines.activations import ActivationScale
 from esnsim.run import activation_scales, cut
 
@@ -25,7 +25,7 @@ def with_activations(
     Only what feeds a counted operator is quantised, and what is already stays as it is. Raises
     ModelError for activations that are no float32.
     """
-    graph = cut(model, read_onnx(model, shapes), threads)
+    graph = cut(open_model(model, shapes), threads)
     batches = (feed for feed, _ in Feeds(graph.graph, images))
     scales = activation_scales(graph, batches, BITS)
     at = {mac.result: mac for mac in graph.macs if mac.index in scales}

@@ -9,7 +9,7 @@ from onnx import ModelProto, helper, numpy_helper, version_converter
 from esnsim.compression.export import qdq, qonnx
 from esnsim.compression.export.stored import Parts, Stored, arrange, before, stored
 from esnsim.errors import ModelError, UsageError
-from esnsim.graph.graph import Graph
+from esnsim.graph.model import Model
 from esnsim.graph.sites import Site, Slot
 from esnsim.graph.substitute import (
     Changes,
@@ -28,7 +28,7 @@ IR_OF_INT4 = 10
 
 
 def exported(
-    graph: Graph,
+    graph: Model,
     sites: Sequence[Site],
     quantized: QuantizedNetwork,
     form: str = "qdq",
@@ -38,7 +38,7 @@ def exported(
 
     `form` is one of FORMATS. `changes` are other constants: corrected biases, statistics, and
     weights that differ from Δ·W_int by a factor a filter. ModelError where the graph's opset is
-    too old for `qdq`: see `raised`; WidthError for widths that a form does not hold.
+    too old for `qdq`: see `upgrade_opset`; WidthError for widths that a form does not hold.
     """
     changes = dict(changes or {})
     if form not in FORMATS:
@@ -67,7 +67,7 @@ def exported(
     return model
 
 
-def raised(model: ModelProto) -> ModelProto:
+def upgrade_opset(model: ModelProto) -> ModelProto:
     """The model at an opset that `qdq` can do with. Raises ModelError where that fails."""
     if opset_of(model) >= qdq.OPSET:
         return model
@@ -98,7 +98,7 @@ def _floats(sites: Sequence[Site], quantized: QuantizedNetwork) -> dict[Slot, Ar
 
 
 def _shared(
-    graph: Graph,
+    graph: Model,
     model: ModelProto,
     sites: Sequence[Site],
     quantized: QuantizedNetwork,
@@ -126,7 +126,7 @@ def _same(a: Stored, b: Stored) -> bool:
     return geometry and np.array_equal(a.q, b.q) and np.array_equal(a.steps, b.steps)
 
 
-def _insert(graph: Graph, model: ModelProto, parts: Parts) -> None:
+def _insert(graph: Model, model: ModelProto, parts: Parts) -> None:
     """Put nodes and tensors into a copy of the graph's model, and what they need beside it."""
     nodes = list(model.graph.node)
     del model.graph.node[:]

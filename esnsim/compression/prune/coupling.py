@@ -6,7 +6,8 @@ import numpy as np
 from onnx import NodeProto
 
 from esnsim.compression.prune.ties import Ties, axes_of, ids_of
-from esnsim.graph.graph import Graph, reads
+from esnsim.graph.model import Model
+from esnsim.graph.nodes import reads
 from esnsim.graph.sites import Site
 from esnsim.importer.channels import ELEMENTWISE, MOVES, REDUCTIONS, SPATIAL
 from esnsim.importer.constants import attribute
@@ -41,7 +42,7 @@ def whole_groups(layer: Layer) -> bool:
     return 1 < groups >= len(layer.channels) // groups
 
 
-def tie_layer(graph: Graph, ties: Ties, site: Site) -> None:
+def tie_layer(graph: Model, ties: Ties, site: Site) -> None:
     """A layer: its filters are new, what it reads ends here, and groups keep their shape."""
     node, layer, own = graph.nodes[site.place], site.layer, filters_of(site.layer)
     given = ids_of(graph, node.output[0])
@@ -67,7 +68,7 @@ def tie_layer(graph: Graph, ties: Ties, site: Site) -> None:
             ties.together(filters.T, reason)
 
 
-def channels_of(graph: Graph, site: Site) -> Ids | None:
+def channels_of(graph: Model, site: Site) -> Ids | None:
     """The ids (C,) that a layer reads, LIVE where not known; None where they lie on other axes."""
     ids = ids_of(graph, graph.nodes[site.place].input[1 - site.input])
     count = len(site.layer.channels)
@@ -78,7 +79,7 @@ def channels_of(graph: Graph, site: Site) -> Ids | None:
     return np.broadcast_to(ids.ravel(), count)
 
 
-def channel_axis(graph: Graph, site: Site) -> int:
+def channel_axis(graph: Model, site: Site) -> int:
     """The axis of the activation along which a layer reads its channels."""
     if site.layer.op in ("Conv", "ConvTranspose"):
         return 1
@@ -88,7 +89,7 @@ def channel_axis(graph: Graph, site: Site) -> int:
     return max(0, rank - (1 if transposed == bool(data) else 2))
 
 
-def tie_node(graph: Graph, ties: Ties, node: NodeProto) -> None:
+def tie_node(graph: Model, ties: Ties, node: NodeProto) -> None:
     """Any other node: it keeps channels apart, ties those that meet, or keeps them all."""
     carried = {n: ids for n in reads(node) if (ids := ids_of(graph, n)) is not None}
     if not carried or node.op_type in ("Shape", "Size"):
@@ -121,7 +122,7 @@ def tie_shared(ties: Ties, sites: Sequence[Site]) -> None:
         ties.tie(layer.channels, other.channels, reason)
 
 
-def keep_shapes(graph: Graph, ties: Ties) -> None:
+def keep_shapes(graph: Model, ties: Ties) -> None:
     """Numbers of channels that are computed as the network runs may go into shapes, else stay."""
     sized: dict[str, list[Ids]] = {}
     for node in graph.nodes:
@@ -146,7 +147,7 @@ def _arithmetic(node: NodeProto) -> set[str]:
     return reads(node) - shapes
 
 
-def _keeps_apart(graph: Graph, node: NodeProto, carried: Mapping[str, Ids]) -> bool:
+def _keeps_apart(graph: Model, node: NodeProto, carried: Mapping[str, Ids]) -> bool:
     """Whether each channel of the outputs is made of the same channels of the inputs alone."""
     op, rest = node.op_type, node.input[1:]
     if node.domain not in STANDARD or not carried.keys() <= set(node.input):
@@ -165,7 +166,7 @@ def _keeps_apart(graph: Graph, node: NodeProto, carried: Mapping[str, Ids]) -> b
     return op in SPATIAL or op in REDUCTIONS or op in MOVES or op == "Pad"
 
 
-def _elementwise(graph: Graph, node: NodeProto, carried: Mapping[str, Ids]) -> bool:
+def _elementwise(graph: Model, node: NodeProto, carried: Mapping[str, Ids]) -> bool:
     op, inputs = node.op_type, [name for name in node.input if name]
     if op in UNSAFE or (op in ("Div", "Pow") and inputs[1] in carried):
         return False
@@ -176,7 +177,7 @@ def _elementwise(graph: Graph, node: NodeProto, carried: Mapping[str, Ids]) -> b
     return alone or (op in ALIGNED and attribute(node, "broadcast") is None)
 
 
-def _contiguous(graph: Graph, node: NodeProto) -> bool:
+def _contiguous(graph: Model, node: NodeProto) -> bool:
     """Whether a Slice takes channels one after the other, between bounds that can be rewritten."""
     ids = ids_of(graph, node.input[0])
     bounds = slice_bounds(graph, node)
@@ -186,7 +187,7 @@ def _contiguous(graph: Graph, node: NodeProto) -> bool:
     return not along or len(bounds) == 1 or graph.constants.issuperset(node.input[1:3])
 
 
-def slice_bounds(graph: Graph, node: NodeProto) -> list[tuple[int, int, int, int]] | None:
+def slice_bounds(graph: Model, node: NodeProto) -> list[tuple[int, int, int, int]] | None:
     """(axis, start, end, step) of a Slice, axes counted from 0; None where not stored."""
     numbers: list[list[int] | None] = []
     for place, name in enumerate(("starts", "ends", "axes", "steps"), 1):

@@ -16,7 +16,7 @@ from esnsim.compression.prune.coupling import (
 from esnsim.compression.prune.ties import ids_of, kept
 from esnsim.compression.prune.units import Coupling
 from esnsim.errors import UsageError
-from esnsim.graph.graph import Graph
+from esnsim.graph.model import Model
 from esnsim.graph.sites import Site, Slot
 from esnsim.model.network import Array, Mask, Network
 
@@ -75,7 +75,7 @@ def alive_ids(network: Network, coupling: Coupling, kept: Sequence[Mask]) -> Mas
     return ~np.isin(coupling.unit, list(gone))
 
 
-def cuts(graph: Graph, coupling: Coupling, alive: Mask) -> Iterator[Cut]:
+def cuts(graph: Model, coupling: Coupling, alive: Mask) -> Iterator[Cut]:
     """The constants that change."""
     at = {site.place: site for site in coupling.sites}
     for place, node in enumerate(graph.nodes):
@@ -83,7 +83,7 @@ def cuts(graph: Graph, coupling: Coupling, alive: Mask) -> Iterator[Cut]:
         yield from (cut for cut in made if not all(mask.all() for mask in cut.keep.values()))
 
 
-def _layer(graph: Graph, site: Site, alive: Mask) -> Iterator[Cut]:
+def _layer(graph: Model, site: Site, alive: Mask) -> Iterator[Cut]:
     channels = channels_of(graph, site)
     filters = alive[filters_of(site.layer)]
     reads = np.ones(len(site.layer.channels), np.bool_) if channels is None else alive[channels]
@@ -104,7 +104,7 @@ def _weight(site: Site, filters: Mask, reads: Mask) -> dict[int, Mask]:
     return {0: first} if whole_groups(layer) else {0: first, 1: second.reshape(groups, -1)[0]}
 
 
-def _node(graph: Graph, place: int, node: NodeProto, alive: Mask) -> Iterator[Cut]:
+def _node(graph: Model, place: int, node: NodeProto, alive: Mask) -> Iterator[Cut]:
     if node.op_type in PER_CHANNEL:
         found = kept(graph, node.input[0], alive)
         if found is not None:
@@ -115,7 +115,7 @@ def _node(graph: Graph, place: int, node: NodeProto, alive: Mask) -> Iterator[Cu
             yield from _aligned(graph, Slot(place, index), alive)
 
 
-def _aligned(graph: Graph, slot: Slot, alive: Mask) -> Iterator[Cut]:
+def _aligned(graph: Model, slot: Slot, alive: Mask) -> Iterator[Cut]:
     """A constant that is broadcast against the output of its node."""
     node = graph.nodes[slot.place]
     found, name = kept(graph, node.output[0], alive), node.input[slot.input]

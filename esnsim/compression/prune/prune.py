@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from esnsim.compression.prune.units import Coupling, couple
 from esnsim.errors import UsageError
-from esnsim.graph.graph import Graph
+from esnsim.graph.graph import accepts_pair
+from esnsim.graph.model import Model
 from esnsim.importer.scope import label
 from esnsim.model.network import Layer, Mask, Network, propagate
 from esnsim.quantization.blocks import Matrix, each_filters
@@ -21,9 +22,9 @@ Kept: TypeAlias = tuple[Mask, ...]
 Floats: TypeAlias = NDArray[np.float64]
 
 
+@accepts_pair
 def choose(
-    graph: Graph,
-    network: Network,
+    model: Model,
     ratio: float | None = None,
     budget: int | None = None,
     criterion: str = "norm",
@@ -37,15 +38,14 @@ def choose(
     every layer loses the same share; in the scope `network` units compete by their norm relative
     to the mean of their layer, or of the layers that are tied. Of every activation one unit
     stays, the largest. `price` is `live_macs` unless given; it must not rise when more
-    filters go. `network` is the one that `graph` was made for. Raises UsageError for what can't
-    be met.
+    filters go. Raises UsageError for what can't be met.
     """
     if (ratio is None) == (budget is None):
         raise UsageError("give a ratio or a budget, and not both")
     if ratio is not None and not 0 <= ratio < 1:
         raise UsageError(f"pruning a share of {ratio}: give one from 0 to below 1")
-    coupling = couple(graph, network)
-    order, due = _order(graph, network, coupling, criterion, scope)
+    network, coupling = model.network, couple(model)
+    order, due = _order(model, coupling, criterion, scope)
     if ratio is not None:
         return _without(network, coupling, order[due < ratio])
     assert budget is not None
@@ -76,7 +76,7 @@ def live_macs(
 
 
 def _order(
-    graph: Graph, network: Network, coupling: Coupling, criterion: str, scope: str
+    model: Model, coupling: Coupling, criterion: str, scope: str
 ) -> tuple[NDArray[np.int64], Floats]:
     """The units that can go, the first to go first, and the ratio above which each does."""
     if criterion not in CRITERIA or scope not in SCOPES:
@@ -84,9 +84,9 @@ def _order(
             f"criterion '{criterion}' in scope '{scope}': use one of {', '.join(CRITERIA)} "
             f"in {' or '.join(SCOPES)}"
         )
-    scores, has = _scores(graph, network, coupling, criterion)
+    scores, has = _scores(model, coupling, criterion)
     has[list(coupling.stays)] = False
-    spaces = _spaces(network, coupling, has)
+    spaces = _spaces(model.network, coupling, has)
     protected = np.zeros(len(scores), np.bool_)
     protected[[value[np.argmax(scores[value])] for value in coupling.values]] = True
     if scope == "network":
@@ -104,12 +104,11 @@ def _order(
     return unit[free][first], ratio[free][first]
 
 
-def _scores(
-    graph: Graph, network: Network, coupling: Coupling, criterion: str
-) -> tuple[Floats, Mask]:
+def _scores(model: Model, coupling: Coupling, criterion: str) -> tuple[Floats, Mask]:
     """The criterion of each unit, and whether it has one."""
+    network = model.network
     scores, has = np.zeros(len(coupling.unit)), np.zeros(len(coupling.unit), np.bool_)
-    gammas = _gammas(graph) if criterion == "batchnorm" else {}
+    gammas = _gammas(model) if criterion == "batchnorm" else {}
     for layer in network.layers:
         if layer.weight.codes is not None:
             continue
@@ -141,11 +140,11 @@ def norms(layer: Layer, criterion: str) -> Floats:
     return out
 
 
-def _gammas(graph: Graph) -> dict[str, Floats]:
+def _gammas(model: Model) -> dict[str, Floats]:
     """|γ| of each BatchNormalization by its name."""
     found: dict[str, Floats] = {}
-    for node in graph.nodes:
-        constant = graph.scope.get(node.input[1]).constant if len(node.input) > 4 else None
+    for node in model.nodes:
+        constant = model.scope.get(node.input[1]).constant if len(node.input) > 4 else None
         if node.op_type == "BatchNormalization" and constant is not None:
             found[label(node)] = np.abs(constant.read().astype(np.float64))
     return found

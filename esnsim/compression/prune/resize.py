@@ -9,7 +9,7 @@ from onnx import NodeProto
 from esnsim.compression.prune.coupling import filters_of, slice_bounds, whole_groups
 from esnsim.compression.prune.ties import kept, shape_of
 from esnsim.compression.prune.units import Coupling
-from esnsim.graph.graph import Graph
+from esnsim.graph.model import Model
 from esnsim.graph.sites import Site
 from esnsim.importer.channels import ELEMENTWISE
 from esnsim.importer.constants import attribute, evaluate
@@ -38,10 +38,10 @@ class Pick:
 
 #: Values of a node's numbers by (input, attribute in older opsets).
 Values = Mapping[tuple[int, str], Array | list[int]]
-Rule = Callable[[Graph, NodeProto, Mask], Values]
+Rule = Callable[[Model, NodeProto, Mask], Values]
 
 
-def resized(graph: Graph, coupling: Coupling, alive: Mask) -> Iterator[Number]:
+def resized(graph: Model, coupling: Coupling, alive: Mask) -> Iterator[Number]:
     """The numbers that change, outside of shuffles, which are replaced."""
     replaced = {name for s in coupling.shuffles for name in (s.output, *s.inside)}
     for site in coupling.sites:
@@ -57,7 +57,7 @@ def resized(graph: Graph, coupling: Coupling, alive: Mask) -> Iterator[Number]:
             yield _number(graph, place, index, name, np.asarray(values, np.int64))
 
 
-def picks(graph: Graph, alive: Mask) -> Iterator[Pick]:
+def picks(graph: Model, alive: Mask) -> Iterator[Pick]:
     """Inputs whose added constant channels meet channels that go (a padded shortcut)."""
     for place, node in enumerate(graph.nodes):
         found = kept(graph, node.output[0], alive) if node.op_type in ELEMENTWISE else None
@@ -75,7 +75,7 @@ def picks(graph: Graph, alive: Mask) -> Iterator[Pick]:
                 yield Pick(place, index, axis, np.flatnonzero(found.mask[has]))
 
 
-def _number(graph: Graph, place: int, index: int, name: str, values: Array) -> Number:
+def _number(graph: Model, place: int, index: int, name: str, values: Array) -> Number:
     node = graph.nodes[place]
     held = index < len(node.input) and node.input[index]
     if attribute(node, name) is not None or (not held and graph.scope.opsets.get("", 13) < 13):
@@ -84,14 +84,14 @@ def _number(graph: Graph, place: int, index: int, name: str, values: Array) -> N
     return Number(place, name, values.astype(dtype or np.int64), index)
 
 
-def _groups(graph: Graph, site: Site, alive: Mask) -> int:
+def _groups(graph: Model, site: Site, alive: Mask) -> int:
     layer, groups = site.layer, site.layer.geometry.groups
     if not whole_groups(layer):
         return groups
     return int(alive[filters_of(layer)].reshape(groups, -1).any(axis=1).sum())
 
 
-def _given(graph: Graph, node: NodeProto, index: int, name: str) -> list[int]:
+def _given(graph: Model, node: NodeProto, index: int, name: str) -> list[int]:
     """Integers that are an attribute in old opsets and an input in new ones."""
     given = attribute(node, name)
     if isinstance(given, list):
@@ -100,7 +100,7 @@ def _given(graph: Graph, node: NodeProto, index: int, name: str) -> list[int]:
     return [] if constant is None else [int(n) for n in constant.read().ravel()]
 
 
-def _reshape(graph: Graph, node: NodeProto, alive: Mask) -> Values:
+def _reshape(graph: Model, node: NodeProto, alive: Mask) -> Values:
     """−1 and 0 stay where they fit, and so do sizes that the network computes as it runs.
 
     Of computed ones that don't, those that are the input's become 0, a copy, and one other −1.
@@ -124,7 +124,7 @@ def _reshape(graph: Graph, node: NodeProto, alive: Mask) -> Values:
     return {(1, "shape"): target}
 
 
-def _follows(graph: Graph, node: NodeProto, alive: Mask) -> bool:
+def _follows(graph: Model, node: NodeProto, alive: Mask) -> bool:
     """Whether the computed sizes of a Reshape come out right after pruning."""
     target = _computed(graph, node.input[1], alive, {})
     x, y = (shape_of(graph, name, alive) or () for name in (node.input[0], node.output[0]))
@@ -137,7 +137,7 @@ def _follows(graph: Graph, node: NodeProto, alive: Mask) -> bool:
     )
 
 
-def _computed(graph: Graph, name: str, alive: Mask, known: dict[str, Array | None]) -> Array | None:
+def _computed(graph: Model, name: str, alive: Mask, known: dict[str, Array | None]) -> Array | None:
     """A value that follows from shapes alone, after pruning; None where it can't be told."""
     if name not in known:
         constant, place = graph.scope.get(name).constant, graph.producers.get(name)
@@ -151,7 +151,7 @@ def _computed(graph: Graph, name: str, alive: Mask, known: dict[str, Array | Non
 
 
 def _run(
-    graph: Graph, node: NodeProto, output: int, alive: Mask, known: dict[str, Array | None]
+    graph: Model, node: NodeProto, output: int, alive: Mask, known: dict[str, Array | None]
 ) -> Array | None:
     if node.op_type == "Shape":
         shape = shape_of(graph, node.input[0], alive)
@@ -164,7 +164,7 @@ def _run(
     return results[output] if output < len(results) else None
 
 
-def _expand(graph: Graph, node: NodeProto, alive: Mask) -> Values:
+def _expand(graph: Model, node: NodeProto, alive: Mask) -> Values:
     found, target = kept(graph, node.output[0], alive), _given(graph, node, 1, "shape")
     shape = graph.scope.get(node.output[0]).shape or ()
     if found is None or node.input[1] not in graph.constants:
@@ -176,7 +176,7 @@ def _expand(graph: Graph, node: NodeProto, alive: Mask) -> Values:
     return {(1, "shape"): target}
 
 
-def _resize(graph: Graph, node: NodeProto, alive: Mask) -> Values:
+def _resize(graph: Model, node: NodeProto, alive: Mask) -> Values:
     found, sizes = kept(graph, node.output[0], alive), _given(graph, node, 3, "sizes")
     axes = attribute(node, "axes")
     axes = axes if isinstance(axes, list) else list(range(len(sizes)))
@@ -186,7 +186,7 @@ def _resize(graph: Graph, node: NodeProto, alive: Mask) -> Values:
     return {(3, "sizes"): sizes}
 
 
-def _split(graph: Graph, node: NodeProto, alive: Mask) -> Values:
+def _split(graph: Model, node: NodeProto, alive: Mask) -> Values:
     shape = graph.scope.get(node.input[0]).shape or ()
     given = attribute(node, "axis", 0)
     axis = given % len(shape) if isinstance(given, int) else 0
@@ -198,7 +198,7 @@ def _split(graph: Graph, node: NodeProto, alive: Mask) -> Values:
     return {(1, "split"): [int(part.sum()) for part in parts]}
 
 
-def _slice(graph: Graph, node: NodeProto, alive: Mask) -> Values:
+def _slice(graph: Model, node: NodeProto, alive: Mask) -> Values:
     source, bounds = kept(graph, node.input[0], alive), slice_bounds(graph, node)
     if source is None or bounds is None or source.axis not in [b[0] for b in bounds]:
         return {}
@@ -209,7 +209,7 @@ def _slice(graph: Graph, node: NodeProto, alive: Mask) -> Values:
     return {(1, "starts"): starts, (2, "ends"): ends}
 
 
-def _gather(graph: Graph, node: NodeProto, alive: Mask) -> Values:
+def _gather(graph: Model, node: NodeProto, alive: Mask) -> Values:
     source, constant = kept(graph, node.input[0], alive), graph.scope.get(node.input[1]).constant
     given = attribute(node, "axis", 0)
     rank = len(graph.scope.get(node.input[0]).shape or ())

@@ -13,35 +13,34 @@ from esnsim.compression.prune.ties import kept as kept_of
 from esnsim.compression.prune.ties import shape_of
 from esnsim.compression.prune.units import couple
 from esnsim.errors import ModelError
-from esnsim.graph.graph import Graph, reads
+from esnsim.graph.graph import accepts_pair
+from esnsim.graph.model import Model
+from esnsim.graph.nodes import reads
 from esnsim.graph.sites import Slot
 from esnsim.graph.substitute import Changes, complete, renamed
-from esnsim.importer import explore
-from esnsim.model.network import Array, Mask, Network
-from esnsim.onnxfile.tensors import Store
+from esnsim.model.network import Array, Mask
 
 
-def masked(graph: Graph, network: Network, kept: Sequence[Mask]) -> ModelProto:
+def masked(graph: Model, kept: Sequence[Mask]) -> ModelProto:
     """The model with zeros in place of all that filters not `kept` (M,) would take with them.
 
     Their weights and biases, scale and shift of their BatchNormalization, the weights that read
-    them. `network` is the one that `graph` was made for. Raises UsageError for masks that tear a
-    unit apart.
+    them. Raises UsageError for masks that tear a unit apart.
     """
-    coupling = couple(graph, network)
-    found = cuts(graph, coupling, alive_ids(network, coupling, kept))
+    coupling = couple(graph)
+    found = cuts(graph, coupling, alive_ids(graph.network, coupling, kept))
     zeroed = {c.slot: c.masked(_array(graph, c.slot)) for c in found if c.zero}
     return _finished(graph, *_changed(graph, zeroed))
 
 
-def shrunk(graph: Graph, network: Network, kept: Sequence[Mask]) -> ModelProto:
+def shrink(graph: Model, kept: Sequence[Mask]) -> Model:
     """The model without the filters not `kept` (M,), whose outputs are those of `masked`.
 
-    `network` is the one that `graph` was made for. Raises UsageError for masks that tear a unit
-    apart, ModelError where a shape of the smaller model comes out wrong.
+    Raises UsageError for masks that tear a unit apart, ModelError where a shape of the smaller
+    model comes out wrong.
     """
-    coupling = couple(graph, network)
-    alive = alive_ids(network, coupling, kept)
+    coupling = couple(graph)
+    alive = alive_ids(graph.network, coupling, kept)
     found = [*resized(graph, coupling, alive)]
     arrays = {c.slot: c.taken(_array(graph, c.slot)) for c in cuts(graph, coupling, alive)}
     arrays |= {Slot(n.place, n.input): n.values for n in found if n.input is not None}
@@ -55,17 +54,24 @@ def shrunk(graph: Graph, network: Network, kept: Sequence[Mask]) -> ModelProto:
     _rebuild(model.graph, graph, alive, cut_shuffles, [*picks(graph, alive)])
     model = _finished(graph, model, origins)
     _declare(model.graph, graph, alive)
-    _check(graph, network, model, alive)
-    return model
+    smaller = graph.reopened(model)
+    _check(graph, smaller, alive)
+    return smaller
 
 
-def _array(graph: Graph, slot: Slot) -> Array:
+@accepts_pair
+def shrunk(model: Model, kept: Sequence[Mask]) -> ModelProto:
+    """What `shrink` gives, as ONNX."""
+    return shrink(model, kept).proto
+
+
+def _array(graph: Model, slot: Slot) -> Array:
     constant = graph.scope.get(graph.nodes[slot.place].input[slot.input]).constant
     assert constant is not None
     return constant.read()
 
 
-def _changed(graph: Graph, changes: Changes) -> tuple[ModelProto, dict[str, str]]:
+def _changed(graph: Model, changes: Changes) -> tuple[ModelProto, dict[str, str]]:
     """The model with other constants, nodes in their places; which stored tensor each came from.
 
     What came from one tensor and is still alike is stored once.
@@ -86,14 +92,14 @@ def _changed(graph: Graph, changes: Changes) -> tuple[ModelProto, dict[str, str]
     return model, origins
 
 
-def _origin(graph: Graph, slot: Slot) -> str:
+def _origin(graph: Model, slot: Slot) -> str:
     inputs = graph.nodes[slot.place].input
     name = inputs[slot.input] if slot.input < len(inputs) else ""
     constant = graph.scope.get(name).constant if name else None
     return "" if constant is None else constant.origin
 
 
-def _finished(graph: Graph, model: ModelProto, origins: Mapping[str, str]) -> ModelProto:
+def _finished(graph: Model, model: ModelProto, origins: Mapping[str, str]) -> ModelProto:
     """Without what nothing reads any more, and with the old names where they are free."""
     read_before = {name for node in graph.nodes for name in reads(node)}
     read_before |= {output.name for output in graph.proto.graph.output}
@@ -127,7 +133,7 @@ def _drop_dead(graph: GraphProto, read_before: set[str]) -> None:
 
 
 def _rebuild(
-    target: GraphProto, graph: Graph, alive: Mask, shuffles: Sequence[Shuffle], picked: list[Pick]
+    target: GraphProto, graph: Model, alive: Mask, shuffles: Sequence[Shuffle], picked: list[Pick]
 ) -> None:
     """Gathers in place of shuffles, and before inputs that lose constant channels."""
     if not shuffles and not picked:
@@ -177,7 +183,7 @@ def _set(node: NodeProto, name: str, value: object) -> None:
         node.attribute.append(helper.make_attribute(name, value))
 
 
-def _declare(target: GraphProto, graph: Graph, alive: Mask) -> None:
+def _declare(target: GraphProto, graph: Model, alive: Mask) -> None:
     """Correct the shapes that the file declares, and drop those of what is gone or computed."""
     known = {name for node in target.node for name in node.output}
     infos = [i for i in target.value_info if i.name in known and _activation(graph, i.name)]
@@ -190,14 +196,13 @@ def _declare(target: GraphProto, graph: Graph, alive: Mask) -> None:
             dims[found.axis].dim_value = found.size
 
 
-def _activation(graph: Graph, name: str) -> bool:
+def _activation(graph: Model, name: str) -> bool:
     return graph.scope.get(name).constant is None or name in graph.constants
 
 
-def _check(graph: Graph, network: Network, model: ModelProto, alive: Mask) -> None:
+def _check(graph: Model, smaller: Model, alive: Mask) -> None:
     """Every value has the shape that it should have."""
-    scope, _, _ = explore(model, Store(), dict(network.source.inputs))
-    for name, value in scope.values.items():
+    for name, value in smaller.scope.values.items():
         if graph.scope.get(name).constant is not None:
             continue
         shape = shape_of(graph, name, alive)

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esnsim.compression.prune.ties import axes_of, ids_of
-from esnsim.graph.graph import Graph, reads
+from esnsim.graph.model import Model
+from esnsim.graph.nodes import reads
 from esnsim.importer.channels import LARGEST
 from esnsim.importer.constants import evaluate
 from esnsim.importer.shapes import STANDARD
@@ -35,7 +36,7 @@ class Shuffle:
     inside: frozenset[str]
 
 
-def shuffles(graph: Graph) -> tuple[Shuffle, ...]:
+def shuffles(graph: Model) -> tuple[Shuffle, ...]:
     """The shuffles of a graph, each between two values whose channels lie along one axis."""
     readers: dict[str, list[int]] = {}
     for place, node in enumerate(graph.nodes):
@@ -53,7 +54,7 @@ def shuffles(graph: Graph) -> tuple[Shuffle, ...]:
 
 
 def _region(
-    graph: Graph, source: str, readers: Mapping[str, Sequence[int]], outputs: set[str]
+    graph: Model, source: str, readers: Mapping[str, Sequence[int]], outputs: set[str]
 ) -> list[Shuffle]:
     """The shuffles that start at a value; none where something else reads what lies inside."""
     shape = graph.scope.get(source).shape
@@ -102,7 +103,7 @@ def _picked(whole: Array, index: Array, axes: list[int]) -> tuple[int, NDArray[n
     return axis, positions
 
 
-def _run(graph: Graph, place: int, index: Array) -> list[Array]:
+def _run(graph: Model, place: int, index: Array) -> list[Array]:
     """The outputs of a node for this first input."""
     node = graph.nodes[place]
     constants = [graph.scope.get(name).constant if name else None for name in node.input[1:]]
@@ -110,7 +111,7 @@ def _run(graph: Graph, place: int, index: Array) -> list[Array]:
     return evaluate(node, arrays, graph.scope.opsets)
 
 
-def _moves(graph: Graph, inputs: Sequence[str], op: str, domain: str) -> bool:
+def _moves(graph: Model, inputs: Sequence[str], op: str, domain: str) -> bool:
     """Whether a node moves the elements of its first input, in a way known beforehand."""
     return (
         op in MOVERS
@@ -120,6 +121,6 @@ def _moves(graph: Graph, inputs: Sequence[str], op: str, domain: str) -> bool:
     )
 
 
-def _spread(graph: Graph, name: str) -> bool:
+def _spread(graph: Model, name: str) -> bool:
     ids = ids_of(graph, name)
     return ids is not None and len(axes_of(ids)) > 1

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from esnsim.graph.graph import Graph
+from esnsim.graph.model import Model
 from esnsim.model.network import CONSTANT, Ids, Mask
 
 
@@ -52,7 +52,7 @@ class Ties:
         return roots, reasons
 
 
-def ids_of(graph: Graph, name: str) -> Ids | None:
+def ids_of(graph: Model, name: str) -> Ids | None:
     """The channel ids of an activation, None where they are not known or it is constant."""
     value = graph.scope.get(name)
     return value.channels if value.constant is None else None
@@ -75,7 +75,7 @@ class Along(NamedTuple):
         return int(self.mask.sum())
 
 
-def kept(graph: Graph, name: str, alive: Mask) -> Along | None:
+def kept(graph: Model, name: str, alive: Mask) -> Along | None:
     """What stays of an activation where channels of it go, else None.
 
     `alive` says so for each channel id.
@@ -87,7 +87,7 @@ def kept(graph: Graph, name: str, alive: Mask) -> Along | None:
     return Along(axis, alive[ids.ravel()])
 
 
-def shape_of(graph: Graph, name: str, alive: Mask) -> tuple[int, ...] | None:
+def shape_of(graph: Model, name: str, alive: Mask) -> tuple[int, ...] | None:
     """The shape of an activation after pruning, None where it was not known before."""
     shape, found = graph.scope.get(name).shape, kept(graph, name, alive)
     if shape is None or found is None:

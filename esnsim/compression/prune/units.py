@@ -21,9 +21,10 @@ from esnsim.compression.prune.coupling import (
 )
 from esnsim.compression.prune.shuffles import Shuffle, shuffles
 from esnsim.compression.prune.ties import Ties, axes_of, ids_of
-from esnsim.graph.graph import Graph
-from esnsim.graph.sites import Site, left_alone, sites
-from esnsim.model.network import CONSTANT, Ids, Layer, Network
+from esnsim.graph.graph import accepts_pair
+from esnsim.graph.model import Model
+from esnsim.graph.sites import Site, sites, unquantisable_layers
+from esnsim.model.network import CONSTANT, Ids, Layer, Skipped
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,42 +56,46 @@ class Coupling:
         return self.unit[layer.first_filter : layer.first_filter + layer.filters]
 
 
-def units(graph: Graph, network: Network) -> tuple[Unit, ...]:
+def units(model: Model) -> tuple[Unit, ...]:
     """The units of a network in the order of their first filters; each filter is in one."""
-    coupling = couple(graph, network)
+    coupling = couple(model)
     found: dict[int, list[tuple[int, int]]] = {}
-    for index, layer in enumerate(network.layers):
+    for index, layer in enumerate(model.network.layers):
         for position, unit in enumerate(coupling.of(layer).tolist()):
             found.setdefault(unit, []).append((index, position))
     return tuple(Unit(tuple(f), coupling.stays.get(u, "")) for u, f in found.items())
 
 
-def whole(graph: Graph, network: Network) -> tuple[tuple[Layer, str], ...]:
+@accepts_pair
+def unprunable_layers(model: Model) -> tuple[Skipped, ...]:
     """The layers of which no filter can go, each with the reason, for a report."""
-    coupling = couple(graph, network)
-    reasons = ([coupling.stays.get(u) for u in coupling.of(x).tolist()] for x in network.layers)
-    pairs = zip(network.layers, reasons, strict=True)
-    return tuple((layer, found[0] or "") for layer, found in pairs if all(found))
+    coupling, layers = couple(model), model.network.layers
+    reasons = ([coupling.stays.get(u) for u in coupling.of(layer).tolist()] for layer in layers)
+    pairs = zip(layers, reasons, strict=True)
+    return tuple(Skipped(layer, found[0] or "") for layer, found in pairs if all(found))
 
 
-def couple(graph: Graph, network: Network) -> Coupling:
-    """Tie the channel ids of a graph; `network` is the one that it was made for."""
-    ties = Ties(np.arange(network.channel_ids))
-    found, moved = sites(graph, network), shuffles(graph)
-    for layer, reason in left_alone(graph, network):
+whole = unprunable_layers  # its name before 0.2
+
+
+def couple(model: Model) -> Coupling:
+    """Tie the channel ids of a model."""
+    ties = Ties(np.arange(model.network.channel_ids))
+    found, moved = sites(model), shuffles(model)
+    for layer, reason in unquantisable_layers(model):
         ties.pin(filters_of(layer), reason)
     at = {site.place: site for site in found}
-    for place, node in enumerate(graph.nodes):
+    for place, node in enumerate(model.nodes):
         if place in at:
-            tie_layer(graph, ties, at[place])
+            tie_layer(model, ties, at[place])
         else:
-            tie_node(graph, ties, node)
+            tie_node(model, ties, node)
     tie_shared(ties, found)
-    keep_shapes(graph, ties)
-    for output in graph.proto.graph.output:
-        ties.pin(ids_of(graph, output.name), "the network gives what they make")
+    keep_shapes(model, ties)
+    for output in model.proto.graph.output:
+        ties.pin(ids_of(model, output.name), "the network gives what they make")
     inside = {name for shuffle in moved for name in shuffle.inside}
-    activations = [(n, i) for n in graph.scope.values if (i := ids_of(graph, n)) is not None]
+    activations = [(n, i) for n in model.scope.values if (i := ids_of(model, n)) is not None]
     for name, ids in activations:
         if len(axes_of(ids)) > 1 and name not in inside:
             ties.pin(ids, f"the channels of '{name}' lie along several axes")

@@ -1,0 +1,99 @@
+"""A parsed model walked: its network, and what is known of its values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from os import PathLike
+
+import onnx
+from onnx import ModelProto, inliner
+
+from esnsim.errors import ModelError
+from esnsim.importer.inputs import Resolved, Shapes, resolve
+from esnsim.importer.midrise import half_steps
+from esnsim.importer.record import Record
+from esnsim.importer.scope import Scope, opsets
+from esnsim.importer.values import Value, type_shape
+from esnsim.importer.walk import Walker
+from esnsim.model.network import Network, Source
+from esnsim.onnxfile.damage import reading
+from esnsim.onnxfile.load import Loaded, load
+from esnsim.onnxfile.tensors import Store
+
+
+def read_onnx(
+    model: str | PathLike[str] | ModelProto,
+    input_shapes: Mapping[str, tuple[int, ...]] | None = None,
+) -> Network:
+    """The network of an ONNX file, of `builtin:NAME`, or of a ModelProto (left unchanged).
+
+    `input_shapes` gives the free sizes of inputs by name. Weights are read from the file layer
+    by layer, when they are asked for. Raises ModelError for what cannot be read.
+    """
+    return read(load(model), input_shapes or {}).network
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What a walk finds: the network, and the graph that its layers stand in (see Model)."""
+
+    network: Network
+    proto: ModelProto
+    scope: Scope
+    layer_at: Mapping[int, int]
+
+
+def read(loaded: Loaded, given: Shapes) -> Found:
+    """Walk a parsed model with these shapes of its inputs."""
+    with reading(loaded.title):
+        network, scope, proto = _network(loaded, given)
+        places = {}
+        for place, node in enumerate(proto.graph.node):
+            index = scope.get(node.output[0]).producer if node.output else None
+            if index is not None and node.op_type == network.layers[index].op:
+                places[place] = index
+        return Found(network=network, proto=proto, scope=scope, layer_at=places)
+
+
+def explore(proto: ModelProto, store: Store, given: Shapes) -> tuple[Scope, Record, Resolved]:
+    """Walk a model: what is known of its values, what was recorded, its inputs' shapes."""
+    resolved = resolve(proto.graph, given)
+    versions = opsets(proto.opset_import)
+    versions.setdefault("", 1 if proto.ir_version < 3 else onnx.defs.onnx_opset_version())
+    functions = {(f.domain, f.name, f.overload): f for f in proto.functions}
+    values = {n: Value(n, t) for n, t in resolved.types.items()}
+    scope = Scope(versions, values=values, half_steps=half_steps(proto))
+    walker = Walker(store, functions, resolved.dimensions)
+    walker.graph(proto.graph, scope)
+    return scope, walker.record, resolved
+
+
+def _network(loaded: Loaded, given: Shapes) -> tuple[Network, Scope, ModelProto]:
+    proto, name = loaded.proto, loaded.title
+    scope, record, resolved = explore(proto, loaded.store, given)
+    if not record.layers:
+        why = f"its operators are {', '.join(sorted({n.op_type for n in proto.graph.node})[:8])}"
+        if record.uncounted:
+            first = record.uncounted[0]
+            why = f"{first.op} '{first.name}' is not counted: {first.reason}"
+        raise ModelError(
+            f"{name} has no layer with weights that esnsim can count ({why}): "
+            "give a network with convolutions or matrix products by constants"
+        )
+    inputs = tuple((n, type_shape(t) or ()) for n, t in resolved.types.items())
+    source = Source(
+        loaded.path, loaded.size_bytes, proto.ir_version, tuple(scope.opsets.items()),
+        proto.producer_name, inputs, record.batchnorms,
+    )  # fmt: skip
+    network = Network(
+        source,
+        tuple(record.layers),
+        tuple(record.channels.merges),
+        record.channels.used,
+        tuple(record.products),
+        tuple(record.uncounted),
+        (*resolved.notes, *record.notes),
+    )
+    if proto.functions:
+        proto = inliner.inline_local_functions(proto)
+        scope, _, _ = explore(proto, loaded.store, dict(inputs))
+    return network, scope, proto

@@ -111,17 +111,23 @@ def _simulate(
             scales = inference.calibrated(
                 graph, few, spec.activation_bits, arguments.percentile, arguments.signed
             )
+            if machine.calibrates:
+                inference.layer_by_layer(graph, machine.observe, few, scales, _unseen)
             chosen = images.first(wanted)
             used = f"{chosen.count:,} of {images.count:,} images of {images.name}"
             if arguments.end_to_end:
                 accuracy = inference.end_to_end(graph, machine, chosen, scales, meter.advance)
             else:
-                inference.layer_by_layer(graph, machine, chosen, scales, meter.advance)
+                inference.layer_by_layer(graph, machine.run, chosen, scales, meter.advance)
     left_out = tuple((item.layer.name, item.reason) for item in graph.not_simulated)
     runs = machine.runs()
     if not runs:
         raise UsageError("no layer of the model can be simulated: see esnsim cost for its cost")
     return Simulation(quantized, spec, runs, runs[0].images, used, left_out, accuracy)
+
+
+def _unseen(layer: str, images: int) -> None:
+    """Calibration is no part of the progress that is shown."""
 
 
 def _render(simulations: "Sequence[Simulation]", arguments: argparse.Namespace) -> str:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from esnsim.errors import UsageError
 from esnsim.images.sets import ImageSet
 from esnsim.machines.activations import ActivationScale, Calibration, quantize
-from esnsim.machines.machine import Accuracy, Machine, random_activations
+from esnsim.machines.machine import Accuracy, Activations, Machine, random_activations
 from esnsim.model.network import Array
 from esnsim.quantization.quantizer import QuantizedLayer
 from esnsim.run.compute import float_compute
@@ -27,6 +27,8 @@ DTYPES = {
 
 Others = Mapping[int, Array]
 Scales = Mapping[int, ActivationScale]
+#: Takes a layer's index and its activations.
+Run = Callable[[int, Activations], object]
 #: Is told of every layer before it runs, and how many images of a batch it is for.
 Watch = Callable[[str, int], None]
 
@@ -67,7 +69,7 @@ def calibrated(
 
 
 def layer_by_layer(
-    graph: CutGraph, machine: Machine, images: ImageSet, scales: Scales, watch: Watch
+    graph: CutGraph, run: Run, images: ImageSet, scales: Scales, watch: Watch
 ) -> None:
     """Run every layer on the activations that the float model has there."""
 
@@ -78,7 +80,7 @@ def layer_by_layer(
         ints = activation if activation.dtype.kind in "iu" else quantize(activation, scale)
         watch(mac.layer.name, len(activation))
         x = mac.layout.to_columns(ints)
-        machine.run(mac.index, (x, scale.zero_point, scale.signed))
+        run(mac.index, (x, scale.zero_point, scale.signed))
         return exact(mac, activation, others)
 
     for feed in feeds(graph, images):
@@ -109,10 +111,12 @@ def end_to_end(
 def on_random_integers(
     machine: Machine, graph: CutGraph, seed: int, bits: int, watch: Watch
 ) -> None:
-    """Run every layer on random integers, for one inference."""
+    """Run every layer on random integers, for one inference; others set converters' ranges."""
     for mac in graph.macs:
         layer = machine.network.layers[mac.index]
         watch(layer.layer.name, 1)
+        if machine.calibrates:
+            machine.observe(mac.index, random_activations(layer, bits, (seed, mac.index, 1)))
         machine.run(mac.index, random_activations(layer, bits, (seed, mac.index)))
 
 

@@ -88,6 +88,7 @@ class Machine:
         self._analog = None if isinstance(spec, ArraySpec) else AnalogEngine(spec, threads)
         self._programs: dict[int, Program] = {}
         self._crossbars: dict[int, tuple[Crossbar, np.random.Generator]] = {}
+        self._sums: dict[int, NDArray[np.int64]] = {}
         self._converters: dict[int, Converter] = {}
         self._runs: dict[int, LayerRun] = {}
         self._seed = seed
@@ -101,12 +102,9 @@ class Machine:
             self._add(LayerRun(layer, exact.counts, images, closed_form(layer, self.spec)), index)
             return exact
         x, zero_point, signed = activations
-        if index not in self._crossbars:
-            rng = np.random.default_rng((self._seed, index))
-            self._crossbars[index] = self._analog.prepare(layer, rng), rng
-        crossbar, rng = self._crossbars[index]
+        crossbar, rng = self._crossbar(index, self._analog)
         if index not in self._converters:
-            self._converters[index] = self._analog.calibrate(crossbar, x, zero_point, signed)
+            self._converters[index] = self._analog.converter(crossbar, self._sums.get(index))
         run = self._analog.run(layer, x, rng, zero_point, signed, crossbar, self._converters[index])
         wanted = exact.outputs.astype(np.float64)
         signal, noise = float((wanted**2).sum()), float(((run.outputs - wanted) ** 2).sum())
@@ -114,12 +112,33 @@ class Machine:
         self._add(LayerRun(layer, run.counts, images, form, signal, noise), index)
         return run
 
+    @property
+    def calibrates(self) -> bool:
+        """Whether converters take their ranges from activations that `observe` is given."""
+        spec = self.spec
+        if isinstance(spec, ArraySpec) or spec.adc_bits is None:
+            return False
+        return spec.adc_range == "calibrated"
+
+    def observe(self, index: int, activations: Activations) -> None:
+        """Add calibration activations of layer `index` to those that set its converters' range."""
+        assert self._analog is not None
+        crossbar, _ = self._crossbar(index, self._analog)
+        found = self._analog.observe(crossbar, *activations)
+        self._sums[index] = self._sums.get(index, 0) + found
+
     def runs(self) -> tuple[LayerRun, ...]:
         """What each layer that ran took, in graph order. Raises MismatchError."""
         found = tuple(self._runs[index] for index in sorted(self._runs))
         for run in found:
             check(run, self.spec)
         return found
+
+    def _crossbar(self, index: int, engine: AnalogEngine) -> tuple[Crossbar, np.random.Generator]:
+        if index not in self._crossbars:
+            rng = np.random.default_rng((self._seed, index))
+            self._crossbars[index] = engine.prepare(self.network.layers[index], rng), rng
+        return self._crossbars[index]
 
     def _run_exactly(self, index: int, activations: Activations) -> Run:
         layer = self.network.layers[index]

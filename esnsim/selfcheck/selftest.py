@@ -77,7 +77,7 @@ def crossbar() -> str:
     """The matrix–vector product of CrossSim's analog core, ideal and through 8-bit converters."""
     numbers = golden("crossbar")
     layer, x = crosssim_layer()
-    spec = CrossbarSpec(rows=numbers["rows"], columns=2 * numbers["columns"])
+    spec = CrossbarSpec(rows=numbers["rows"], columns=2 * numbers["columns"], zero_level=False)
     for bits, name in ((None, "ideal"), (8, "adc_8_bits")):
         engine = AnalogEngine(replace(spec, adc_bits=bits))
         outputs = engine.run(layer, x, np.random.default_rng(0)).outputs

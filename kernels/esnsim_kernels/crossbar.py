@@ -77,25 +77,29 @@ def disturb(sums, spread, rng):
 
 
 @njit(nogil=True, error_model="numpy")
-def convert(sums, converter, out):
-    """The nearest of the levels low … low + levels·step; without levels, the sums as they are."""
-    low, step, levels = converter
-    gain = 1 / step
+def convert(sums, grid, out):
+    """The values of the codes first … last next to the sums; without codes the sums themselves.
+
+    The value of a code is (shift + code·step) / unit. Quotients of integers below 2^52 do not round
+    to a tie unless they are one.
+    """
+    step, unit, shift, first, last = grid
     for lane in range(len(sums)):
         value = np.float64(sums[lane])
-        if levels > 0:
-            value = low + step * min(max(np.rint((value - low) * gain), 0.0), levels)
+        if first <= last:
+            code = np.rint((value * unit - shift) / step)
+            value = (shift + min(max(code, first), last) * step) / unit
         out[lane] = value
 
 
 @njit(nogil=True, error_model="numpy")
-def tally(sums, slices, n, here, converter, histogram):
-    """Count each sum at its nearest level."""
-    low, step, levels = converter
+def tally(sums, slices, n, here, grid, histogram):
+    """Count each sum at its code."""
+    step, unit, shift, first, last = grid
     for s in range(slices):
         for v in range(here):
-            level = np.int64(np.rint((np.float64(sums[s * n + v]) - low) / step))
-            histogram[min(max(level, 0), levels)] += 1
+            code = np.rint((np.float64(sums[s * n + v]) * unit - shift) / step)
+            histogram[np.int64(min(max(code, first), last)) - first] += 1
 
 
 @njit(nogil=True, error_model="numpy")
@@ -122,20 +126,24 @@ def walk(
     of a slice). cells (Q, 4, K) are columns in quads; tile t has quads tile_quads[t] to
     tile_quads[t + 1], group g the tiles group_tiles[g] to group_tiles[g + 1]. A column adds scales
     times its converted sums, each shifted by its input slice, and shared times the activations,
-    to out[filters, window] float64; those of filter −1 are no columns. converter = (low, step,
-    levels); sigma is the read noise of a product. block (rows of an array, lanes), of the type of
+    to out[filters, window] float64; those of filter −1 are no columns. converter = (step, unit,
+    shift, first, last, whether step and shift are to be taken times the rows in use), see convert;
+    sigma is the read noise of a product. block (rows of an array, lanes), of the type of
     the sums, is working memory. reads[t, r] int64 counts the reads of the array at column tile t
-    and row tile r. If histogram has elements, it counts the sums at each level, and that is all.
+    and row tile r. If histogram has elements, it counts the sums at each code, and that is all.
     """
     first, last, n = windows
     slices, bits = drivers
     rows, lanes = block.shape
     quad, sums = np.empty((4, rows), block.dtype), np.empty((4, lanes), block.dtype)
     spread, analog, total = np.zeros(lanes), np.empty(lanes), np.empty(n, np.int64)
+    step, unit, shift, lowest, highest, per_row = converter
     for group in range(len(channels)):
         length = len(offsets) * channels[group]
         for k in range(0, length, rows):
             used = min(rows, length - k)
+            scale = used if per_row else 1
+            grid = step * scale, unit, shift * scale, lowest, highest
             drive(
                 values[group], channels[group], base[first:last], offsets, k, used, slices, bits,
                 block, total,
@@ -155,9 +163,9 @@ def walk(
                         if filters[q, i] < 0:
                             continue
                         if len(histogram) > 0:
-                            tally(sums[i], slices, n, last - first, converter, histogram)
+                            tally(sums[i], slices, n, last - first, grid, histogram)
                             continue
-                        convert(sums[i], converter, analog)
+                        convert(sums[i], grid, analog)
                         add(
                             analog, total, slices, bits, scales[q, i], shared[q, i],
                             out[filters[q, i], first:last],

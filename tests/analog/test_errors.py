@@ -18,7 +18,6 @@ from esnsim.machines.crossbar.engine import AnalogEngine
 from esnsim.machines.crossbar.spec import CrossbarSpec
 from esnsim.quantization.quantizer import codes
 from tests.analog.tasks import dense_task, run, tasks
-from tests.engines import exact
 
 
 @given(tasks())
@@ -39,13 +38,14 @@ def test_saturation_of_sums_without_sign_only_loses_and_less_with_more_bits(task
     assert all((less <= more).all() for more, less in pairwise(lost))
 
 
-@given(tasks(), st.integers(1, 12))
-def test_a_converter_errs_by_half_a_step_of_each_sum_at_most(task, bits):
+@given(tasks(), st.integers(1, 12), st.booleans())
+def test_a_converter_errs_by_half_a_step_of_each_sum_at_most(task, bits, zero_level):
     chosen, spec, x, zero, signed = task
-    engine = AnalogEngine(replace(spec, adc_bits=bits), threads=1)
+    spec = replace(spec, adc_bits=bits, zero_level=zero_level and bits > 1)
+    engine = AnalogEngine(spec, threads=1)
     rng = np.random.default_rng(0)
     crossbar = engine.prepare(chosen, rng)
-    converter = engine.calibrate(crossbar, x, zero, signed)
+    converter = engine.converter(crossbar)
     geometry = chosen.layer.geometry
     sums = prod(geometry.kernel) if geometry.transposed else 1
     sums *= len(range(0, crossbar.cells.shape[2], spec.rows))
@@ -54,31 +54,8 @@ def test_a_converter_errs_by_half_a_step_of_each_sum_at_most(task, bits):
     counted = np.bincount(owners[owners >= 0], weights[owners >= 0]).max(initial=0)
     outputs = engine.run(chosen, x, rng, zero, signed, crossbar, converter).outputs
     error = outputs - run(task).outputs
-    assert np.abs(error).max() <= converter.step / 2 * counted * shifts * sums + 1e-6
-
-
-def test_a_calibrated_range_is_that_of_the_sums():
-    """Whole weights and inputs in one array: sums are the outputs."""
-    task = dense_task(CrossbarSpec(adc_bits=8, adc_range="calibrated", percentile=100), batch=50)
-    chosen, spec, x, *_ = task
-    engine = AnalogEngine(spec)
-    crossbar = engine.prepare(chosen, np.random.default_rng(0))
-    found, sums = engine.calibrate(crossbar, x), exact(chosen, x, 0)
-    apart = 2 * 64 * 255 * 255 / 65535  # levels of the histogram
-    assert found.low == pytest.approx(sums.min(), abs=apart)
-    assert found.low + found.step * found.levels == pytest.approx(sums.max(), abs=apart)
-    narrow = AnalogEngine(replace(spec, percentile=90))
-    found = narrow.calibrate(narrow.prepare(chosen, np.random.default_rng(0)), x)
-    share = np.mean((sums > found.low) & (sums < found.low + found.step * found.levels))
-    assert share == pytest.approx(0.8, abs=0.01)
-
-
-def test_a_calibrated_range_errs_less_than_the_whole():
-    task = dense_task(CrossbarSpec(adc_bits=6))
-    ideal = run(task, adc_bits=None).outputs
-    noise = {kind: ((run(task, adc_range=kind).outputs - ideal) ** 2).mean()
-             for kind in ("max", "calibrated")}  # fmt: skip
-    assert noise["calibrated"] < noise["max"] / 10
+    step = float(converter.step) * crossbar.most_rows
+    assert np.abs(error).max() <= step / 2 * counted * shifts * sums + 1e-6
 
 
 @pytest.mark.parametrize("error", ["programming_error", "read_noise"])

@@ -63,17 +63,20 @@ def test_stored_integers_run_exactly_whatever_their_zero_point(bits, asymmetric,
     st.sampled_from([None, 1, 4, 9]),
     st.sampled_from(["max", "granular"]),
     st.booleans(),
+    st.booleans(),
     st.sampled_from([0, 1, 2]),
     st.sampled_from([("B", "layer"), ("A", "layer"), ("A", "filter")]),
 )
 def test_outputs_and_counts_are_those_of_the_crossbar_cell_by_cell(
-    task, adc_bits, adc_range, leaks, exponent, amplitude
+    task, adc_bits, adc_range, zero_level, leaks, exponent, amplitude
 ):
     chosen, spec, x, zero, _ = task
+    zero_level &= adc_bits != 1
     quarter = 1 + 4 * ((1 << spec.bits_per_cell) - 1) if spec.bits_per_cell else None
     spec = replace(
-        spec, adc_bits=adc_bits, adc_range=adc_range, on_off_ratio=quarter if leaks else None,
-        exponent=exponent, amplitude_class=amplitude[0], scope=amplitude[1],
+        spec, adc_bits=adc_bits, adc_range=adc_range, zero_level=zero_level,
+        on_off_ratio=quarter if leaks else None, exponent=exponent,
+        amplitude_class=amplitude[0], scope=amplitude[1],
     )  # fmt: skip
     result = run((chosen, spec, x, zero, False))
     geometry = chosen.layer.geometry

@@ -36,7 +36,7 @@ def crosssim_layer() -> tuple[QuantizedLayer, np.ndarray]:
 def test_outputs_of_crosssim(adc_bits, expected):
     """crossbar.json: the analog core of CrossSim 3.2, balanced, with and without its converter."""
     chosen, x = crosssim_layer()
-    spec = CrossbarSpec(rows=16, columns=8, adc_bits=adc_bits)
+    spec = CrossbarSpec(rows=16, columns=8, adc_bits=adc_bits, zero_level=False)
     outputs = run((chosen, spec, x, 0, False)).outputs
     assert outputs[0] == pytest.approx(CROSSSIM[expected], rel=1e-12)
 
@@ -48,7 +48,8 @@ def test_closed_form_of_crosssims_converter(bits):
     y = np.array(CROSSSIM["ideal"])
     steps, unit = 2**bits - 1, 255 * 127
     expected = (np.round((y / unit + 16) * steps / 32) * 32 / steps - 16) * unit
-    outputs = run((chosen, CrossbarSpec(rows=16, columns=8, adc_bits=bits), x, 0, False)).outputs
+    spec = CrossbarSpec(rows=16, columns=8, adc_bits=bits, zero_level=False)
+    outputs = run((chosen, spec, x, 0, False)).outputs
     assert outputs[0] == pytest.approx(expected, rel=1e-9, abs=1e-6)
 
 

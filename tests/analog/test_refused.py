@@ -30,6 +30,7 @@ from tests.analog.tasks import dense_task, run
         ({"e_cell": float("nan")}, "a crossbar with e_cell = nan: give a number of 0 or more"),
         ({"on_off_ratio": 1}, "an on/off ratio of 1: give a number above 1"),
         ({"percentile": 50}, "percentile 50: give a number above 50, up to 100"),
+        ({"adc_bits": 1}, "a converter of 1 bit has no codes for 0 and both signs of a pair: give"),
         ({"converters": True}, "converters are priced in pJ: give e_cell in pJ too"),
         ({"converters": True, "priced": True},
          "an ideal converter has no energy: give adc_bits, or leave converters out of the energy"),

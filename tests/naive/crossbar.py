@@ -1,6 +1,7 @@
 """The crossbar simulated cell by cell, sum by sum, from its description."""
 
 from collections import Counter
+from fractions import Fraction
 from itertools import product
 from math import ceil
 
@@ -21,9 +22,7 @@ def run(spec, geometry, codes, widths, live, x, zero_point):
         residual = ((1 << cell_bits) - 1) / (spec.on_off_ratio - 1)
     columns = [list(slices(f, *filters[f], cell_bits)) for f in range(len(filters))]
     tops = amplitudes(spec, columns)
-    longest = max(len(geometry_taps(geometry)) * sum(channels) for channels in live)
-    limit = min(spec.rows, longest) * ((1 << cell_bits) - 1 + reached(spec, residual))
-    converter = levels(spec, limit * ((1 << spec.input_bits) - 1))
+    largest = ((1 << cell_bits) - 1 + reached(spec, residual)) * ((1 << spec.input_bits) - 1)
     outputs, counts = Counter(), Counter()
     per_group = len(filters) // geometry.groups
     for group, window in product(
@@ -34,6 +33,7 @@ def run(spec, geometry, codes, widths, live, x, zero_point):
         placed = [column for f in mine for column in columns[f]]
         for first in range(0, len(values), spec.rows):
             part = slice(first, first + spec.rows)
+            converter = levels(spec, Fraction(largest) * len(values[part]))
             for shift in range(0, spec.activation_bits, spec.input_bits):
                 mask = (1 << spec.input_bits) - 1
                 driven = [a >> shift & mask for a in values[part]]
@@ -120,19 +120,24 @@ def reached(spec, residual):
 
 
 def levels(spec, limit):
-    """Lowest level, step and number of steps of the converter, or None."""
+    """Step, first and last code, and what code 0 stands for; None if it is ideal."""
     if spec.adc_bits is None:
         return None
-    steps = 2**spec.adc_bits - 1
+    codes = 2**spec.adc_bits
     pairs = spec.sign == "differential"
+    first = -codes // 2 if pairs else 0
     if spec.adc_range == "granular":
-        return -(2 ** (spec.adc_bits - 1)) if pairs else 0, 1.0, steps
-    low = -limit if pairs else 0.0
-    return low, (limit - low) / steps, steps
+        return Fraction(1), first, first + codes - 1, 0
+    low = -limit if pairs else 0
+    step = (limit - low) / (codes - 1)
+    if spec.zero_level:
+        return step, first, first + codes - 1, 0
+    return step, 0, codes - 1, low
 
 
 def converted(total, converter):
+    """The value of the nearest code; between two that of the even one, as `round` has it."""
     if converter is None:
         return total
-    low, step, steps = converter
-    return low + step * min(max(round((total - low) * (1 / step)), 0), steps)
+    step, first, last, zero = converter
+    return float(zero + step * min(max(round((Fraction(total) - zero) / step), first), last))

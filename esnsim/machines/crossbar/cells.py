@@ -78,6 +78,16 @@ class Crossbar:
         left = lengths[self.layout.tile_groups][:, None] - starts
         return np.asarray(np.clip(left, 0, self.device.spec.rows))
 
+    @property
+    def most_rows(self) -> int:
+        """Rows of an array that the layer can use."""
+        return max(1, min(self.device.spec.rows, int(self.cells.shape[2])))
+
+    @property
+    def limit(self) -> float:
+        """The largest sum of an array, in steps of a cell at an input of 1."""
+        return self.most_rows * self.device.product
+
 
 def stored(layer: QuantizedLayer, lowered: Lowered, sign: str) -> Stored:
     """Magnitudes and signs of codes for pairs of cells, or codes with an offset that has no sign.

@@ -1,6 +1,8 @@
 """Analog-to-digital converters: what range they cover, and what a conversion takes."""
 
 from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil, lcm
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,48 +12,87 @@ from esnsim.errors import UsageError
 ADC_RANGES = ("max", "granular", "calibrated")
 ADC_LAWS = ("fixed", "scaled", "capacitive", "survey")
 WIDEST_ADC = 24  # bits
-HISTOGRAM_BITS = 16  # of the converter whose readings a range is calibrated from
+HISTOGRAM_BITS = 16  # of the sums that a range is calibrated from
+EXACT = 1 << 51  # quotients of integers below are rounded right in float64
 
 #: pJ by bits at 32 nm and 100 MS/s: the fit to Murmann's survey of converters by Andrulis et al.
 #: 2024 (arXiv:2404.06553). Widths between are interpolated geometrically.
 SURVEY = {4: 0.92, 6: 1.07, 8: 1.71, 9: 2.34, 10: 3.31, 12: 29.1}
 
 
+#: Step·unit, unit, shift·unit, first and last code, whether steps are for each row in use.
+Grid = tuple[float, float, float, int, int, bool]
+
+
 @dataclass(frozen=True, slots=True)
 class Converter:
-    """Levels low, low + step, … low + levels·step, in units of one cell at one input.
+    """Codes first … last, of which c stands for shift + c·step: 0 is one if there is no shift.
 
-    With 0 levels it is ideal: what comes in goes out.
+    In units of one cell at an input of 1; where `per_row`, for each row that is in use. Without
+    codes it is ideal: what comes in goes out.
     """
 
-    low: float
-    step: float
-    levels: int
+    step: Fraction
+    first: int
+    last: int
+    shift: Fraction = Fraction(0)
+    per_row: bool = False
+
+    def grid(self, rows: int, limit: float) -> Grid:
+        """The codes as the kernel takes them, for sums up to `limit` of `rows` rows.
+
+        Step, unit and shift are whole where float64 holds all integers that come up: of whole sums
+        each then goes to the nearest code, those between two to the even one.
+        """
+        unit = lcm(self.step.denominator, self.shift.denominator)
+        scale = rows if self.per_row else 1
+        if unit * (limit + scale * (abs(self.shift) + self.step)) >= EXACT:
+            unit = 1
+        step, shift = float(self.step * unit), float(self.shift * unit)
+        return step, float(unit), shift, self.first, self.last, self.per_row
 
 
-IDEAL = Converter(0.0, 1.0, 0)
+IDEAL = Converter(Fraction(1), 0, -1)
 
 
-def spanning(low: float, high: float, bits: int) -> Converter:
-    """A converter of 2^bits levels from low to high."""
+def spanning(
+    low: Fraction, high: Fraction, bits: int, zero_level: bool, per_row: bool = False
+) -> Converter:
+    """2^bits codes from low to high, moved by half a step at most if one is to be 0.
+
+    A range with such a code is stretched to hold 0, and an empty one to one cell. Of −x to x the
+    codes are those of two's complement.
+    """
+    if zero_level:
+        low, high = min(low, Fraction(0)), max(high, Fraction(0))
     levels = (1 << bits) - 1
-    return Converter(low, (high - low) / levels, levels)
+    step = ((high - low) or Fraction(1)) / levels
+    if not zero_level:
+        return Converter(step, 0, levels, low, per_row)
+    first = round(low / step)
+    return Converter(step, first, first + levels, per_row=per_row)
 
 
 def granular(bits: int, signed: bool) -> Converter:
     """A converter that tells single cells apart, and saturates."""
-    return Converter(-(1 << bits - 1) if signed else 0.0, 1.0, (1 << bits) - 1)
+    first = -(1 << bits - 1) if signed else 0
+    return Converter(Fraction(1), first, first + (1 << bits) - 1)
 
 
-def observed(
-    histogram: NDArray[np.int64], levels: Converter, percentile: float, bits: int
-) -> Converter:
-    """A converter from percentile 100 − p to p of sums, counted by the levels they were next to."""
+def bins(limit: float) -> Converter:
+    """What sums of −limit to limit are counted by: at most 2^HISTOGRAM_BITS whole numbers."""
+    width = max(1, ceil(limit / (1 << HISTOGRAM_BITS - 1)))
+    most = ceil(limit / width)
+    return Converter(Fraction(width), -most, most)
+
+
+def observed(histogram: NDArray[np.int64], counted: Converter, percentile: float) -> list[Fraction]:
+    """The sums at percentiles 100 − p and p of those that a histogram has `counted`."""
     rank = np.cumsum(histogram)
-    first = int(np.searchsorted(rank, (1 - percentile / 100) * rank[-1], "right"))
-    last = int(np.searchsorted(rank, percentile / 100 * rank[-1], "left"))
-    low = levels.low + levels.step * first
-    return spanning(low, levels.low + levels.step * max(last, first + 1), bits)
+    outside = int(rank[-1] * (100 - Fraction(str(percentile))) // 100)
+    low = int(np.searchsorted(rank, outside, "right"))
+    high = int(np.searchsorted(rank, rank[-1] - outside, "left"))
+    return [counted.step * (counted.first + place) for place in (low, high)]
 
 
 def conversion_energy(law: str, bits: int | None, e_adc: float, vdd: float) -> float:

@@ -42,9 +42,9 @@ class Device:
         return self.residual > 0 and self.spec.sign == "offset"
 
     @property
-    def reach(self) -> float:
-        """The largest conductance that reaches the converter."""
-        return self.largest if self.leaks else float(self.full)
+    def product(self) -> float:
+        """The largest product of a cell and an input that reaches the converter."""
+        return (self.largest if self.leaks else self.full) * ((1 << self.spec.input_bits) - 1)
 
     @property
     def dtype(self) -> np.dtype[Any]:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from esnsim.machines.crossbar.cells import Crossbar, program
 from esnsim.machines.crossbar.converters import Converter, conversion_energy
-from esnsim.machines.crossbar.readout import converter_for, read, readout
+from esnsim.machines.crossbar.readout import converter_for, observe, read, readout
 from esnsim.machines.crossbar.spec import CrossbarSpec
 from esnsim.machines.lowering import raise_outputs, weight_sums
 from esnsim.machines.windows import check_activations
@@ -70,11 +70,18 @@ class AnalogEngine:
         """Program a layer into cells, with errors that all its runs share."""
         return program(layer, self.spec, rng)
 
-    def calibrate(
+    def observe(
         self, crossbar: Crossbar, x: NDArray[Any], zero_point: int = 0, signed: bool = False
-    ) -> Converter:
-        """The converter for runs of a layer, its range calibrated on x if it is to be."""
-        return converter_for(readout(crossbar, x, zero_point, signed))
+    ) -> Ints:
+        """A histogram of the sums of calibration activations; those of several batches add up."""
+        return observe(readout(crossbar, x, zero_point, signed), len(x))
+
+    def converter(self, crossbar: Crossbar, histogram: Ints | None = None) -> Converter:
+        """The converter of a layer, with the range of what was observed if it is calibrated.
+
+        Raises UsageError for a calibrated one without a histogram.
+        """
+        return converter_for(crossbar, histogram)
 
     def run(
         self,
@@ -89,14 +96,14 @@ class AnalogEngine:
         """The layer on integer activations x (batch, C, *input_size) of the spec's width.
 
         Weights that read dead channels take no part; padding has the value of the zero point.
-        A range that is to be calibrated is, on x, if no `converter` is given. Raises UsageError
-        for activations of another shape or out of range.
+        Raises UsageError for activations of another shape or out of range, and for a calibrated
+        converter that is not given.
         """
         bits = self.spec.activation_bits
         check_activations(layer, x, bits, signed, zero_point)
         crossbar = crossbar or self.prepare(layer, rng)
         driven = readout(crossbar, x, zero_point, signed)
-        outputs, reads = read(driven, converter or converter_for(driven), rng, self.threads)
+        outputs, reads = read(driven, converter or converter_for(crossbar), rng, self.threads)
         offset = zero_point + (signed << bits - 1)
         if offset:
             outputs -= offset * weight_sums(crossbar.lowered)[:, None]

@@ -3,7 +3,8 @@
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 from esnsim_kernels import crossbar as kernel
 from numpy.typing import NDArray
 
+from esnsim.errors import UsageError
 from esnsim.machines.crossbar import converters
 from esnsim.machines.crossbar.cells import Crossbar
 from esnsim.machines.crossbar.converters import Converter
@@ -22,7 +24,7 @@ Ints = NDArray[np.int64]
 LANES = 256  # input slices × windows that the kernel takes at once
 VECTOR = 16  # lanes are a multiple of it
 EXACT = 1 << 24  # float32 holds all integers up to this
-SAMPLE = 8  # blocks that a converter's range is calibrated on
+SAMPLE = 64  # windows of an image that a converter's range is calibrated on
 NO_HISTOGRAM = np.zeros(0, np.int64)
 
 
@@ -38,17 +40,6 @@ class Readout:
     values: NDArray[np.int32]
     base: Ints
     offsets: Ints
-
-    @property
-    def rows(self) -> int:
-        """Rows of an array that the layer can use."""
-        return max(1, min(self.crossbar.device.spec.rows, int(self.crossbar.cells.shape[2])))
-
-    @property
-    def limit(self) -> float:
-        """The largest sum of an array, in steps of a cell at an input of 1."""
-        device = self.crossbar.device
-        return self.rows * device.reach * ((1 << device.spec.input_bits) - 1)
 
     @property
     def block(self) -> int:
@@ -92,28 +83,41 @@ def read(
         return out, np.sum(list(pool.map(run, pairwise(cuts.tolist()))), axis=0)
 
 
-def converter_for(what: Readout) -> Converter:
-    """The converter that the columns share; a calibrated range is that of these activations."""
-    spec = what.crossbar.device.spec
+def observe(what: Readout, images: int) -> Ints:
+    """How many sums of these activations fall into each of the layer's bins.
+
+    The same SAMPLE windows of every image are read, without read noise: the counts of several
+    batches add up to those of all their images.
+    """
+    counted = converters.bins(what.crossbar.limit)
+    histogram = np.zeros(counted.last - counted.first + 1, np.int64)
+    base = what.base.reshape(images, -1)
+    places = np.random.default_rng(0).permutation(base.shape[1])[:SAMPLE]
+    sample = replace(what, base=base[:, places].ravel())
+    silent = np.random.default_rng(0)
+    blocks = [(first, silent) for first in sample.starts]
+    _run(sample, blocks, counted, 0.0, np.zeros((0, 0)), histogram)
+    return histogram
+
+
+def converter_for(crossbar: Crossbar, histogram: Ints | None = None) -> Converter:
+    """The converter that the columns share, its range from what was observed if it is calibrated.
+
+    Raises UsageError where that is needed and is not there.
+    """
+    spec, product = crossbar.device.spec, Fraction(crossbar.device.product)
     if spec.adc_bits is None:
         return converters.IDEAL
     pairs = spec.sign == "differential"
     if spec.adc_range == "granular":
         return converters.granular(spec.adc_bits, pairs)
-    low = -what.limit if pairs else 0.0
     if spec.adc_range == "max":
-        return converters.spanning(low, what.limit, spec.adc_bits)
-    levels = converters.spanning(low, what.limit, converters.HISTOGRAM_BITS)
-    return converters.observed(_sums(what, levels), levels, spec.percentile, spec.adc_bits)
-
-
-def _sums(what: Readout, levels: Converter) -> Ints:
-    """How many sums come next to each level, over a sample of blocks, without read noise."""
-    histogram = np.zeros(levels.levels + 1, np.int64)
-    starts = what.starts[:: -(-len(what.starts) // SAMPLE)]
-    silent = np.random.default_rng(0)
-    _run(what, [(first, silent) for first in starts], levels, 0.0, np.zeros((0, 0)), histogram)
-    return histogram
+        low = -product if pairs else Fraction(0)
+        return converters.spanning(low, product, spec.adc_bits, spec.zero_level, per_row=True)
+    if histogram is None:
+        raise UsageError("a calibrated converter needs sums to set its range: observe some first")
+    low, high = converters.observed(histogram, converters.bins(crossbar.limit), spec.percentile)
+    return converters.spanning(low, high, spec.adc_bits, spec.zero_level)
 
 
 def _run(
@@ -127,9 +131,10 @@ def _run(
     """Run the blocks that begin at these windows; how often each array (T, R) was read."""
     crossbar, spec = what.crossbar, what.crossbar.device.spec
     layout, windows = crossbar.layout, len(what.base)
-    reads = np.zeros((len(layout.tile_groups), -(-crossbar.cells.shape[2] // what.rows)), np.int64)
+    reads = np.zeros(crossbar.rows.shape, np.int64)
     lanes = -(-spec.input_slices * what.block // VECTOR) * VECTOR
-    block = np.zeros((what.rows, lanes), np.float32 if what.limit < EXACT else np.float64)
+    dtype = np.float32 if crossbar.limit < EXACT else np.float64
+    block = np.zeros((crossbar.most_rows, lanes), dtype)
     channels = np.array([len(chosen) for chosen in crossbar.channels])
     for first, stream in blocks:
         kernel.walk(
@@ -138,7 +143,7 @@ def _run(
             (spec.input_slices, spec.input_bits),
             crossbar.cells, crossbar.filters, crossbar.scales, crossbar.shared,
             layout.group_tiles, layout.tile_quads,
-            (converter.low, converter.step, converter.levels),
+            converter.grid(crossbar.most_rows, crossbar.limit),
             sigma, stream, block, out, reads, histogram,
         )  # fmt: skip
     return reads

@@ -21,7 +21,8 @@ class CrossbarSpec:
     subtracted before the converter; an `offset` is added to weights, and subtracted digitally.
     `adc_bits` None is an ideal converter; `adc_range` is the whole possible range (`max`), steps
     of one cell at one input (`granular`), or from percentile 100 − `percentile` to `percentile`
-    of the sums observed (`calibrated`).
+    of the sums observed (`calibrated`). With `zero_level` one of its codes is 0; without, the codes
+    span the range and 0 lies between two of them, as in CrossSim's default converter.
 
     `programming_error` is the σ of a cell, relative to the largest cell or, if `proportional`, to
     itself; `read_noise` that of each product, relative to the largest cell. `on_off_ratio` is the
@@ -42,6 +43,7 @@ class CrossbarSpec:
     adc_bits: int | None = None
     adc_range: str = "max"
     percentile: float = 99.9
+    zero_level: bool = True
     programming_error: float = 0.0
     proportional: bool = False
     read_noise: float = 0.0
@@ -70,6 +72,11 @@ class CrossbarSpec:
             raise UsageError(f"an on/off ratio of {self.on_off_ratio}: give a number above 1")
         if not 50 < self.percentile <= 100:
             raise UsageError(f"percentile {self.percentile}: give a number above 50, up to 100")
+        if self.adc_bits == 1 and self.zero_level and self.sign == "differential":
+            raise UsageError(
+                "a converter of 1 bit has no codes for 0 and both signs of a pair: give adc_bits of "
+                "2 or more, or zero_level = false"
+            )
         if self.converters and not self.priced:
             raise UsageError("converters are priced in pJ: give e_cell in pJ too")
         if self.converters:

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from esnsim.machines.array.engine import DigitalEngine
 from esnsim.machines.array.spec import SCHEDULES, ArraySpec
-from esnsim.machines.crossbar.converters import conversion_energy
-from esnsim.machines.crossbar.engine import AnalogEngine
+from esnsim.machines.crossbar.engine import AnalogEngine, energy
 from esnsim.machines.crossbar.spec import PRESETS, CrossbarSpec
 from esnsim.machines.random_layers import random_layer, stored_layer
 from esnsim.machines.reference import integer_convolution
@@ -86,20 +85,23 @@ def crossbar() -> str:
 
 
 def isaac() -> str:
-    """The energy of an array read of ISAAC, and the laws of converters."""
+    """A full array of ISAAC, run: its reads and conversions, and their energy."""
     numbers, spec = golden("isaac"), PRESETS["isaac"]
-    part = numbers["crossbar"]
-    cells = part["rows"] * part["columns"] * spec.e_cell
-    converters = conversion_energy(spec.adc_law, spec.adc_bits, spec.e_adc, spec.vdd)
-    total = cells + part["rows"] * (converters + spec.e_dac + spec.e_shift_add)
-    _same(
-        "pJ of an array read",
-        round(total),
-        numbers["derived"]["energy_pj_per_array_read_with_converters"],
-    )
-    share = part["rows"] * converters / total
-    _same("share of converters", round(share, 2), numbers["derived"]["adc_share"])
-    return f"{total:.0f} pJ an array read, {share:.0%} of it in converters"
+    rows, columns = (numbers["crossbar"][name] for name in ("rows", "columns"))
+    rng = np.random.default_rng(0)
+    values = rng.integers(-127, 128, (columns // 4, rows))  # 8 bits: four columns of 2-bit cells
+    layer = stored_layer(values, Geometry(), Codes(8, False, False, lambda: np.ones(values.shape)))
+    x = rng.integers(0, 256, (1, rows))
+    counts = AnalogEngine(spec).run(layer, x, rng).counts
+    _same("reads, one for each bit", counts.array_reads, spec.activation_bits)
+    _same("conversions of a read", counts.conversions // counts.array_reads, columns)
+    spent = energy(counts, spec)
+    a_read, share = spent.total / counts.array_reads, spent.adc / spent.total
+    derived = numbers["derived"]
+    wanted = derived["energy_pj_per_array_read_with_converters"]
+    _same("pJ of an array read", round(a_read), wanted)
+    _same("share of converters", round(share, 2), derived["adc_share"])
+    return f"{a_read:.0f} pJ an array read, {share:.0%} of it in converters"
 
 
 def mac_counts() -> str:

@@ -1,12 +1,14 @@
 """`esnsim selftest` and `esnsim bench`: checks that can fail, figures that follow from times."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from esnsim.commands import bench as command
 from esnsim.machines.array.engine import DigitalEngine, Run
+from esnsim.machines.crossbar.engine import AnalogEngine, AnalogRun
 from esnsim.selfcheck import bench, selftest
 from tests.commandline import esnsim, refused, report
 
@@ -32,6 +34,18 @@ def test_a_wrong_engine_fails_the_selftest(monkeypatch: pytest.MonkeyPatch) -> N
     assert ended.code == 1
     assert ended.out.count("FAILED") == 2  # the golden layer and the random ones
     assert "seed" in ended.out
+
+
+def test_an_engine_that_counts_wrongly_fails_the_selftest(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = AnalogEngine.run
+
+    def wrong(*arguments: object, **more: object) -> AnalogRun:
+        run = right(*arguments, **more)  # type: ignore[arg-type]
+        return replace(run, counts=replace(run.counts, conversions=2 * run.counts.conversions))
+
+    monkeypatch.setattr(AnalogEngine, "run", wrong)
+    with pytest.raises(AssertionError, match="conversions of a read: 256, but 128 is right"):
+        selftest.isaac()
 
 
 @pytest.mark.parametrize("name", ["crossbar", "isaac", "mac_counts", "schedules"])

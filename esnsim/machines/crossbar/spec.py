@@ -74,8 +74,8 @@ class CrossbarSpec:
             raise UsageError(f"percentile {self.percentile}: give a number above 50, up to 100")
         if self.adc_bits == 1 and self.zero_level and self.sign == "differential":
             raise UsageError(
-                "a converter of 1 bit has no codes for 0 and both signs of a pair: give adc_bits of "
-                "2 or more, or zero_level = false"
+                "a converter of 1 bit has no codes for 0 and both signs of a pair: give adc_bits "
+                "of 2 or more, or zero_level = false"
             )
         if self.converters and not self.priced:
             raise UsageError("converters are priced in pJ: give e_cell in pJ too")

@@ -13,7 +13,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
-settings.register_profile("local", deadline=None, max_examples=50, print_blob=True)
+settings.register_profile("local", deadline=None, max_examples=20, print_blob=True)
 settings.register_profile(
     "ci", deadline=None, max_examples=100, print_blob=True, derandomize=True, database=None
 )

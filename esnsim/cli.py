@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import esnsim
 from esnsim.commands import bench, compress, cost, models, options, pareto, selftest, simulate
+from esnsim.commands.machine import join_compared
 from esnsim.commands.parser import WRONG_USAGE, Parser
 from esnsim.errors import EsnsimError, UsageError
 from esnsim.report.write import say
@@ -42,13 +43,18 @@ def parser(command: str | None = None) -> Parser:
     return p
 
 
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """The options of a command line. Leaves with exit code 2 where it can't be read."""
+    words = join_compared(_split_bare_flag(argv))
+    command = next((word for word in words if not word.startswith("-")), "")
+    return parser(command).parse_args(words)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line; the exit code: 0, 1 for bad input, 2 for wrong usage."""
     _fill_closed_streams()
     try:
-        words = _split_bare_flag(sys.argv[1:] if argv is None else argv)
-        command = next((word for word in words if not word.startswith("-")), "")
-        arguments = parser(command).parse_args(words)
+        arguments = parse(sys.argv[1:] if argv is None else argv)
         with warnings.catch_warnings():
             if not sys.warnoptions:  # what libraries say is not for the reader of a report
                 warnings.simplefilter("ignore")

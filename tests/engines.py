@@ -7,13 +7,13 @@ from tests.naive.convolution import convolve
 
 
 def activations(
-    chosen: QuantizedLayer, bits: int, signed: bool, seed: int
+    chosen: QuantizedLayer, bits: int, signed: bool, seed: int, images: int = 1
 ) -> tuple[np.ndarray, int]:
-    """Random integers (batch, C, *input_size) over the whole range, and a zero point in it."""
+    """Random integers (images·batch, C, *input_size) over the range, and a zero point in it."""
     rng = np.random.default_rng(seed)
     low = -(1 << bits - 1) if signed else 0
     geometry = chosen.layer.geometry
-    shape = (geometry.batch, len(chosen.layer.channels), *geometry.input_size)
+    shape = (images * geometry.batch, len(chosen.layer.channels), *geometry.input_size)
     x = rng.integers(low, low + (1 << bits), shape)
     return x, int(rng.integers(low, low + (1 << bits)))
 

@@ -8,22 +8,27 @@
 """
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
+from functools import reduce
+from operator import add
 from pathlib import Path
 
 import numpy as np
 import pytest
+from esnsim_kernels import bitserial
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from esnsim.costs.equations import esn_d_tilde
 from esnsim.errors import UsageError
 from esnsim.machines.array import engine as digital
-from esnsim.machines.array.engine import Counts, DigitalEngine
-from esnsim.machines.array.spec import SCHEDULES, ArraySpec
+from esnsim.machines.array.engine import DigitalEngine
+from esnsim.machines.array.schedule import SCHEDULES, schedule
+from esnsim.machines.array.spec import ArraySpec
 from esnsim.machines.lowering import lower
+from esnsim.machines.random_layers import random_layer
 from esnsim.model.network import Codes, Geometry
-from esnsim.quantization.quantizer import QuantizedLayer, codes, quantize
+from esnsim.quantization.quantizer import QuantizedLayer, Scheme, codes, quantize
 from tests.engines import activations, exact
 from tests.naive import array as naive
 from tests.networks import layer, network
@@ -38,11 +43,12 @@ def tasks(draw: st.DrawFn) -> tuple[QuantizedLayer, ArraySpec, np.ndarray, int, 
     chosen = draw(quantized_layers())
     small = st.integers(1, 5)
     spec = ArraySpec(
-        draw(small), draw(small), draw(small), draw(st.sampled_from(SCHEDULES)),
-        draw(st.sampled_from([1, 3, 8, 9])), draw(st.sampled_from([1, 1, 8])),
+        draw(small), draw(small), draw(small), draw(st.sampled_from(list(SCHEDULES))),
+        draw(st.sampled_from([1, 3, 8, 9])), draw(st.sampled_from([1, 1, 2, 8])),
     )  # fmt: skip
     signed = draw(st.booleans())
-    x, zero = activations(chosen, spec.activation_bits, signed, draw(st.integers(0, 2**32 - 1)))
+    images, seed = draw(st.sampled_from([1, 1, 2, 3])), draw(st.integers(0, 2**32 - 1))
+    x, zero = activations(chosen, spec.activation_bits, signed, seed, images)
     return chosen, spec, x, zero, signed
 
 
@@ -50,14 +56,14 @@ def array_widths(chosen: QuantizedLayer, spec: ArraySpec) -> np.ndarray:
     return -(-chosen.sums.width_code // spec.width_step) * spec.width_step
 
 
-def closed_form(chosen: QuantizedLayer, spec: ArraySpec) -> int:
-    """Σ_m MAC_m · b_m."""
+def closed_form(chosen: QuantizedLayer, spec: ArraySpec, x: np.ndarray) -> int:
+    """Σ_m MAC_m · b_m of the images of x."""
     macs = int((chosen.sums.weights * array_widths(chosen, spec)).sum())
-    return macs * chosen.layer.geometry.windows
+    return macs * chosen.layer.geometry.windows * images_of(chosen, x)
 
 
-def idle(counts: Counts) -> int:
-    return counts.idle_width + counts.idle_rows + counts.idle_lanes + counts.idle_windows
+def images_of(chosen: QuantizedLayer, x: np.ndarray) -> int:
+    return len(x) // chosen.layer.geometry.batch
 
 
 @given(tasks())
@@ -80,17 +86,15 @@ def test_outputs_and_counts_are_those_of_the_array_unit_by_unit(task):
         chosen.live.reshape(geometry.groups, -1).tolist(), x, zero,
     )  # fmt: skip
     assert all(run.outputs[place] == value for place, value in outputs.items())
-    buffers = ("weight_bits", "activation_bits")
-    names = [name for name in Counts.__slots__ if name not in buffers]
-    assert {n: getattr(run.counts, n) for n in names} == {n: counts[n] for n in names}
+    assert asdict(run.counts) == {name: counts[name] for name in bitserial.COUNTS}
 
 
 @given(tasks())
 def test_active_unit_cycles_are_mac_bit(task):
     chosen, spec, x, zero, signed = task
     counts = DigitalEngine(spec).run(chosen, x, zero, signed).counts
-    assert counts.active == closed_form(chosen, spec)
-    assert counts.active + idle(counts) == counts.cycles * spec.units
+    assert counts.active * spec.width_step == closed_form(chosen, spec, x)
+    assert counts.active + counts.idle - counts.mask_idle == counts.cycles * spec.units
     assert counts.mask_active + counts.mask_idle == counts.mask_cycles * spec.units
 
 
@@ -99,12 +103,14 @@ def test_active_unit_cycles_are_esn_d_tilde_of_the_metrics(task):
     """Live as run: the network's dead channels and pruned filters are left out of both."""
     chosen, spec, x, zero, signed = task
     counts = DigitalEngine(replace(spec, width_step=1)).run(chosen, x, zero, signed).counts
-    assert counts.active == esn_d_tilde(chosen.sums, "code") * chosen.layer.geometry.windows
+    windows = chosen.layer.geometry.windows // chosen.layer.geometry.batch
+    assert counts.active == esn_d_tilde(chosen.sums, "code") * len(x) * windows
 
 
 @given(tasks(), st.integers(1, 70), st.integers(1, 70), st.integers(1, 70))
 def test_outputs_and_essential_bits_do_not_depend_on_the_array(task, rows, lanes, windows):
     chosen, spec, x, zero, signed = task
+    """Nor on windows that images would share: two on one tile are no faster than one by one."""
     other = replace(spec, rows=rows, lanes=lanes, windows=windows, schedule="bit-parallel")
     first, second = (DigitalEngine(s).run(chosen, x, zero, signed) for s in (spec, other))
     assert np.array_equal(first.outputs, second.outputs)
@@ -117,7 +123,7 @@ def test_outputs_and_essential_bits_do_not_depend_on_the_array(task, rows, lanes
 def test_cycles_are_the_formulas_of_the_schedules(task):
     chosen, spec, x, zero, signed = task
     lowered = lower(chosen, spec.width_step)
-    widths = lowered.widths.reshape(len(lowered.live), -1)
+    widths = lowered.widths.reshape(len(lowered.live), -1) // spec.width_step
     taps = lowered.values.shape[2]
     windows = -(-lowered.geometry.windows // spec.windows)
     total = 0
@@ -126,8 +132,54 @@ def test_cycles_are_the_formulas_of_the_schedules(task):
         planes = -(-int(group.sum()) // spec.rows)
         if spec.schedule != "bit-parallel":
             planes = sum(order[i : i + spec.rows].max() for i in range(0, len(order), spec.rows))
-        total += windows * -(-taps * int(live.sum()) // spec.lanes) * int(planes)
+        total += (
+            images_of(chosen, x) * windows * -(-taps * int(live.sum()) // spec.lanes) * int(planes)
+        )
     assert DigitalEngine(spec).run(chosen, x, zero, signed).counts.cycles == total
+
+
+@given(st.lists(st.integers(0, 8), min_size=5, max_size=12), st.integers(1, 12), st.randoms())
+def test_sorted_takes_the_fewest_passes_of_all_orders(widths, rows, random):
+    def passes(kind: str, given: list[int]) -> int:
+        return len(schedule(kind, np.array(given), np.zeros(len(given), np.bool_), rows).used)
+
+    least = passes("sorted", widths)
+    assert least == passes("serial", sorted(widths, reverse=True))
+    random.shuffle(widths)
+    assert least == passes("sorted", widths) <= passes("serial", widths)
+
+
+@given(tasks(), st.integers(2, 4))
+def test_counts_of_images_are_the_sums_of_those_of_each(task, images):
+    """Tiles are an image's own, so figures of one inference do not depend on how many run."""
+    chosen, spec, *_, signed = task
+    x, zero = activations(chosen, spec.activation_bits, signed, 7, images)
+    engine, batch = DigitalEngine(spec), chosen.layer.geometry.batch
+    whole = engine.run(chosen, x, zero, signed)
+    parts = [engine.run(chosen, part, zero, signed) for part in np.split(x, images)]
+    assert all(len(part.outputs) == batch for part in parts)
+    assert np.array_equal(whole.outputs, np.concatenate([part.outputs for part in parts]))
+    assert whole.counts == reduce(add, (part.counts for part in parts))
+    shapes = [replace(part.counts, essential_bits=0) for part in parts]
+    assert shapes == [shapes[0]] * images
+
+
+@pytest.mark.parametrize(("rows", "cycles"), [(10, 46_080), (12, 36_864)])
+def test_sorted_begins_with_the_widest(rows, cycles):
+    """By hand from the formula; narrowest first would take 55,296 and 41,472."""
+    run = DigitalEngine(ArraySpec(rows, 8, 1, "sorted")).run(golden_layer(), golden_activations())
+    assert run.counts.cycles == cycles
+
+
+@given(st.sampled_from([1, 2, 4, 8]), st.integers(1, 3), st.integers(0, 2**32 - 1))
+def test_a_full_array_of_multipliers_does_a_mac_a_unit_and_cycle(unit_bits, images, seed):
+    """Of n units that multiply w weight bits each: n MACs of filters of w bits."""
+    spec = ArraySpec(4, 6, 2, "serial", width_step=unit_bits)
+    rng = np.random.default_rng(seed)
+    geometry = Geometry(1, (2, 5), (2, 1), (1, 1), (1, 1), ((0, 1), (0, 0)))  # 2 × 5 windows
+    chosen = random_layer(8, 3, geometry, Scheme("filter-max", unit_bits), rng)
+    counts = DigitalEngine(spec).run(chosen, *activations(chosen, 8, False, seed, images)).counts
+    assert counts.cycles * spec.units == images * chosen.layer.macs == counts.active
 
 
 @given(tasks())
@@ -135,7 +187,7 @@ def test_bit_parallel_is_fastest_and_sorted_no_slower_than_serial(task):
     chosen, spec, x, zero, signed = task
     cycles = [
         DigitalEngine(replace(spec, schedule=kind)).run(chosen, x, zero, signed).counts.cycles
-        for kind in ("bit-parallel", "sorted", "serial")
+        for kind in SCHEDULES
     ]
     assert cycles == sorted(cycles)
 
@@ -185,7 +237,7 @@ def test_stored_integers_run_exactly_whatever_their_zero_point(bits, asymmetric,
     x, zero = activations(chosen, 8, False, seed)
     run = DigitalEngine(ArraySpec(3, 2, 2)).run(chosen, x, zero)
     assert np.array_equal(run.outputs, exact(chosen, x, zero))
-    assert run.counts.active == closed_form(chosen, ArraySpec())
+    assert run.counts.active == closed_form(chosen, ArraySpec(), x)
 
 
 def golden_layer() -> QuantizedLayer:

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from esnsim.cli import parser
+from esnsim.cli import parse
 from tests.samples import EMBEDDED
 
 PAGES = sorted((Path(__file__).parents[1] / "docs").glob("*.md"))
@@ -30,7 +30,7 @@ PYTHON = [(page, text) for page, kind, text in BLOCKS if kind == "python"]
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_of_the_pages_parses(command: str) -> None:
     words = shlex.split(command)[1:]
-    assert parser().parse_args(words).command == words[0]
+    assert parse(words).command == words[0]
 
 
 @pytest.mark.parametrize("page", sorted({page for page, _ in PYTHON} - {"training"}))

@@ -1,126 +1,143 @@
 """The machines that `esnsim simulate` runs: their options, and what follows from them."""
 
 import argparse
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from esnsim.commands import options
 from esnsim.errors import UsageError
 
 if TYPE_CHECKING:
-    from esnsim.machines.machine import Spec
+    from esnsim.machines.base import Machine
 
-KINDS = ("digital", "analog")
-SCHEDULES = ("bit-parallel", "sorted", "serial")
-DEFAULTS = {"digital": "maki", "analog": "ideal-analog"}
-FIELDS = {  # of a machine, as options give them
-    "digital": ("schedule", "activation_bits"),
-    "analog": ("activation_bits", "adc_bits", "adc_range", "adc_law"),
-}
-ENERGIES = {  # the first of each is what all others are relative to
-    "digital": ("e_bit", "e_idle", "e_weight_bit", "e_activation_bit", "e_dram_bit"),
-    "analog": ("e_cell", "e_adc"),
-}
+TYPES = {"activation_bits": options.at_least_one, "adc_bits": options.at_least_one}
+NO_OPTION = ("e_dac", "e_shift_add")  # set in a file
+
+
+def variants() -> dict[str, tuple[str, str]]:
+    """By word of --compare, the kind of machine and the field of which all choices run."""
+    from esnsim.machines.presets import KINDS
+
+    return {word: (name, field) for name, k in KINDS.items() for word, field in k.compare.items()}
+
+
+def join_compared(words: Sequence[str]) -> list[str]:
+    """`--compare digital analog MODEL` with the words compared as one, apart from the model."""
+    if "--compare" not in words:
+        return list(words)
+    from esnsim.machines.presets import KINDS
+
+    known, at = {*KINDS, *variants()}, words.index("--compare") + 1
+    end = at
+    while end < len(words) and words[end] in known:
+        end += 1
+    return [*words[:at], *([",".join(words[at:end])] if end > at else []), *words[end:]]
 
 
 def add_machine(group: "argparse._ArgumentGroup") -> None:
     """Add the options that describe machines."""
+    from esnsim.machines.presets import KINDS, PRESETS
+
     add = group.add_argument
     add("--engine", choices=(*KINDS, "both"), help="default digital")
     add(
         "--array", action="append", default=[], metavar="PRESET|FILE|64x16x1",
-        help="machine: a preset (ideal-digital, maki, maki-serial, int8, ideal-analog, isaac), "
-        "rows × lanes × windows, or a .toml or .yaml file; twice with --engine both",
+        help=f"machine: a preset ({', '.join(PRESETS)}), rows × lanes × windows, or a .toml or "
+        ".yaml file; twice with --engine both",
     )  # fmt: skip
-    add("--schedule", choices=SCHEDULES, help="of a digital array")
     add(
-        "--compare", nargs="+", choices=("schedules", *KINDS), default=[],
+        "--compare", type=options.names((*variants(), *KINDS)), default=(),
+        metavar="schedules|digital analog",
         help="schedules: all three; digital analog: side by side, with the width at which they "
         "cross (Eq. 6)",
     )  # fmt: skip
-    add("--activation-bits", type=options.at_least_one, metavar="N", help="default 8")
-    add("--adc-bits", type=options.at_least_one, metavar="N", help="of analog converters")
-    add("--adc-range", choices=("max", "granular", "calibrated"), help="of analog converters")
-    add(
-        "--adc-law", choices=("fixed", "scaled", "capacitive", "survey"),
-        help="price conversions, driven rows and shift–adds too, conversions by this law",
-    )  # fmt: skip
-    for name, what in (
-        ("e-bit", "an active one-bit MAC unit in a cycle"),
-        ("e-idle", "an idle one"),
-        ("e-weight-bit", "a weight bit read from the buffer"),
-        ("e-activation-bit", "an activation bit read from the buffer"),
-        ("e-dram-bit", "a bit moved by DRAM"),
-        ("e-cell", "an analog cell operation at |W| = 1"),
-        ("e-adc", "an analog conversion (of 8 bits under --adc-law scaled)"),
-    ):
-        add(f"--{name}", type=options.energy, metavar="50fJ", help=what)
+    for option in {o.field: o for kind in KINDS.values() for o in kind.options}.values():
+        add(
+            flag(option.field), choices=option.choices or None, help=option.help,
+            type=TYPES.get(option.field, str), metavar=None if option.choices else "N",
+        )  # fmt: skip
+    for option in (o for kind in KINDS.values() for o in kind.prices if o.field not in NO_OPTION):
+        add(flag(option.field), type=options.energy, metavar="50fJ", help=option.help)
     add("--clock", type=options.frequency, metavar="500MHz", help="adds speeds of digital arrays")
     add("--threads", type=options.count, default=0, help="0 (default): one a core")
 
 
-def machines(arguments: argparse.Namespace) -> "list[Spec]":
-    """The machines that the options describe, one or more. Raises UsageError."""
-    from esnsim.machines.array.spec import ArraySpec
-    from esnsim.machines.presets import kind_of, machine
+def flag(field: str) -> str:
+    """The option that sets a field."""
+    return f"--{field.replace('_', '-')}"
 
-    compare = set(arguments.compare)
-    if compare not in (set(), {"schedules"}, set(KINDS)):
-        raise UsageError("--compare takes 'schedules', or 'digital analog'")
-    given = {kind_of(spec): spec for spec in map(machine, arguments.array)}
+
+def machines(arguments: argparse.Namespace) -> "list[Machine]":
+    """The machines that the options describe, one or more. Raises UsageError."""
+    from esnsim.machines.presets import KINDS, machine
+
+    compare, words = set(arguments.compare), variants()
+    if compare not in (set(), set(KINDS), *({word} for word in words)):
+        raise UsageError(f"--compare takes {', '.join(map(repr, words))}, or 'digital analog'")
+    given = {found.kind: found for found in map(machine, arguments.array)}
     if len(given) < len(arguments.array):
         raise UsageError("--array names two machines of one kind: give one, or one of each")
-    both = arguments.engine == "both" or "analog" in compare or len(given) > 1
+    both = arguments.engine == "both" or compare == set(KINDS) or len(given) > 1
     kinds = list(KINDS) if both else [arguments.engine or next(iter(given), "digital")]
     if not given.keys() <= set(kinds):
         raise UsageError(
             f"--array names a machine that is not {kinds[0]}: give --engine both, or the other"
         )
     _check(arguments, kinds)
-    specs = [_changed(given.get(kind) or machine(DEFAULTS[kind]), arguments) for kind in kinds]
-    if "schedules" not in compare:
-        return specs
-    if not isinstance(specs[0], ArraySpec) or both or arguments.schedule:
-        raise UsageError("--compare schedules takes one digital array, and all three schedules")
-    return [replace(specs[0], schedule=name) for name in SCHEDULES]
+    starts = (given.get(kind) or machine(KINDS[kind].default) for kind in kinds)
+    found = [_changed(start, arguments) for start in starts]
+    if compare == set(KINDS) and len({one.priced for one in found}) > 1:
+        raise UsageError(
+            "one machine is in joules and the other is not: give both "
+            + " and ".join(flag(KINDS[kind].prices[0].field) for kind in kinds)
+        )
+    return _variants(found, compare & words.keys(), arguments)
+
+
+def _variants(
+    found: "Sequence[Machine]", words: set[str], arguments: argparse.Namespace
+) -> "list[Machine]":
+    """All choices of the field that --compare names, or what was found as it is."""
+    from esnsim.machines.presets import KINDS, changed
+
+    if not words:
+        return list(found)
+    [word] = words
+    kind, field = variants()[word]
+    if found[0].kind != kind or len(found) > 1 or getattr(arguments, field):
+        raise UsageError(f"--compare {word} takes one {kind} array, and all {word}")
+    [choices] = [option.choices for option in KINDS[kind].options if option.field == field]
+    return [changed(found[0], {field: choice}) for choice in choices]
 
 
 def _check(arguments: argparse.Namespace, kinds: list[str]) -> None:
-    """Raise UsageError for options about a kind of machine that is not run, and mixed units."""
-    for kind in set(KINDS) - set(kinds):
-        own = {*FIELDS[kind], *ENERGIES[kind], *(("clock",) if kind == "digital" else ())}
-        for name in sorted(own - {"activation_bits"}):
+    """Raise UsageError for options about a kind of machine that is not run."""
+    from esnsim.machines.presets import KINDS
+
+    own = {
+        name: {o.field for o in (*kind.options, *kind.prices)} - set(NO_OPTION)
+        for name, kind in KINDS.items()
+    }
+    own["digital"].add("clock")
+    shown = set().union(*(own[kind] for kind in kinds))
+    for kind in KINDS:
+        for name in sorted(own[kind] - shown):
             if getattr(arguments, name) is not None:
                 raise UsageError(
-                    f"--{name.replace('_', '-')} is about {kind} machines, but this one is "
-                    f"{kinds[0]}: give --engine {kind} or both, or leave it out"
+                    f"{flag(name)} is about {kind} machines, but this one is {kinds[0]}: give "
+                    f"--engine {kind} or both, or leave it out"
                 )
-    energies = [v for v in vars(arguments).values() if isinstance(v, options.Energy)]
-    if len({energy.picojoules for energy in energies}) > 1:
-        raise UsageError("energies with and without a unit: give all in fJ, pJ or nJ, or none")
 
 
-def _changed(spec: "Spec", arguments: argparse.Namespace) -> "Spec":
+def _changed(start: "Machine", arguments: argparse.Namespace) -> "Machine":
     """The machine with the options' fields and energies. Raises UsageError."""
-    from esnsim.machines.presets import kind_of
+    from esnsim.machines.presets import KINDS, changed, reprice
 
-    kind = kind_of(spec)
-    changes: dict[str, Any] = {
-        name: getattr(arguments, name)
-        for name in FIELDS[kind]
-        if getattr(arguments, name) is not None
-    }
-    if "adc_law" in changes:
-        changes["converters"] = True
-    given = {name: getattr(arguments, name) for name in ENERGIES[kind]}
-    amounts = {name: energy for name, energy in given.items() if energy is not None}
-    base = ENERGIES[kind][0]
-    for name, energy in amounts.items():
-        if energy.picojoules != spec.priced and base not in amounts:
-            raise UsageError(
-                f"--{name.replace('_', '-')} is in {'J' if energy.picojoules else 'no unit'}, the "
-                f"machine in {'pJ' if spec.priced else 'normalised units'}: give "
-                f"--{base.replace('_', '-')} in the same unit"
-            )
-        changes[name], changes["priced"] = energy.amount, energy.picojoules
-    return replace(spec, **changes)
+    kind = KINDS[start.kind]
+    values: dict[str, Any] = {o.field: getattr(arguments, o.field) for o in kind.options}
+    values = {name: value for name, value in values.items() if value is not None}
+    if "adc_law" in values:
+        values["converters"] = True
+    given = {o.field: getattr(arguments, o.field, None) for o in kind.prices}
+    energies = {name: energy for name, energy in given.items() if energy is not None}
+    return changed(start, values | reprice(start, energies, flag))

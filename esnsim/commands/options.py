@@ -3,10 +3,13 @@
 import re
 from argparse import ArgumentTypeError
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
-from esnsim.report.units import PREFIXES
+from esnsim.errors import UsageError
+from esnsim.units import PREFIXES, Energy, read_energy, read_frequency
+
+T = TypeVar("T")
 
 RULES = ("layer-max", "filter-max", "filter-sigma", "mse", "layer-mse", "aciq")
 WEIGHTED = ("esn_a", "esn_d", "esn_d_tilde", "mac_bits")  # by parameters and by computations
@@ -108,29 +111,22 @@ def mean_widths(text: str) -> tuple[float, ...]:
     return tuple(dict.fromkeys(found))
 
 
-@dataclass(frozen=True, slots=True)
-class Energy:
-    """An energy in pJ, or in normalised units."""
-
-    amount: float
-    picojoules: bool
-
-
 def energy(text: str) -> Energy:
     """An energy such as 50fJ, or a plain number in normalised units."""
-    found = re.fullmatch(r"(\d+\.?\d*(?:e[+-]?\d+)?)\s*(?:([afpnu])J)?", text)
-    if found is None:
-        raise ArgumentTypeError(f"'{text}' is no energy: give 50fJ, 0.3pJ, or a plain number")
-    scale = {"a": 1e-6, "f": 1e-3, "p": 1.0, "n": 1e3, "u": 1e6, None: 1.0}[found[2]]
-    return Energy(float(found[1]) * scale, found[2] is not None)
+    return _told(read_energy, text)
 
 
 def frequency(text: str) -> float:
     """A clock such as 500MHz, in Hz."""
-    found = re.fullmatch(r"(\d+\.?\d*)\s*([kMG]?)Hz", text)
-    if found is None or not float(found[1]):
-        raise ArgumentTypeError(f"'{text}' is no clock: give 500MHz or 1GHz")
-    return float(found[1]) * PREFIXES[found[2]]
+    return _told(read_frequency, text)
+
+
+def _told(read: Callable[[str], T], text: str) -> T:
+    """What is read of a text, its error as argparse's own."""
+    try:
+        return read(text)
+    except UsageError as error:
+        raise ArgumentTypeError(str(error)) from None
 
 
 def numbers(text: str) -> tuple[float, ...]:

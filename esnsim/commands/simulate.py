@@ -7,14 +7,14 @@ from os import environ
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from esnsim.commands import codes, images, options
-from esnsim.commands.machine import add_machine, machines
+from esnsim.commands import codes, images, machine, options
 from esnsim.errors import UsageError
 from esnsim.report.write import say, write
 
 if TYPE_CHECKING:
     from esnsim.images.sets import ImageSet
-    from esnsim.machines.machine import Simulation, Spec
+    from esnsim.machines.base import Machine
+    from esnsim.machines.simulator import Simulation
     from esnsim.quantization.quantizer import QuantizedNetwork
     from esnsim.run.cut import CutGraph
 
@@ -32,7 +32,7 @@ def add_options(p: argparse.ArgumentParser) -> None:
     """Add the options of `simulate`."""
     codes.add_codes(p)
     codes.add_model(p)
-    add_machine(p.add_argument_group("machine"))
+    machine.add_machine(p.add_argument_group("machine"))
     _add_images(p.add_argument_group("activations"))
     out = p.add_argument_group("output")
     form = out.add_mutually_exclusive_group()
@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     from esnsim.run.cut import cut
 
     scheme = codes.scheme_of(arguments)
-    specs = machines(arguments)
+    specs = machine.machines(arguments)
     chosen = _images(arguments)
     model = codes.read_model(arguments)
     quantized = codes.quantized_network(model.network, scheme, arguments.quiet)
@@ -73,11 +73,24 @@ def run(arguments: argparse.Namespace) -> int:
     simulations = [_simulate(arguments, graph, quantized, spec, chosen) for spec in specs]
     write(_render(simulations, arguments), arguments.output)
     if not arguments.quiet:
-        for name, reason in simulations[0].not_simulated:
-            say(f"layer '{name}' is not simulated: {reason}")
-        for note in (*model.network.notes, *quantized.notes):
+        for note in (*_left_out(simulations[0]), *model.network.notes, *quantized.notes):
             say(note)
     return 0
+
+
+def _left_out(simulation: "Simulation") -> list[str]:
+    """What of the network did not run, and what `cost` counts for it."""
+    from esnsim.units import human
+
+    return [
+        f"layer '{item.layer.layer.name}' is not simulated ({human(item.macs)} MACs, "
+        f"{human(item.esn_d_tilde)} MAC×bit): {item.reason}"
+        for item in simulation.not_simulated
+    ] + [
+        f"product '{item.name}' is not simulated ({human(item.macs)} MACs): it multiplies two "
+        "activations"
+        for item in simulation.network.network.products
+    ]
 
 
 def _images(arguments: argparse.Namespace) -> "ImageSet | None":
@@ -91,39 +104,45 @@ def _images(arguments: argparse.Namespace) -> "ImageSet | None":
 
 
 def _simulate(
-    arguments: argparse.Namespace, graph: "CutGraph", quantized: "QuantizedNetwork", spec: "Spec",
+    arguments: argparse.Namespace, graph: "CutGraph", quantized: "QuantizedNetwork",
+    spec: "Machine",
     images: "ImageSet | None",
 ) -> "Simulation":  # fmt: skip
     from esnsim.evaluate import inference
-    from esnsim.machines.machine import Machine, Simulation
+    from esnsim.machines.simulator import Simulator
     from esnsim.report.progress import Meter
 
-    machine = Machine(quantized, spec, arguments.threads, arguments.seed)
+    if not graph.macs:
+        raise UsageError("no layer of the model can be simulated: " + _reasons(graph))
+    simulator = Simulator(quantized, spec, arguments.threads, arguments.seed)
     accuracy, used = None, "random integers"
     wanted = arguments.images or (images.count if images and arguments.end_to_end else 1)
     layers = len(graph.macs)
     with Meter(wanted * layers, arguments.quiet, unit="images", per=layers) as meter:
         if images is None:
             bits = spec.activation_bits
-            inference.on_random_integers(machine, graph, arguments.seed, bits, meter.advance)
+            inference.on_random_integers(simulator, graph, arguments.seed, bits, meter.advance)
         else:
             few = images.first(CALIBRATION)
             scales = inference.calibrated(
                 graph, few, spec.activation_bits, arguments.percentile, arguments.signed
             )
-            if machine.calibrates:
-                inference.layer_by_layer(graph, machine.observe, few, scales, _unseen)
+            if spec.calibrates:
+                inference.layer_by_layer(graph, simulator.observe, few, scales, _unseen)
             chosen = images.first(wanted)
             used = f"{chosen.count:,} of {images.count:,} images of {images.name}"
             if arguments.end_to_end:
-                accuracy = inference.end_to_end(graph, machine, chosen, scales, meter.advance)
+                accuracy = inference.end_to_end(graph, simulator, chosen, scales, meter.advance)
             else:
-                inference.layer_by_layer(graph, machine.run, chosen, scales, meter.advance)
-    left_out = tuple((item.layer.name, item.reason) for item in graph.not_simulated)
-    runs = machine.runs()
-    if not runs:
-        raise UsageError("no layer of the model can be simulated: see esnsim cost for its cost")
-    return Simulation(quantized, spec, runs, runs[0].images, used, left_out, accuracy)
+                inference.layer_by_layer(graph, simulator.run, chosen, scales, meter.advance)
+    return simulator.simulation(graph.not_simulated, used, accuracy)
+
+
+def _reasons(graph: "CutGraph") -> str:
+    """Why the first layer stays where it is, and how many more do."""
+    first, more = graph.not_simulated[0], len(graph.not_simulated) - 1
+    others = f" (and {more} more)" if more else ""
+    return f"layer '{first.layer.name}': {first.reason}{others}"
 
 
 def _unseen(layer: str, images: int) -> None:
@@ -134,7 +153,7 @@ def _render(simulations: "Sequence[Simulation]", arguments: argparse.Namespace) 
     import shutil
 
     from esnsim.report.simulation import document as documents
-    from esnsim.report.simulation.comparison import engines, schedules
+    from esnsim.report.simulation.comparison import kinds, variants
     from esnsim.report.simulation.table import Look, render
 
     suffix = arguments.output.suffix.lower() if arguments.output else ""
@@ -150,8 +169,8 @@ def _render(simulations: "Sequence[Simulation]", arguments: argparse.Namespace) 
         screen and "NO_COLOR" not in environ and environ.get("TERM") != "dumb",
         arguments.clock,
     )
-    if "schedules" in arguments.compare:
-        return schedules(simulations, look)
-    if "analog" in arguments.compare:
-        return engines(simulations, look)
+    if len(arguments.compare) == 1:
+        return variants(simulations, machine.variants()[arguments.compare[0]][1], look)
+    if arguments.compare:
+        return kinds(simulations, look)
     return "\n".join(render(simulation, look) for simulation in simulations)

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from esnsim.errors import UsageError
 from esnsim.images.sets import ImageSet
 from esnsim.machines.activations import ActivationScale, Calibration, quantize
-from esnsim.machines.machine import Accuracy, Activations, Machine, random_activations
+from esnsim.machines.base import Activations, Run, random_activations
+from esnsim.machines.simulator import Accuracy, Simulator
 from esnsim.model.network import Array
 from esnsim.quantization.quantizer import QuantizedLayer
 from esnsim.run.compute import float_compute
@@ -28,7 +29,7 @@ DTYPES = {
 Others = Mapping[int, Array]
 Scales = Mapping[int, ActivationScale]
 #: Takes a layer's index and its activations.
-Run = Callable[[int, Activations], object]
+Take = Callable[[int, Activations], object]
 #: Is told of every layer before it runs, and how many images of a batch it is for.
 Watch = Callable[[str, int], None]
 
@@ -69,7 +70,7 @@ def calibrated(
 
 
 def layer_by_layer(
-    graph: CutGraph, run: Run, images: ImageSet, scales: Scales, watch: Watch
+    graph: CutGraph, run: Take, images: ImageSet, scales: Scales, watch: Watch
 ) -> None:
     """Run every layer on the activations that the float model has there."""
 
@@ -80,7 +81,7 @@ def layer_by_layer(
         ints = activation if activation.dtype.kind in "iu" else quantize(activation, scale)
         watch(mac.layer.name, len(activation))
         x = mac.layout.to_columns(ints)
-        run(mac.index, (x, scale.zero_point, scale.signed))
+        run(mac.index, Activations(x, scale.zero_point, scale.signed))
         return exact(mac, activation, others)
 
     for feed in feeds(graph, images):
@@ -88,17 +89,17 @@ def layer_by_layer(
 
 
 def end_to_end(
-    graph: CutGraph, machine: Machine, images: ImageSet, scales: Scales, watch: Watch
+    graph: CutGraph, machine: Simulator, images: ImageSet, scales: Scales, watch: Watch
 ) -> Accuracy:
     """Run the network with the machine in place of every MAC operator, beside the float model."""
     places = {id(layer): index for index, layer in enumerate(machine.network.layers)}
 
-    def run(layer: QuantizedLayer, x: Array, zero_point: int, signed: bool) -> object:
+    def run(layer: QuantizedLayer, x: Array, zero_point: int, signed: bool) -> Run:
         index = places[id(layer)]
         watch(layer.layer.name, len(x) // layer.layer.geometry.batch)
-        return machine.run(index, (x, zero_point, signed))
+        return machine.run(index, Activations(x, zero_point, signed))
 
-    compute = quantized_compute(machine.network, run, scales)  # type: ignore[arg-type]
+    compute = quantized_compute(machine.network, run, scales)
     exact = float_compute(graph)
     found: list[NDArray[np.int64]] = []
     wanted: list[NDArray[np.int64]] = []
@@ -109,13 +110,13 @@ def end_to_end(
 
 
 def on_random_integers(
-    machine: Machine, graph: CutGraph, seed: int, bits: int, watch: Watch
+    machine: Simulator, graph: CutGraph, seed: int, bits: int, watch: Watch
 ) -> None:
     """Run every layer on random integers, for one inference; others set converters' ranges."""
     for mac in graph.macs:
         layer = machine.network.layers[mac.index]
         watch(layer.layer.name, 1)
-        if machine.calibrates:
+        if machine.machine.calibrates:
             machine.observe(mac.index, random_activations(layer, bits, (seed, mac.index, 1)))
         machine.run(mac.index, random_activations(layer, bits, (seed, mac.index)))
 

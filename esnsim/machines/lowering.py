@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from esnsim.model.network import Geometry, Mask
+from esnsim.model.network import Geometry, Layer, Mask
 from esnsim.quantization.quantizer import QuantizedLayer, codes
 
 Ints = NDArray[np.int64]
@@ -46,9 +46,7 @@ def lower(quantized: QuantizedLayer, width_step: int = 1) -> Lowered:
     layer, sums = quantized.layer, quantized.sums
     q = codes(quantized).reshape(*layer.weight.shape[:2], -1)
     geometry, widths = layer.geometry, -(-sums.width_code // width_step) * width_step
-    stored = layer.weight.codes
-    midrise = stored is None or stored.midrise
-    masked = (widths > 0) & (sums.coded < sums.weights) & midrise
+    midrise, masked = is_midrise(layer), needs_mask(quantized)
     if geometry.transposed:
         taps = q.shape[2]
         q = q.transpose(0, 2, 1).reshape(-1, q.shape[1], 1)
@@ -63,6 +61,17 @@ def lower(quantized: QuantizedLayer, width_step: int = 1) -> Lowered:
     centre = _centre(q, widths, live)
     values = (q - centre[:, None, None]).astype(dtype)
     return Lowered(geometry, values, widths, 0, centre, masked, None, live)
+
+
+def is_midrise(layer: Layer) -> bool:
+    """Whether codes are odd, q = 2·W_int, and so outputs in units of half a step."""
+    return layer.weight.codes is None or layer.weight.codes.midrise
+
+
+def needs_mask(quantized: QuantizedLayer) -> Mask:
+    """Filters (M,) with kept zeros, whose codes have no zero: a plane says where they are."""
+    sums = quantized.sums
+    return (sums.width_code > 0) & (sums.coded < sums.weights) & is_midrise(quantized.layer)
 
 
 def raise_outputs(quantized: QuantizedLayer, outputs: NDArray[Any]) -> NDArray[Any]:

@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -9,27 +10,19 @@ from typing import Any
 import yaml
 
 from esnsim.errors import EsnsimError, UsageError
-from esnsim.machines.array import spec as arrays
-from esnsim.machines.array.spec import ArraySpec
+from esnsim.machines.array import spec as array
+from esnsim.machines.base import Kind, Machine
 from esnsim.machines.crossbar import spec as crossbar
-from esnsim.machines.crossbar.spec import CrossbarSpec
+from esnsim.units import Energy, read_energy
 
-Spec = ArraySpec | CrossbarSpec
-PRESETS: dict[str, Spec] = {**arrays.PRESETS, **crossbar.PRESETS}
-KINDS: dict[str, type[ArraySpec] | type[CrossbarSpec]] = {
-    "digital": ArraySpec, "analog": CrossbarSpec,
-}  # fmt: skip
-IDEAL = "ideal"  # in a file: what is None in a spec
+KINDS: dict[str, Kind] = {"digital": array.KIND, "analog": crossbar.KIND}
+PRESETS: dict[str, Machine] = {n: m for kind in KINDS.values() for n, m in kind.presets.items()}
+IDEAL = "ideal"  # in a file: what is None in a description
 FILES = (".toml", ".yaml", ".yml")
 LONGEST = 1 << 20  # bytes of a file
 
 
-def kind_of(spec: Spec) -> str:
-    """`digital` or `analog`."""
-    return "digital" if isinstance(spec, ArraySpec) else "analog"
-
-
-def machine(text: str) -> Spec:
+def machine(text: str) -> Machine:
     """The machine that `--array` names: a preset, ROWSxLANESxWINDOWS, or a file.
 
     Raises UsageError for what is none of these, EsnsimError for a file that cannot be read.
@@ -45,11 +38,11 @@ def machine(text: str) -> Spec:
             "nor a .toml or .yaml file"
         )
     rows, lanes, windows = (int(n or 1) for n in size.groups())
-    return ArraySpec(rows, lanes, windows)
+    return array.ArraySpec(rows, lanes, windows)
 
 
-def read_machine(path: Path) -> Spec:
-    """A machine from a TOML or YAML file: one table, `digital` or `analog`, of a spec's fields.
+def read_machine(path: Path) -> Machine:
+    """A machine from a TOML or YAML file: one table, the kind, of its description's fields.
 
     `preset` names a machine to start from; "ideal" stands for no limit. Raises EsnsimError.
     """
@@ -66,7 +59,7 @@ def read_machine(path: Path) -> Spec:
     found = list(tables.items()) if isinstance(tables, dict) else []
     if len(found) != 1 or found[0][0] not in KINDS or not isinstance(found[0][1], dict):
         names = ", ".join(repr(name) for name, _ in found) or "no tables"
-        raise EsnsimError(f"'{path}' has {names}: give one table, digital or analog")
+        raise EsnsimError(f"'{path}' has {names}: give one table, {' or '.join(KINDS)}")
     [(kind, values)] = found
     try:
         return _spec(kind, dict(values))
@@ -86,25 +79,82 @@ def _tables(path: Path, text: bytes) -> object:
         raise EsnsimError(f"'{path}' is no {'TOML' if toml else 'YAML'} file: {reason}") from None
 
 
-def _spec(kind: str, values: dict[str, Any]) -> Spec:
-    start: Spec = KINDS[kind]()
+def reprice(
+    machine: Machine, given: Mapping[str, Energy], spell: Callable[[str], str] = str
+) -> dict[str, Any]:
+    """The fields that these energies change, `priced` with them.
+
+    All are with a unit or none, and where that is not what the machine has, the energy that all
+    others are relative to is one of them. `spell` names a field. Raises UsageError.
+    """
+    if len({energy.picojoules for energy in given.values()}) > 1:
+        raise UsageError("energies with and without a unit: give all in fJ, pJ or nJ, or none")
+    base = KINDS[machine.kind].prices[0].field
+    own = "pJ" if machine.priced else "normalised units"
+    for name, energy in given.items():
+        if energy.picojoules != machine.priced and base not in given:
+            raise UsageError(
+                f"{spell(name)} is in {'J' if energy.picojoules else 'no unit'}, the machine in "
+                f"{own}: give {spell(base)} in the same unit"
+            )
+    changes: dict[str, Any] = {name: energy.amount for name, energy in given.items()}
+    if given:
+        changes["priced"] = next(iter(given.values())).picojoules
+    return changes
+
+
+def changed(machine: Machine, values: Mapping[str, Any]) -> Machine:
+    """The machine with other values of its fields. Raises UsageError."""
+    return replace(machine, **values)
+
+
+def _spec(kind: str, values: dict[str, Any]) -> Machine:
+    start = KINDS[kind].describe()
     name = values.pop("preset", None)
     if name is not None:
-        known = {n: spec for n, spec in PRESETS.items() if isinstance(spec, KINDS[kind])}
+        known = KINDS[kind].presets
         if not isinstance(name, str) or name not in known:
             raise UsageError(f"no preset {name!r}: use one of {', '.join(known)}")
         start = known[name]
     types = {field.name: getattr(start, field.name) for field in fields(start)}
+    prices = [price.field for price in KINDS[kind].prices]
+    energies = {key: value for key, value in values.items() if key in prices}
     for key, value in values.items():
         if key not in types:
             raise UsageError(f"no field {key!r}: use {', '.join(types)}, or preset")
-        wanted = types[key]
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if isinstance(wanted, bool) and not isinstance(value, bool):
-            raise UsageError(f"{key} = {value!r}: give true or false")
-        if isinstance(wanted, str) and not isinstance(value, str):
-            raise UsageError(f"{key} = {value!r}: give a name")
-        if not isinstance(wanted, bool | str) and not number and value != IDEAL:
-            raise UsageError(f"{key} = {value!r}: give a number")
-        values[key] = None if value == IDEAL else value
-    return replace(start, **values)
+        if key not in energies:
+            values[key] = _value(key, value, types[key])
+    in_pj = values.get("priced", start.priced)
+    given = {key: _energy(key, value, in_pj) for key, value in energies.items()}
+    if in_pj and not start.priced and prices[0] not in given:
+        raise UsageError(f"priced, and no {prices[0]}: give it, all else is in its unit")
+    told = reprice(start, given)
+    if told.get("priced", in_pj) != in_pj and "priced" in values:
+        raise UsageError("energies have a unit, and priced is false: leave priced out")
+    return changed(start, values | told)
+
+
+def _value(key: str, value: object, wanted: object) -> object:
+    """A value of a file, of the type of the one that it replaces."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if isinstance(wanted, bool) and not isinstance(value, bool):
+        raise UsageError(f"{key} = {value!r}: give true or false")
+    if isinstance(wanted, str) and not isinstance(value, str):
+        raise UsageError(f"{key} = {value!r}: give a name")
+    if not isinstance(wanted, bool | str) and not number and value != IDEAL:
+        raise UsageError(f"{key} = {value!r}: give a number")
+    return None if value == IDEAL else value
+
+
+def _energy(key: str, value: object, in_pj: bool) -> Energy:
+    """An energy of a file: with a unit, or in that of the machine."""
+    if not isinstance(value, str):
+        return Energy(float(_number(key, value)), in_pj)
+    found = read_energy(value)
+    return Energy(found.amount, found.picojoules or in_pj)
+
+
+def _number(key: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise UsageError(f"{key} = {value!r}: give a number, or an energy like 50fJ")
+    return value

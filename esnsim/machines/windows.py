@@ -17,7 +17,10 @@ Ints = NDArray[np.int64]
 def check_activations(
     layer: QuantizedLayer, x: NDArray[Any], bits: int, signed: bool, zero_point: int
 ) -> None:
-    """Raise UsageError unless x is (batch, C, *input_size) of integers of `bits` bits."""
+    """Raise UsageError unless x is (batch, C, *input_size) of integers of `bits` bits.
+
+    Its batch is a multiple of the layer's, which is that of one image.
+    """
     shape = (len(layer.layer.channels), *layer.layer.geometry.input_size)
     if x.shape[1:] != shape or not len(x):
         raise UsageError(
@@ -34,6 +37,11 @@ def check_activations(
         raise UsageError(
             f"layer '{layer.layer.name}' has zero point {zero_point}: it must lie from {low} to "
             f"{high}, as its activations do"
+        )
+    if len(x) % layer.layer.geometry.batch:
+        raise UsageError(
+            f"layer '{layer.layer.name}' takes {layer.layer.geometry.batch} rows an image, but got "
+            f"{len(x)}: give --input-shape the sizes that the model runs on"
         )
 
 

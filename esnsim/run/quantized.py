@@ -12,7 +12,8 @@ from esnsim.machines.activations import ActivationScale, quantize
 from esnsim.machines.array.engine import DigitalEngine
 from esnsim.machines.array.program import Program
 from esnsim.machines.array.spec import ArraySpec
-from esnsim.model.network import Array, Layer
+from esnsim.machines.lowering import is_midrise
+from esnsim.model.network import Array
 from esnsim.quantization.filter_sums import midrise_sums, stored_sums
 from esnsim.quantization.quantizer import QuantizedLayer, QuantizedNetwork
 from esnsim.run.cut import Compute
@@ -121,11 +122,6 @@ def output_steps(layer: QuantizedLayer) -> Array:
     if weight.gain is None:
         return steps
     return np.divide(steps, weight.gain, out=np.zeros_like(steps), where=weight.gain != 0)
-
-
-def is_midrise(layer: Layer) -> bool:
-    """Whether an engine's outputs are in units of half a step."""
-    return layer.weight.codes is None or layer.weight.codes.midrise
 
 
 def _requantized(

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esnsim.machines.array.engine import DigitalEngine
-from esnsim.machines.array.spec import SCHEDULES, ArraySpec
+from esnsim.machines.array.schedule import SCHEDULES
+from esnsim.machines.array.spec import ArraySpec
 from esnsim.machines.crossbar.engine import AnalogEngine, energy
 from esnsim.machines.crossbar.spec import PRESETS, CrossbarSpec
 from esnsim.machines.random_layers import random_layer, stored_layer

@@ -160,11 +160,20 @@ def add_planes(weights, p, scale, shared, filters, blocks, totals, g, signed, su
 
 
 @njit(nogil=True, error_model="numpy")
+def tiles_of(first, last, per_image, windows):
+    """Tiles of windows first to last that are full, and that are not: none holds two images."""
+    images = last // per_image - first // per_image
+    full = images * (per_image // windows)
+    full += last % per_image // windows - first % per_image // windows
+    return full, images if per_image % windows else 0
+
+
+@njit(nogil=True, error_model="numpy")
 def count_tiles(counts, tiles, here, used, assigned, is_mask, reduction, array, bits):
     """Count one pass on `tiles` tiles of `here` windows each: see COUNTS."""
-    rows, lanes, windows = array
+    rows, lanes, windows, unit_bits = array
     steps = (reduction + lanes - 1) // lanes
-    counts[10] += tiles * used * reduction
+    counts[10] += tiles * used * reduction * (1 if is_mask else unit_bits)
     counts[11] += tiles * reduction * here * bits
     active = tiles * used * reduction * here
     if is_mask:
@@ -182,23 +191,26 @@ def count_tiles(counts, tiles, here, used, assigned, is_mask, reduction, array, 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def walk(
-    array, blocks, totals, signed, first, last, first_pass, last_pass, reductions,
+    array, per_image, blocks, totals, signed, first, last, first_pass, last_pass, reductions,
     weights, plane_filter, scales, plane_sum,
     pass_plane, pass_used, pass_assigned, pass_mask, pass_group, sums, out, counts,
 ):  # fmt: skip
     """Run passes first_pass to last_pass on windows `first` to `last`, whole tiles of the array.
 
-    array = (rows, lanes, windows). blocks (G, A, words, n) uint64 hold the activations' bits, n a
+    array = (rows, lanes, windows, weight bits of a unit); an image has `per_image` windows, and its
+    tiles are its own. blocks (G, A, words, n) uint64 hold the activations' bits, n a
     multiple of 8 so that vectors are whole; totals (G, n) int64 their sums; reductions (G,) are
     taps × live channels. weights (P, words) are the planes in the order of the passes, each pass
     filled up to a multiple of 4 with zeros (filter −1), a filter's planes side by side; a plane
     adds scales[p] times its sums to out[filter, window] int64, and plane_sum[p] times the
-    activations' sum. Pass i holds planes pass_plane[i] on, pass_used[i] of them real, on
-    pass_assigned[i] rows. sums (4, n) int64 is working memory.
+    activations' sum. Pass i holds planes pass_plane[i] on: those of pass_used[i] rows, of the
+    pass_assigned[i] that have a filter. sums (4, n) int64 is working memory.
     """  # fmt: skip
     bits, n = blocks.shape[1], blocks.shape[3]
     whole, start = last - first == n, np.uint64(first)  # unsigned: no index wraps around
     table = out if whole else sums
+    full, others = tiles_of(first, last, per_image, array[2])
+    rest = per_image % array[2]
     for index in range(first_pass, last_pass):
         g = pass_group[index]
         for p in range(pass_plane[index], pass_plane[index + 1], 4):
@@ -224,8 +236,7 @@ def walk(
                     if f >= 0 and (i == 3 or plane_filter[p + i + 1] != f):
                         for v in range(np.uint64(last - first)):
                             out[f, start + v] += sums[i, v]
-        tiles, rest = (last - first) // array[2], (last - first) % array[2]
-        for count, here in ((tiles, array[2]), (int(rest > 0), rest)):
+        for count, here in ((full, array[2]), (others, rest)):
             count_tiles(
                 counts, count, here, pass_used[index], pass_assigned[index], pass_mask[index],
                 reductions[g], array, bits,

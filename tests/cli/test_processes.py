@@ -127,7 +127,7 @@ def test_an_interrupt_ends_the_run_in_one_line(monkeypatch: pytest.MonkeyPatch) 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("esnsim.importer.read_onnx", interrupted)
+    monkeypatch.setattr("esnsim.graph.model.open_model", interrupted)
     assert esnsim("cost", "builtin:resnet8") == Ended(130, "", "esnsim: error: interrupted\n")
 
 

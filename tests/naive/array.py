@@ -56,6 +56,9 @@ def run(spec, geometry, codes, midrise, widths, live, x, zero_point):
     filters = 1 + max(key[0] for key in codes)
     per_group = filters // geometry.groups
     windows = list(product(range(len(x)), *map(range, geometry.output_size)))
+    image = geometry.batch * prod(geometry.output_size)
+    images = [windows[i : i + image] for i in range(0, len(windows), image)]
+    tiles = [im[i : i + spec.windows] for im in images for i in range(0, image, spec.windows)]
     counts = Counter()
     outputs = Counter()
     taps = prod(geometry.kernel)
@@ -72,14 +75,18 @@ def run(spec, geometry, codes, midrise, widths, live, x, zero_point):
         ]
         masked = [midrise and widths[f] > 0 and 0 in seen[f - mine.start] for f in mine]
         length = taps * sum(live[group])
-        for rows in passes(spec.schedule, [widths[f] for f in mine], masked, spec.rows):
+        slices = [widths[f] // spec.width_step for f in mine]
+        for rows in passes(spec.schedule, slices, masked, spec.rows):
             mask_pass = any(row and row != "wait" and row[1] == "mask" for row in rows)
-            for tile in range(ceil(len(windows) / spec.windows)):
+            for tile in tiles:
+                held = sum(row not in (None, "wait") for row in rows)
+                counts["weight_bits"] += held * length * (1 if mask_pass else spec.width_step)
+                counts["activation_bits"] += length * len(tile) * spec.activation_bits
                 for step in range(ceil(length / spec.lanes)):
                     counts["mask_cycles" if mask_pass else "cycles"] += 1
                     _cycle(
                         spec, geometry, seen, midrise, widths, live, x, zero_point, group,
-                        mine.start, rows, mask_pass, tile, step, windows, counts, outputs,
+                        mine.start, rows, mask_pass, tile, step, counts, outputs,
                     )  # fmt: skip
         for window in windows:
             values = [a for _, _, a in reduction(geometry, x, zero_point, window, group, live)]
@@ -93,11 +100,10 @@ def run(spec, geometry, codes, midrise, widths, live, x, zero_point):
 
 
 def _cycle(spec, geometry, seen, midrise, widths, live, x, zero_point, group, first, rows,
-           mask_pass, tile, step, windows, counts, outputs):  # fmt: skip
+           mask_pass, tile, step, counts, outputs):  # fmt: skip
     """One cycle: every unit of rows × lanes × windows works, or idles for the first cause."""
     for row, window_slot in product(rows, range(spec.windows)):
-        index = tile * spec.windows + window_slot
-        window = windows[index] if index < len(windows) else None
+        window = tile[window_slot] if window_slot < len(tile) else None
         values = window and list(reduction(geometry, x, zero_point, window, group, live))
         length = len(seen[0])
         for lane in range(spec.lanes):
@@ -112,13 +118,20 @@ def _cycle(spec, geometry, seen, midrise, widths, live, x, zero_point, group, fi
                 counts["mask_idle" if mask_pass else "idle_windows"] += 1
             else:
                 counts["mask_active" if mask_pass else "active"] += 1
-                f, bit = row
+                f, part = row
                 code, a = seen[f][k], values[k][2]
                 key = (window[0], first + f, *window[1:])
-                outputs[key] += _unit(code, bit, midrise, widths[first + f]) * a
                 pattern = a % (1 << spec.activation_bits)
-                one = code != 0 if bit == "mask" else _streamed(code, midrise) >> bit & 1
-                counts["essential_bits"] += bool(one) * pattern.bit_count()
+                for bit in _bits(part, spec.width_step):
+                    outputs[key] += _unit(code, bit, midrise, widths[first + f]) * a
+                    one = code != 0 if bit == "mask" else _streamed(code, midrise) >> bit & 1
+                    counts["essential_bits"] += bool(one) * pattern.bit_count()
+
+
+def _bits(part, unit_bits):
+    """The planes of a slice, which a unit multiplies in one cycle."""
+    first = 0 if part == "mask" else part * unit_bits
+    return ["mask"] if part == "mask" else range(first, first + unit_bits)
 
 
 def _streamed(code, midrise):

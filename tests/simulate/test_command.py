@@ -5,6 +5,7 @@ import io
 import json
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,9 +14,11 @@ import pytest
 
 from esnsim import Scheme, cost, quantize, read_onnx
 from esnsim.cli import main
-from esnsim.commands import machine, simulate
-from esnsim.costs.equations import esn_a_x4
-from esnsim.machines.machine import MismatchError
+from esnsim.commands import simulate
+from esnsim.machines.array.engine import DigitalEngine
+from esnsim.machines.array.schedule import SCHEDULES
+from esnsim.machines.base import MismatchError
+from esnsim.machines.crossbar.engine import AnalogEngine
 from esnsim.machines.presets import PRESETS
 from esnsim.report import progress
 from esnsim.report.units import joules
@@ -40,7 +43,7 @@ def test_the_default_is_the_array_of_maki_on_the_embedded_images() -> None:
 
 def test_the_table_says_counted_and_closed_form_and_names_units() -> None:
     text = esnsim("simulate", MODEL, "-q").out
-    assert "MAC×bit   72.3M counted, 72.3M in closed form: equal" in text
+    assert "MAC×bit   72.3M counted, and in closed form" in text
     assert "one-bit MACs; 1.00 times the ideal" in text
     assert "idle: narrower filters" in text
 
@@ -51,8 +54,8 @@ def test_energies_in_joules_are_priced_in_picojoules() -> None:
     for layer in found["layers"]:
         counts, energy = layer["counts"], layer["energy"]
         idle = sum(n for name, n in counts.items() if name.startswith("idle"))
-        assert energy["active"] == pytest.approx(0.05 * counts["active"])
-        assert energy["idle"] == pytest.approx(0.005 * idle)
+        assert energy["active"] == pytest.approx(0.05 * 8 * counts["active"])
+        assert energy["idle"] == pytest.approx(0.005 * 8 * idle)
         assert energy["buffers"] == pytest.approx(
             0.01 * counts["weight_bits"] + 0.02 * counts["activation_bits"]
         )
@@ -67,15 +70,15 @@ def test_energies_in_joules_are_priced_in_picojoules() -> None:
 
 def test_priced_energies_are_printed_in_joules_and_others_in_their_unit() -> None:
     words = ["simulate", MODEL, "-q", "--e-bit", "50fJ"]
-    text = esnsim(*words).out  # 72.3M one-bit MACs at 50 fJ are 3.62 µJ
-    assert "energy    3.62 µJ; 1.00 times the ideal 3.62 µJ" in text
-    assert re.search(r"/fc/Gemm .* 256 pJ +0\.0%", text)  # 5,120 one-bit MACs
+    text = esnsim(*words).out  # 8 × 72.3M one-bit MACs at 50 fJ are 28.9 µJ
+    assert "energy    28.9 µJ; 1.00 times the ideal 28.9 µJ" in text
+    assert re.search(r"/fc/Gemm .* 2\.05 nJ +0\.0%", text)  # 8 × 5,120 one-bit MACs
     tilde = cost(quantize(read_onnx(MODEL))).total.esn_d_tilde.macs
-    assert f"times the ideal {tilde / 20:,.2f} pJ" in esnsim(*words, "--exact").out
-    assert " 3.62 µJ\n" in esnsim(*words, "--compare", "schedules").out
+    assert f"times the ideal {tilde * 8 / 20:,.2f} pJ" in esnsim(*words, "--exact").out
+    assert " 28.9 µJ\n" in esnsim(*words, "--compare", "schedules").out
     text = esnsim(*words, "--compare", "digital", "analog", "--e-cell", "2fJ").out
     assert "digital at 50.0 fJ a one-bit MAC; analog at 2.00 fJ a cell operation" in text
-    assert re.search(r"/fc/Gemm +8 +256 pJ +1\.47 nJ +5\.74", text)
+    assert re.search(r"/fc/Gemm +8 +2\.05 nJ +1\.47 nJ +0\.72", text)
     text = esnsim("simulate", MODEL, "-q", "--compare", "digital", "analog").out
     assert "digital in one-bit MACs, 1 each; analog in cell operations at |W| = 1, 1 each" in text
     assert "J" not in text.partition("\n\n")[0]
@@ -112,7 +115,7 @@ def test_converters_are_priced_by_the_law_and_noise_follows_their_bits() -> None
 
 def test_every_schedule_counts_the_same_and_bit_parallel_is_fastest() -> None:
     found = json.loads(esnsim("simulate", MODEL, "--compare", "schedules", "--json").out)
-    assert [d["machine"]["schedule"] for d in found] == list(machine.SCHEDULES)
+    assert [d["machine"]["schedule"] for d in found] == list(SCHEDULES)
     assert len({d["totals"]["mac_bits"] for d in found}) == 1
     cycles = [d["totals"]["cycles"] for d in found]
     assert cycles == sorted(cycles)
@@ -126,13 +129,13 @@ def test_analog_crosses_digital_where_its_energy_first_exceeds() -> None:
         bits
         for bits in range(1, 17)
         for row in [cost(quantize(network, Scheme(bits=bits))).layers[0]]
-        if 0.0025 * row.metrics.esn_a_x4.macs > row.metrics.esn_d_tilde.macs
+        if 0.0025 * row.metrics.esn_a_x4.macs > 8 * row.metrics.esn_d_tilde.macs
     )
     [line] = [line for line in text.splitlines() if line.startswith(first)]
     assert line.split()[-1] == str(crossing)
     assert (
-        "Eq. 6, all weights at the largest amplitude: 6 bits" in text
-    )  # .01·31.5² > 6 > .01·15.5²
+        "Eq. 6, all weights at the largest amplitude: 8 bits" in text
+    )  # .01·127.5² > 8·8 and .01·63.5² < 8·7
 
 
 def test_csv_has_a_row_a_layer_of_each_machine() -> None:
@@ -236,35 +239,26 @@ def test_an_array_of_8_bit_multipliers_pays_8_bits_whatever_the_width() -> None:
     assert found["totals"]["esn_d_tilde"] < 4.01 * found["totals"]["macs"]
 
 
-def test_a_count_that_is_not_the_closed_form_fails_loudly(monkeypatch: pytest.MonkeyPatch) -> None:
-    right = simulate_closed_form()
-    monkeypatch.setattr("esnsim.machines.machine.closed_form", lambda *given: right(*given) + 1)
-    refused(esnsim("simulate", MODEL), "MAC×bit was counted as", "a defect of esnsim", code=1)
+@pytest.mark.parametrize(
+    ("words", "count", "said"),
+    [("", "active", "MAC×bit"), ("", "idle_rows", "unit-cycles"),
+     ("--engine analog", "amplitude", "4·ESNa")],
+)  # fmt: skip
+def test_a_count_that_is_not_the_closed_form_fails_loudly(
+    words: str, count: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = DigitalEngine if not words else AnalogEngine
+    right = engine.run
+
+    def spoilt(*given, **more):  # type: ignore[no-untyped-def]
+        run = right(*given, **more)
+        counts = replace(run.counts, **{count: getattr(run.counts, count) + 1})
+        return replace(run, counts=counts)
+
+    monkeypatch.setattr(engine, "run", spoilt)
+    ended = esnsim("simulate", MODEL, *words.split())
+    refused(ended, f"{said} was counted as", "a defect of esnsim", code=1)
     assert issubclass(MismatchError, Exception)
-
-
-def simulate_closed_form():  # type: ignore[no-untyped-def]
-    from esnsim.machines.machine import closed_form
-
-    return closed_form
-
-
-def test_esn_a_is_checked_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    from esnsim.machines import machine as runs
-
-    check = runs.check
-
-    def spoilt(run, spec):  # type: ignore[no-untyped-def]
-        from dataclasses import replace
-
-        counts = replace(run.counts, amplitude=run.counts.amplitude + 1)
-        assert run.counts.amplitude == esn_a_x4(run.quantized.sums) * (
-            run.quantized.layer.geometry.windows
-        )
-        check(replace(run, counts=counts), spec)
-
-    monkeypatch.setattr(runs, "check", spoilt)
-    refused(esnsim("simulate", MODEL, "--engine", "analog"), "4·ESNa was counted as", code=1)
 
 
 def test_help_names_every_option_of_the_issue() -> None:

@@ -14,7 +14,7 @@ from tests.commandline import esnsim
 from tests.samples import convolutions, saved
 
 SCHEMA: dict[str, Any] = json.loads(
-    (files("esnsim") / "schemas" / "simulate-1.json").read_text("utf-8")
+    (files("esnsim") / "schemas" / "simulate-2.json").read_text("utf-8")
 )
 VALID = Draft202012Validator(SCHEMA)
 PAGE = (Path(__file__).parents[2] / "docs" / "simulate.md").read_text("utf-8")

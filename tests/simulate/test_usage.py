@@ -136,16 +136,16 @@ def test_a_model_that_is_not_there_is_bad_input() -> None:
 
 SCRIPT = """
 import sys
-from esnsim.machines import machine
+from esnsim.machines import simulator
 from esnsim.cli import main
 
-run = machine.Machine.run
+run = simulator.Simulator.run
 
 def announced(*arguments):
     print("running", flush=True)
     return run(*arguments)
 
-machine.Machine.run = announced
+simulator.Simulator.run = announced
 sys.exit(main(sys.argv[1:]))
 """
 

@@ -12,6 +12,7 @@ import numpy as np
 from esnsim_kernels import bitserial, planes
 from numpy.typing import NDArray
 
+from esnsim.machines.array.counts import Counts
 from esnsim.machines.array.program import QUAD, WORD, Program, program_of
 from esnsim.machines.array.spec import ArraySpec
 from esnsim.machines.lowering import lower, raise_outputs, weight_sums
@@ -21,32 +22,9 @@ from esnsim.quantization.quantizer import QuantizedLayer
 Ints = NDArray[np.int64]
 Map = Callable[..., Iterable[Any]]
 
-BLOCK = 256  # windows that a block of im2col holds, or the array's own number if that is more
+BLOCK = 256  # windows that a block of im2col holds, or a tile's own number if that is more
 LARGEST = 1 << 20  # words of a block
 PART = 1 << 18  # activations that a thread packs
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """What the walk over the tiles of the array counted; see docs/equations.md.
-
-    Unit-cycles: `active` (MAC×bit), and idle by the first cause that holds. `mask_*` are the
-    passes of mask planes. Bits: `essential_bits` are pairs of 1 bits, `weight_bits` and
-    `activation_bits` are read from the buffers.
-    """
-
-    cycles: int
-    active: int
-    idle_width: int
-    idle_rows: int
-    idle_lanes: int
-    idle_windows: int
-    mask_cycles: int
-    mask_active: int
-    mask_idle: int
-    essential_bits: int
-    weight_bits: int
-    activation_bits: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,27 +67,26 @@ class DigitalEngine:
         outputs, counts = _walk(program, x, zero_point, signed, self)
         if zero_point:
             outputs -= zero_point * weight_sums(program.lowered)[None, :, None]
-        return Run(raise_outputs(layer, outputs), Counts(*(int(n) for n in counts)))
+        return Run(raise_outputs(layer, outputs), counts)
 
 
 def _walk(
     program: Program, x: NDArray[Any], zero_point: int, signed: bool, engine: DigitalEngine
-) -> tuple[Ints, Ints]:
+) -> tuple[Ints, Counts]:
     """Outputs (batch, M', windows) and counts, by the kernel in threads."""
     workers = engine.threads or os.cpu_count() or 1
     share_out: Map = map if workers == 1 else _pool(workers, os.getpid()).map
     stream = _stream(program, x, zero_point, signed, engine.spec, share_out)
-    tiles = -(-len(stream.base) // engine.spec.windows)
     shape = (len(program.lowered.values), len(stream.base))
-    stride = stream.stride // engine.spec.windows
-    shares = _shares(shape, len(program.used), tiles, stride, workers)
+    shares = _shares(shape, len(program.used), stream.tiles, stream.stride, workers)
     counts = list(share_out(partial(_run, program, stream, engine.spec), shares))
     outputs = shares[0].out
     for share in shares[1:]:
         if share.out is not outputs:
             outputs += share.out
     apart = outputs.reshape(shape[0], len(x), -1).transpose(1, 0, 2)
-    return np.ascontiguousarray(apart), np.sum(counts, axis=0)
+    found = np.sum(counts, axis=0).tolist()
+    return np.ascontiguousarray(apart), Counts(**dict(zip(bitserial.COUNTS, found, strict=True)))
 
 
 @cache
@@ -120,8 +97,9 @@ def _pool(workers: int, process: int) -> ThreadPoolExecutor:
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """Activations as the array reads them, `stride` windows at a time.
+    """Activations as the array reads them, `stride` tiles at a time.
 
+    An image has `per_image` windows, in tiles of `tile` windows and a last one of what is left.
     `packed` (G, A, words, pixels) are their bits, or where words of channels would be almost empty
     `values` (G, C, pixels) themselves; `sums` (G, pixels) are over channels. `base` (windows,) and
     `offsets` (taps,) find a window's pixels.
@@ -133,7 +111,19 @@ class Stream:
     packed: NDArray[np.uint64] | None
     sums: Ints
     signed: bool
+    per_image: int
+    tile: int
     stride: int
+
+    @property
+    def tiles(self) -> int:
+        """Tiles of all images."""
+        return len(self.base) // self.per_image * -(-self.per_image // self.tile)
+
+    def window(self, tile: int) -> int:
+        """The first window of a tile."""
+        image, place = divmod(tile, -(-self.per_image // self.tile))
+        return image * self.per_image + place * self.tile
 
 
 def _stream(
@@ -163,8 +153,10 @@ def _stream(
     else:
         sums = values.sum(axis=1, dtype=np.int64)
     words = groups * bits * program.words.shape[1]
-    stride = spec.windows * max(1, max(8, min(BLOCK, LARGEST // words)) // spec.windows)
-    return Stream(*addresses(geometry, len(x)), values, packed, sums, signed, stride)
+    tile = min(spec.windows, geometry.windows)
+    stride = max(1, max(8, min(BLOCK, LARGEST // words)) // tile)
+    base, offsets = addresses(geometry, len(x))
+    return Stream(base, offsets, values, packed, sums, signed, geometry.windows, tile, stride)
 
 
 def _run(program: Program, stream: Stream, spec: ArraySpec, share: "Share") -> Ints:
@@ -173,14 +165,13 @@ def _run(program: Program, stream: Stream, spec: ArraySpec, share: "Share") -> I
     reductions = np.array([len(stream.offsets) * len(c) for c in program.channels], np.int64)
     widest = max(map(len, program.channels), default=0) or 1
     groups, words = len(stream.values), program.words.shape[1]
-    start, end = (tile * spec.windows for tile in share.tiles)
-    end = min(end, len(stream.base))
-    n = (min(stream.stride, end - start) + 7) // 8 * 8
+    tiles = range(*share.tiles, stream.stride)
+    edges = [stream.window(tile) for tile in (*tiles, share.tiles[1])]
+    n = (max(map(int, np.diff(edges)), default=0) + 7) // 8 * 8
     blocks = np.empty((groups, spec.activation_bits, words, n), np.uint64)
     totals, octets = np.empty((groups, n), np.int64), np.empty(n, np.uint64)
     sums = np.empty((QUAD, n), np.int64)
-    for first in range(start, end, stream.stride):
-        last = min(first + stream.stride, end)
+    for first, last in pairwise(edges):
         base = stream.base[first:last]
         if stream.packed is not None:
             planes.gather(stream.packed, base, stream.offsets, blocks)
@@ -188,7 +179,7 @@ def _run(program: Program, stream: Stream, spec: ArraySpec, share: "Share") -> I
             planes.pack_patches(stream.values, widest, base, stream.offsets, octets, blocks)
         planes.add_taps(stream.sums, base, stream.offsets, totals)
         bitserial.walk(
-            (spec.rows, spec.lanes, spec.windows),
+            (spec.rows, spec.lanes, spec.windows, spec.width_step), stream.per_image,
             blocks, totals, stream.signed, first, last, *share.passes, reductions,
             program.words, program.filters, program.scales, program.sums,
             program.starts, program.used, program.assigned, program.mask, program.groups,

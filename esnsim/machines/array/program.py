@@ -23,9 +23,9 @@ QUAD = 4  # planes that the kernel takes at once
 class Program:
     """A layer scheduled on an array: bit planes in the order of the passes.
 
-    Each pass is filled up to a multiple of QUAD planes with zeros (filter −1). `channels` are the
-    live channels of each group; `packed` says whether words hold the channels of one pixel, or a
-    patch of (tap, channel).
+    A row holds as many planes as its units multiply at once. Each pass is filled up to a multiple
+    of QUAD planes with zeros (filter −1). `channels` are the live channels of each group; `packed`
+    says whether words hold the channels of one pixel, or a patch of (tap, channel).
     """
 
     lowered: Lowered
@@ -51,15 +51,22 @@ def program_of(lowered: Lowered, spec: ArraySpec) -> Program:
     parts: list[Passes] = []
     for group in range(len(channels)):
         rows = slice(group * size, (group + 1) * size)
-        parts.append(schedule(spec.schedule, lowered.widths[rows], lowered.masked[rows], spec.rows))
+        slices = lowered.widths[rows] // spec.width_step
+        parts.append(schedule(spec.schedule, slices, lowered.masked[rows], spec.rows))
     used = np.concatenate([part.used for part in parts])
-    starts = np.concatenate([[0], np.cumsum(-(-used // QUAD) * QUAD)])
-    places = np.repeat(starts[:-1] - (np.cumsum(used) - used), used) + np.arange(used.sum())
+    mask_passes = np.concatenate([part.mask for part in parts])
+    real_planes = np.where(mask_passes, used, used * spec.width_step)
+    starts = np.concatenate([[0], np.cumsum(-(-real_planes // QUAD) * QUAD)])
+    places = np.arange(real_planes.sum())
+    places += np.repeat(starts[:-1] - (np.cumsum(real_planes) - real_planes), real_planes)
     filters, bits = np.full(starts[-1], -1), np.zeros(starts[-1], np.int64)
-    taken = np.concatenate([p.filters + g * size for g, p in enumerate(parts)])
-    order = _quads_first(taken, np.repeat(np.arange(len(used)), used))
-    filters[places] = taken[order]
-    bits[places] = np.concatenate([p.bits for p in parts])[order]
+    taken, taken_bits = _planes(
+        np.concatenate([p.filters + g * size for g, p in enumerate(parts)]),
+        np.concatenate([p.bits for p in parts]),
+        spec.width_step,
+    )
+    order = _quads_first(taken, np.repeat(np.arange(len(used)), real_planes))
+    filters[places], bits[places] = taken[order], taken_bits[order]
     real, mask, top = filters >= 0, bits < 0, bits == lowered.widths[filters] - 1
     return Program(
         lowered,
@@ -72,9 +79,17 @@ def program_of(lowered: Lowered, spec: ArraySpec) -> Program:
         starts,
         used,
         np.concatenate([part.assigned for part in parts]),
-        np.concatenate([part.mask for part in parts]),
+        mask_passes,
         np.repeat(np.arange(len(parts)), [len(part.used) for part in parts]),
     )
+
+
+def _planes(filters: Ints, slices: Ints, unit_bits: int) -> tuple[Ints, Ints]:
+    """The bit planes of slices of `unit_bits`, masks (−1) being one plane."""
+    copies = np.where(slices < 0, 1, unit_bits)
+    offset = np.arange(copies.sum()) - np.repeat(np.cumsum(copies) - copies, copies)
+    first = np.where(slices < 0, -1, slices * unit_bits)
+    return np.repeat(filters, copies), np.repeat(first, copies) + offset
 
 
 def _quads_first(filters: Ints, passes: Ints) -> Ints:

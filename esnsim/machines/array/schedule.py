@@ -1,20 +1,21 @@
-"""Which bit planes of which filters hold the rows of the array together: the three schedules."""
+"""Which weight slices of which filters hold the rows of the array together: the three schedules."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
-SCHEDULES = ("bit-parallel", "sorted", "serial")
 
 
 @dataclass(frozen=True, slots=True)
 class Passes:
-    """The passes of one group over the array, planes in the order of the passes.
+    """The passes of one group over the array, weight slices in the order of the passes.
 
-    `filters` and `bits` (P,) name the planes, bit −1 being a mask; pass i has `used[i]` planes on
-    `assigned[i]` rows: a row that is assigned and not used waits for a wider filter.
+    A slice is what a unit multiplies at once: one bit plane, or several. `filters` and `bits` (P,)
+    name filter and slice, −1 being a mask; pass i has `used[i]` slices on `assigned[i]` rows: a
+    row that is assigned and not used waits for a wider filter.
     """
 
     filters: Ints
@@ -25,11 +26,11 @@ class Passes:
 
 
 def schedule(kind: str, widths: Ints, masked: NDArray[np.bool_], rows: int) -> Passes:
-    """Passes for filters of `widths` (M,), of which `masked` (M,) need a mask plane."""
-    order = np.argsort(-widths, kind="stable") if kind == "sorted" else np.arange(len(widths))
+    """Passes for filters of `widths` (M,) in slices, of which `masked` (M,) need a mask plane."""
+    in_order, pack = SCHEDULES[kind]
+    order = in_order(widths)
     order = order[widths[order] > 0]
-    make = _bit_parallel if kind == "bit-parallel" else _filter_serial
-    planes = make(order, widths, rows)
+    planes = pack(order, widths, rows)
     chosen = order[masked[order]]
     masks = _bit_parallel(chosen, np.ones_like(widths), rows)
     return Passes(
@@ -68,3 +69,19 @@ def _filter_serial(order: Ints, widths: Ints, rows: int) -> Parts:
             used.append(len(wide))
             assigned.append(len(group))
     return tuple(np.array(part, np.int64) for part in (filters, bits, used, assigned))  # type: ignore[return-value]
+
+
+def _in_model_order(widths: Ints) -> Ints:
+    return np.arange(len(widths))
+
+
+def _widest_first(widths: Ints) -> Ints:
+    return np.argsort(-widths, kind="stable")
+
+
+#: By name, the order of the filters and how their slices are laid on rows.
+SCHEDULES: dict[str, tuple[Callable[[Ints], Ints], Callable[[Ints, Ints, int], Parts]]] = {
+    "bit-parallel": (_in_model_order, _bit_parallel),
+    "sorted": (_widest_first, _filter_serial),
+    "serial": (_in_model_order, _filter_serial),
+}

@@ -1,28 +1,48 @@
-"""What the machines are made of: frozen descriptions of digital arrays."""
+"""What a digital array is made of: a frozen description, ideal by default."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
+from typing import TYPE_CHECKING, ClassVar
 
 from esnsim.errors import UsageError
+from esnsim.machines.array.schedule import SCHEDULES
+from esnsim.machines.base import Kind, LayerEngine, Operation, Option
 
-ENERGIES = ("e_bit", "e_idle", "e_weight_bit", "e_activation_bit", "e_dram_bit")
-SCHEDULES = ("bit-parallel", "sorted", "serial")
+if TYPE_CHECKING:
+    from esnsim.quantization.quantizer import QuantizedLayer
+
 WIDEST = 16  # bits of an activation, and of a weight
 MOST = 1 << 32  # units of an array: beyond, unit-cycles could exceed 64 bits
+
+OPTIONS = (
+    Option("schedule", "of a digital array", tuple(SCHEDULES)),
+    Option("activation_bits", "default 8"),
+)
+PRICES = (
+    Option("e_bit", "a one-bit MAC (a weight bit × an activation bit) of a digital array"),
+    Option("e_idle", "one that idles"),
+    Option("e_weight_bit", "a weight bit read from the buffer"),
+    Option("e_activation_bit", "an activation bit read from the buffer"),
+    Option("e_dram_bit", "a bit moved by DRAM"),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class ArraySpec:
-    """A variable-precision MAC array: rows × lanes × windows units of one weight bit each.
+    """A variable-precision MAC array: rows × lanes × windows units.
 
-    A unit multiplies one bit of a weight by one activation of `activation_bits` per cycle (Maki
-    et al. 2020, doi:10.1587/transele.2019CTP0007). Widths are rounded up to a multiple of
-    `width_step` (8: an array of 8-bit multipliers).
+    A unit multiplies `width_step` bits of a weight by one activation of `activation_bits` per
+    cycle: one bit (Maki et al. 2020, doi:10.1587/transele.2019CTP0007), or 8 in an array of 8-bit
+    multipliers. Widths are rounded up to a multiple of it. The windows of a tile are of one image.
 
-    `e_bit` and `e_idle` are energies of an active and of an idle unit in a cycle, the others of a
-    bit read from the buffers, or moved to or from DRAM: in pJ if `priced`, else in units of the
-    one-bit MAC. With `e_idle` 0 the array is ideal and its energy is proportional to MAC×bit.
+    `e_bit` is the energy of a one-bit MAC, one bit of a weight by one of an activation, of which a
+    unit does width_step × activation_bits a cycle; `e_idle` is that of one which idles. The others
+    are of a bit read from the buffers, or moved to or from DRAM. All are in pJ if `priced`. With
+    `e_idle` 0 the array is ideal and its energy is proportional to MAC×bit.
     """
+
+    kind: ClassVar[str] = "digital"
 
     rows: int = 64
     lanes: int = 16
@@ -52,15 +72,45 @@ class ArraySpec:
             raise UsageError(f"activations of {self.activation_bits} bits: at most {WIDEST}")
         if self.schedule not in SCHEDULES:
             raise UsageError(f"no schedule '{self.schedule}': use one of {', '.join(SCHEDULES)}")
-        for name in ENERGIES:
+        for name in (price.field for price in PRICES):
             value = getattr(self, name)
             if not (value >= 0 and isfinite(value)):
                 raise UsageError(f"an array with {name} = {value}: give a number of 0 or more")
 
     @property
     def units(self) -> int:
-        """One-bit MAC units."""
+        """Units that multiply in a cycle."""
         return self.rows * self.lanes * self.windows
+
+    @property
+    def unit_macs(self) -> int:
+        """One-bit MACs, of a weight bit and an activation bit, that a unit does in a cycle."""
+        return self.width_step * self.activation_bits
+
+    @property
+    def calibrates(self) -> bool:
+        """Sums are exact: nothing has a range."""
+        return False
+
+    @property
+    def size(self) -> str:
+        """Its dimensions in words."""
+        return f"{self.rows} rows × {self.lanes} lanes × {self.windows} windows"
+
+    @property
+    def operation(self) -> Operation:
+        """What energies are relative to."""
+        return Operation("one-bit MAC", "one-bit MACs", self.e_bit)
+
+    def ideal_energy(self, amplitude_x4: int, mac_bits: int) -> float:
+        """e_bit·A·ESNd~."""
+        return self.e_bit * self.activation_bits * mac_bits
+
+    def prepare(self, layer: "QuantizedLayer", seed: Sequence[int], threads: int) -> LayerEngine:
+        """A layer scheduled on the array."""
+        from esnsim.machines.array.result import ArrayLayer
+
+        return ArrayLayer(self, layer, threads)
 
 
 #: Arrays with names. The size of the FPGA array of Maki et al. is ours: their text that we have
@@ -71,3 +121,12 @@ PRESETS = {
     "maki-serial": ArraySpec(64, 16, 1, "serial"),
     "int8": ArraySpec(64, 16, 1, "serial", width_step=8),
 }
+
+KIND = Kind(
+    describe=ArraySpec,
+    presets=PRESETS,
+    default="maki",
+    options=OPTIONS,
+    prices=PRICES,
+    compare={"schedules": "schedule"},
+)

@@ -32,6 +32,19 @@ class AnalogCounts:
     shift_adds: int
     amplitude: float | None
 
+    def __add__(self, other: "AnalogCounts") -> "AnalogCounts":
+        amplitude = None
+        if self.amplitude is not None and other.amplitude is not None:
+            amplitude = self.amplitude + other.amplitude
+        return AnalogCounts(
+            self.array_reads + other.array_reads,
+            self.cell_operations + other.cell_operations,
+            self.conversions + other.conversions,
+            self.row_drives + other.row_drives,
+            self.shift_adds + other.shift_adds,
+            amplitude,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class AnalogRun:

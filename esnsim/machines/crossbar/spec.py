@@ -1,15 +1,22 @@
 """What analog crossbars are made of: frozen descriptions, ideal by default."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
+from typing import TYPE_CHECKING, ClassVar
 
 from esnsim.errors import UsageError
 from esnsim.machines.array.spec import WIDEST
+from esnsim.machines.base import Kind, LayerEngine, Operation, Option
 from esnsim.machines.crossbar.converters import ADC_LAWS, ADC_RANGES, WIDEST_ADC, conversion_energy
+
+if TYPE_CHECKING:
+    from esnsim.quantization.quantizer import QuantizedLayer
 
 SIGNS = ("differential", "offset")
 SCOPES = ("filter", "layer")
 LARGEST = 1 << 20  # rows, and columns
+CONVERTER_PRICES = ("adc_law", "e_adc", "vdd", "e_dac", "e_shift_add")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +40,8 @@ class CrossbarSpec:
     in pJ if `priced`, else in units of the cell operation at |W| = 1; `converters`, which have a
     part in them or not, are always in pJ: see `converters.conversion_energy`.
     """
+
+    kind: ClassVar[str] = "analog"
 
     rows: int = 128
     columns: int = 128
@@ -77,8 +86,23 @@ class CrossbarSpec:
                 "a converter of 1 bit has no codes for 0 and both signs of a pair: give adc_bits "
                 "of 2 or more, or zero_level = false"
             )
+        self._check_prices()
+
+    def _check_prices(self) -> None:
+        """Nothing that has a price is left out of the energy, and nothing is added to it in pJ."""
+        own = [name for name in CONVERTER_PRICES if getattr(self, name) != _default(name)]
         if self.converters and not self.priced:
             raise UsageError("converters are priced in pJ: give e_cell in pJ too")
+        if own and not self.converters:
+            raise UsageError(
+                f"{own[0]} prices conversions, which have no part in the energy: give --adc-law, "
+                "or converters: true in a file"
+            )
+        if self.priced and self.adc_bits is not None and not self.converters:
+            raise UsageError(
+                f"cells are priced and {self.adc_bits}-bit converters are not: give --adc-law (in "
+                "a file converters: true), or leave adc_bits ideal"
+            )
         if self.converters:
             conversion_energy(self.adc_law, self.adc_bits, self.e_adc, self.vdd)
 
@@ -113,6 +137,31 @@ class CrossbarSpec:
                 raise UsageError(f"no {what} '{value}': use one of {', '.join(names)}")
 
     @property
+    def calibrates(self) -> bool:
+        """Whether converters take their ranges from activations that are observed first."""
+        return self.adc_bits is not None and self.adc_range == "calibrated"
+
+    @property
+    def size(self) -> str:
+        """Its dimensions in words."""
+        return f"{self.rows} × {self.columns} cells"
+
+    @property
+    def operation(self) -> Operation:
+        """What energies are relative to."""
+        return Operation("cell operation at |W| = 1", "cell operations at |W| = 1", self.e_cell)
+
+    def ideal_energy(self, amplitude_x4: int, mac_bits: int) -> float:
+        """e_cell·ESNa."""
+        return self.e_cell * amplitude_x4 / 4
+
+    def prepare(self, layer: "QuantizedLayer", seed: Sequence[int], threads: int) -> LayerEngine:
+        """A layer programmed into crossbars."""
+        from esnsim.machines.crossbar.result import CrossbarLayer
+
+        return CrossbarLayer(self, layer, seed, threads)
+
+    @property
     def cells_per_weight(self) -> int:
         """Cells that hold one slice of a weight, side by side in a row."""
         return 2 if self.sign == "differential" else 1
@@ -140,6 +189,10 @@ class CrossbarSpec:
         return whole and squared and self.sign == "differential"
 
 
+def _default(name: str) -> object:
+    return CrossbarSpec.__dataclass_fields__[name].default
+
+
 #: ISAAC: Shafiee et al. 2016 (doi:10.1109/ISCA.2016.12), 32 nm. An array is read in 100 ns at
 #: 0.3 mW, 1.83 fJ a cell, whatever its cells hold; 1.667 pJ an 8-bit conversion (2 mW at 1.2 GS/s);
 #: 0.39 pJ a driven row (3.9 µW); 0.021 pJ a shift-and-add. Its own activations and weights have 16
@@ -153,3 +206,25 @@ PRESETS = {
         converters=True,
     ),
 }  # fmt: skip
+
+KIND = Kind(
+    describe=CrossbarSpec,
+    presets=PRESETS,
+    default="ideal-analog",
+    options=(
+        Option("activation_bits", "default 8"),
+        Option("adc_bits", "of analog converters"),
+        Option("adc_range", "of analog converters", ADC_RANGES),
+        Option(
+            "adc_law",
+            "price conversions, driven rows and shift–adds too, conversions by this law",
+            tuple(ADC_LAWS),
+        ),
+    ),
+    prices=(
+        Option("e_cell", "an analog cell operation at |W| = 1"),
+        Option("e_adc", "an analog conversion (of 8 bits under --adc-law scaled)"),
+        Option("e_dac", "a driven row of an analog array"),
+        Option("e_shift_add", "a shift–add behind an analog conversion"),
+    ),
+)

@@ -1,106 +1,81 @@
-"""Machines side by side: the schedules of one array, or digital beside analog."""
+"""Machines side by side: variants of one, or two kinds layer by layer."""
 
 from collections.abc import Sequence
 
-from esnsim.costs.equations import esn_a_x4, esn_d_tilde
-from esnsim.machines.array.spec import ArraySpec
-from esnsim.machines.crossbar.spec import CrossbarSpec
-from esnsim.machines.energy import cycles, energy
-from esnsim.machines.machine import Simulation, Spec
-from esnsim.quantization.quantizer import Scheme, quantize
+from esnsim.machines.base import Machine, unit_of
+from esnsim.machines.crossing import crossing_widths, uniform_crossing
+from esnsim.machines.simulator import Simulation
 from esnsim.report.grid import grid
-from esnsim.report.simulation.table import Look, total_counts, unit_of
-from esnsim.report.units import joules, percent, printable
+from esnsim.report.simulation.table import Look, accuracy_lines, folded, simulated
+from esnsim.report.units import printable
+from esnsim.units import joules
 
-WIDTHS = range(1, 17)
 
-
-def schedules(simulations: Sequence[Simulation], look: Look) -> str:
-    """Cycles, utilisation and energy of the same network under each schedule."""
-    rows, number = [], look.number
-    array = simulations[0].spec
-    assert isinstance(array, ArraySpec)
+def variants(simulations: Sequence[Simulation], field: str, look: Look) -> str:
+    """What the same network takes with each value of a machine's field."""
+    rows, machine = [], simulations[0].machine
+    scored = simulations[0].accuracy is not None
     for simulation in simulations:
-        spec = simulation.spec
-        assert isinstance(spec, ArraySpec)
-        counts = total_counts(simulation.layers)
-        slots = cycles(counts) * spec.units
-        rows.append(
-            [
-                spec.schedule,
-                number(cycles(counts)),
-                percent(counts.active, slots),
-                percent(counts.idle_width, slots),
-                percent(counts.idle_rows, slots),
-                look.energy(sum(energy(run, spec) for run in simulation.layers), spec),
-            ]
-        )
-    spent = "energy" if array.priced else f"energy, {unit_of(array)}"
-    headings = ("schedule", "cycles", "used", "width", "rows", spent)
+        total = simulation.total
+        cells = dict(zip(total.headings, total.columns(look), strict=True))
+        rows.append([
+            str(getattr(simulation.machine, field)),
+            *(cells[heading] for heading in total.compared),
+            look.energy(total.total_energy, machine.priced),
+            *([_accuracy(simulation)] if scored else []),
+        ])  # fmt: skip
+    spent = "energy" if machine.priced else f"energy, {unit_of(machine)}"
+    headings = (field, *simulations[0].total.compared, spent, *(["accuracy"] if scored else []))
     table = grid(headings, rows, columns=look.columns, bold=look.bold)
-    active = number(total_counts(simulations[0].layers).active)
-    return table + (
-        f"\n{array.rows} rows × {array.lanes} lanes × {array.windows} windows; MAC×bit {active}; "
-        f"{simulations[0].activations}\n"
-    )
+    lines = [
+        f"{machine.size}; MAC×bit {look.number(simulations[0].total.esn_d_tilde)}; "
+        f"{simulations[0].activations}",
+        simulated(simulations[0], look),
+    ]
+    return "\n".join([table, *folded(lines, look)]) + "\n"
 
 
-def engines(simulations: Sequence[Simulation], look: Look) -> str:
-    """Energy of each layer on both machines, and the width from which analog takes more."""
-    digital, analog = simulations
-    array, crossbar = digital.spec, analog.spec
-    assert isinstance(array, ArraySpec)
-    assert isinstance(crossbar, CrossbarSpec)
-    crossings = crossing_widths(digital, array.e_bit, crossbar.e_cell)
+def kinds(simulations: Sequence[Simulation], look: Look) -> str:
+    """Energy of each layer on two machines, and the width from which the second takes more."""
+    first, second = simulations
+    one, other = first.machine, second.machine
+    names = one.kind, other.kind
+    crossings = crossing_widths(first.network, [r.layers[0] for r in first.layers], one, other)
     rows = []
-    for ours, theirs, crossing in zip(digital.layers, analog.layers, crossings, strict=True):
-        spent, other = energy(ours, array), energy(theirs, crossbar)
-        rows.append(
-            [
-                printable(ours.quantized.layer.name),
-                f"{int(ours.quantized.sums.width_code.max(initial=0))}",
-                look.energy(spent, array),
-                look.energy(other, crossbar),
-                f"{other / spent:.2f}" if spent else "–",
-                "none" if crossing is None else f"{crossing}",
-            ]
-        )
-    headings = ("layer", "widest", "digital", "analog", "analog ÷ digital", "crosses at")
+    for ours, theirs, crossing in zip(first.layers, second.layers, crossings, strict=True):
+        [quantized] = ours.layers
+        spent, more = ours.total_energy, theirs.total_energy
+        rows.append([
+            printable(quantized.layer.name),
+            f"{int(quantized.sums.width_code.max(initial=0))}",
+            look.energy(spent, one.priced),
+            look.energy(more, other.priced),
+            f"{more / spent:.2f}" if spent else "–",
+            "none" if crossing is None else f"{crossing}",
+        ])  # fmt: skip
+    headings = ("layer", "widest", *names, f"{names[1]} ÷ {names[0]}", "crosses at")
     table = grid(headings, rows, columns=look.columns, bold=look.bold)
-    cross = uniform_crossing(array.e_bit, crossbar.e_cell)
-    return table + (
-        f"\ndigital {_price(array, array.e_bit)}; analog {_price(crossbar, crossbar.e_cell)}\n"
+    cross = uniform_crossing(one, other)
+    lines = [
+        f"{names[0]} {_price(one)}; {names[1]} {_price(other)}",
         "crosses at: the nominal width (one step a layer) from which e_cell·ESNa exceeds "
-        "e_bit·MAC×bit\n"
-        f"Eq. 6, all weights at the largest amplitude: {'none' if cross is None else cross} bits\n"
-    )
+        f"e_bit·{one.activation_bits}·MAC×bit",
+        f"Eq. 6, all weights at the largest amplitude: {'none' if cross is None else cross} bits",
+        *(f"{s.machine.kind}: {line}" for s in simulations for line in accuracy_lines(s.accuracy)),
+        simulated(first, look),
+    ]
+    return "\n".join([table, *folded(lines, look)]) + "\n"
 
 
-def _price(spec: Spec, each: float) -> str:
+def _accuracy(simulation: Simulation) -> str:
+    found = simulation.accuracy
+    assert found is not None
+    return f"{found.agreement if found.simulated is None else found.simulated:.1%}"
+
+
+def _price(machine: Machine) -> str:
     """What one operation takes, and so the unit of a machine's column."""
-    if not spec.priced:
-        return f"in {unit_of(spec)}, {each:g} each"
-    operation = "one-bit MAC" if isinstance(spec, ArraySpec) else "cell operation at |W| = 1"
-    return f"at {joules(each)} a {operation}"
-
-
-def crossing_widths(simulation: Simulation, e_bit: float, e_cell: float) -> tuple[int | None, ...]:
-    """For each layer, the least nominal width at which e_cell·ESNa > e_bit·ESNd~."""
-    wanted = {run.quantized.layer.name: None for run in simulation.layers}
-    found: dict[str, int | None] = dict(wanted)
-    for bits in WIDTHS:
-        quantized = quantize(simulation.network.network, Scheme("layer-max", bits))
-        for layer in quantized.layers:
-            name = layer.layer.name
-            analog = e_cell * esn_a_x4(layer.sums) / 4
-            digital = e_bit * esn_d_tilde(layer.sums, "code")
-            if name in found and found[name] is None and analog > digital:
-                found[name] = bits
-        if None not in found.values():
-            break
-    return tuple(found.values())
-
-
-def uniform_crossing(e_bit: float, e_cell: float) -> int | None:
-    """Eq. 6: the least width b whose largest amplitude v = (2^b − 1)/2 has e_cell·v² > e_bit·b."""
-    return next((b for b in WIDTHS if e_cell * ((2**b - 1) / 2) ** 2 > e_bit * b), None)
+    name, _, price = machine.operation
+    if machine.priced:
+        return f"at {joules(price)} a {name}"
+    return f"in {unit_of(machine)}, {price:g} each" if price == 1 else f"in {unit_of(machine)}"

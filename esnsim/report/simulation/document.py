@@ -8,36 +8,21 @@ from dataclasses import asdict
 from typing import Any
 
 import esnsim
-from esnsim.costs.equations import esn_a_x4, esn_d_tilde
-from esnsim.machines.array.engine import Counts
-from esnsim.machines.array.spec import ArraySpec
-from esnsim.machines.crossbar.spec import CrossbarSpec
-from esnsim.machines.energy import (
-    analog_energy,
-    class_a_over_b,
-    cycles,
-    digital_energy,
-    dram_bits,
-    ideal_energy,
-    speed,
-    sqnr,
-    utilisation,
-)
-from esnsim.machines.machine import LayerRun, Simulation, Spec
-from esnsim.machines.presets import kind_of
+from esnsim.machines.base import Machine, Result, unit_of
+from esnsim.machines.simulator import NotRun, Simulation, speed
 from esnsim.report.cost.document import flat
-from esnsim.report.simulation.table import total_counts, unit_of
 
-SCHEMA = "esnsim.simulate/1"
+SCHEMA = "esnsim.simulate/2"
 
 
 def document(simulation: Simulation, clock: float | None = None) -> dict[str, Any]:
     """The simulation as plain dicts, lists, ints and floats; `clock` in Hz adds speeds."""
-    spec, scheme = simulation.spec, simulation.network.scheme
+    machine, scheme = simulation.machine, simulation.network.scheme
+    network, found = simulation.network.network, speed(simulation, clock) if clock else None
     return {
         "schema": SCHEMA,
         "esnsim": esnsim.__version__,
-        "model": simulation.network.network.source.path,
+        "model": network.source.path,
         "quantizer": {
             "rule": scheme.resolved_rule,
             "bits": scheme.nominal_bits,
@@ -45,17 +30,20 @@ def document(simulation: Simulation, clock: float | None = None) -> dict[str, An
             "keep_zeros": scheme.keep_zeros,
             "widths_given": scheme.widths is not None,
         },
-        "machine": {"kind": kind_of(spec), **asdict(spec), "energy_unit": unit_of(spec)},
+        "machine": {
+            "kind": machine.kind, **_fields(machine), "energy_unit": unit_of(machine)
+        },
         "activations": simulation.activations,
         "images": simulation.images,
-        "totals": _totals(simulation),
-        "speed": _speed(simulation, clock),
-        "layers": [_layer(run, spec) for run in simulation.layers],
-        "not_simulated": [
-            {"name": name, "reason": reason} for name, reason in simulation.not_simulated
+        "totals": _figures(simulation.total),
+        "speed": asdict(found) if found else None,
+        "layers": [_layer(result) for result in simulation.layers],
+        "not_simulated": [_left_out(item) for item in simulation.not_simulated],
+        "products": [
+            {"name": item.name, "op": item.op, "macs": item.macs} for item in network.products
         ],
         "accuracy": asdict(simulation.accuracy) if simulation.accuracy else None,
-    }
+    }  # fmt: skip
 
 
 def as_json(content: object) -> str:
@@ -64,13 +52,16 @@ def as_json(content: object) -> str:
 
 
 def as_csv(simulations: Sequence[Simulation]) -> str:
-    """A header and a row a layer of each machine; nested keys are joined by dots."""
-    rows = [
-        {"machine": kind_of(s.spec), "schedule": getattr(s.spec, "schedule", "")}
-        | dict(flat(_layer(run, s.spec)))
-        for s in simulations
-        for run in s.layers
-    ]
+    """A header and a row a layer of each machine; nested keys are joined by dots.
+
+    Layers that are not simulated stand below with the reason.
+    """
+    rows: list[dict[str, Any]] = []
+    for simulation in simulations:
+        machine = simulation.machine
+        which = {"machine": machine.kind, "schedule": getattr(machine, "schedule", "")}
+        rows += [which | dict(flat(_layer(result))) for result in simulation.layers]
+        rows += [which | _left_out(item) for item in simulation.not_simulated]
     out = io.StringIO()
     columns = list(dict.fromkeys(name for row in rows for name in row))
     writer = csv.DictWriter(out, columns, lineterminator="\n")
@@ -79,60 +70,39 @@ def as_csv(simulations: Sequence[Simulation]) -> str:
     return out.getvalue()
 
 
-def _layer(run: LayerRun, spec: Spec) -> dict[str, Any]:
-    layer, sums = run.quantized.layer, run.quantized.sums
-    c = layer.geometry.windows
+def _fields(machine: Machine) -> dict[str, Any]:
+    return asdict(machine)
+
+
+def _layer(result: Result) -> dict[str, Any]:
+    [quantized] = result.layers
+    layer = quantized.layer
     return {
         "name": layer.name,
         "op": layer.op,
         "weight_shape": list(layer.weight.shape),
         "groups": layer.geometry.groups,
-        "macs": layer.macs,
-        "esn_d_tilde": esn_d_tilde(sums, "code") * c,
-        "esn_a_x4": esn_a_x4(sums) * c,
-        "images": run.images,
-        "counts": asdict(run.counts),
-        **_figures(run, spec),
+        "images": result.images,
+        **_figures(result),
     }
 
 
-def _figures(run: LayerRun, spec: Spec) -> dict[str, Any]:
-    if isinstance(spec, CrossbarSpec):
-        parts: Any = analog_energy(run, spec)
-        own = {
-            "class_a_over_class_b": class_a_over_b(run),
-            "sqnr_db": sqnr([run]),
-        }
-    else:
-        assert isinstance(run.counts, Counts)
-        parts = digital_energy(run, spec)
-        own = {
-            "mac_bits": run.closed_form,
-            "cycles": cycles(run.counts) // run.images,
-            "utilisation": utilisation(run.counts, spec),
-            "dram_bits": dram_bits(run, spec.activation_bits),
-        }
-    energies = {**asdict(parts), "total": parts.total, "ideal": ideal_energy(run, spec)}
-    return {**own, "energy": energies}
-
-
-def _totals(simulation: Simulation) -> dict[str, Any]:
-    runs, spec = simulation.layers, simulation.spec
-    rows = [_layer(run, spec) for run in runs]
-    energies = {name: sum(row["energy"][name] for row in rows) for name in rows[0]["energy"]}
-    totals: dict[str, Any] = {
-        name: sum(row[name] for row in rows) for name in ("macs", "esn_d_tilde", "esn_a_x4")
+def _figures(result: Result) -> dict[str, Any]:
+    energy = {**result.energy, "total": result.total_energy, "ideal": result.ideal_energy}
+    return {
+        "macs": result.macs,
+        "esn_d_tilde": result.esn_d_tilde,
+        "esn_a_x4": result.esn_a_x4,
+        **result.figures(),
+        "energy": energy,
     }
-    if isinstance(spec, ArraySpec):
-        counts = total_counts(runs)
-        totals["mac_bits"] = sum(run.closed_form for run in runs)
-        totals["cycles"] = cycles(counts)
-        totals["utilisation"] = utilisation(counts, spec)
-    else:
-        totals["sqnr_db"] = sqnr(runs)
-    return {**totals, "energy": energies}
 
 
-def _speed(simulation: Simulation, clock: float | None) -> dict[str, Any] | None:
-    found = speed(simulation.layers, simulation.spec, clock) if clock else None
-    return asdict(found) if found else None
+def _left_out(item: NotRun) -> dict[str, Any]:
+    return {
+        "name": item.layer.layer.name,
+        "op": item.layer.layer.op,
+        "macs": item.macs,
+        "esn_d_tilde": item.esn_d_tilde,
+        "reason": item.reason,
+    }

@@ -1,0 +1,223 @@
+"""Figures of one inference, and nothing lost: laws of `esnsim simulate` on small models.
+
+- figures of shapes and codes do not depend on how many images run, nor on threads
+- active and idle unit-cycles are all unit-cycles, in integers, a layer and in total
+- what is simulated and what is not are together what `cost` counts
+- a full array of n w-bit multipliers does 2·n·clock operations a second
+"""
+
+import re
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.commandline import esnsim, refused, report
+from tests.importer.models import model
+from tests.samples import convolutions, saved, weights
+
+
+def normal(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+def unit_cycles(counts: dict[str, int]) -> int:
+    idle = sum(n for name, n in counts.items() if name.startswith("idle"))
+    return counts["active"] + idle + counts["mask_active"] + counts["mask_idle"]
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A model whose images have 25 windows and 1, fewer than a tile has, and 37 images."""
+    folder = tmp_path_factory.mktemp("small")
+    proto = model(
+        """[conv] c = Conv<pads=[1,1,1,1]>(x, w) r = Relu(c) f = Flatten(r)
+           [fc] y = Gemm<transB=1>(f, v)""",
+        "float[N,3,5,5] x", w=normal(10, 3, 3, 3), v=normal(7, 250),
+    )  # fmt: skip
+    np.save(folder / "x.npy", np.random.default_rng(1).random((37, 3, 5, 5), np.float32))
+    return saved(proto, folder), folder / "x.npy"
+
+
+@pytest.mark.parametrize("array", ["64x64x64", "8x16x64", "3x5x7"])
+def test_figures_of_shapes_and_codes_do_not_depend_on_the_images(
+    array: str, small: tuple[Path, Path]
+) -> None:
+    path, data = small
+    words = ("simulate", path, "--data", data, "--array", array, "--json", "--images")
+    one, many = report(esnsim(*words, 1)), report(esnsim(*words, 37, "--threads", 2))
+    for first, second in zip(one["layers"], many["layers"], strict=True):
+        of_one, of_all = first.pop("counts"), second.pop("counts")
+        energies = first.pop("energy"), second.pop("energy")
+        assert energies[0] == energies[1]
+        assert (first.pop("images"), second.pop("images")) == (1, 37)
+        assert first == second
+        del of_one["essential_bits"], of_all["essential_bits"]
+        assert {name: 37 * n for name, n in of_one.items()} == of_all
+    assert one["totals"]["cycles"] == many["totals"]["cycles"] > 0
+
+
+def test_figures_of_data_are_sums_over_the_images(small: tuple[Path, Path]) -> None:
+    path, data = small
+    images = np.load(data)
+    words = ("--array", "8x4x4", "--activation-bits", 3, "--json")
+    found = []
+    for part in (images[:7], images[:3], images[3:7]):
+        # The same extremes in front of each, so that activations have the same scales.
+        chosen = np.concatenate([np.zeros_like(part[:1]), np.ones_like(part[:1]), part])
+        np.save(path.parent / "part.npy", chosen)
+        ran = esnsim("simulate", path, "--data", path.parent / "part.npy", *words, "--images", 99)
+        found.append(report(ran)["layers"][0]["counts"]["essential_bits"])
+    np.save(path.parent / "part.npy", chosen[:2])
+    ends = report(
+        esnsim("simulate", path, "--data", path.parent / "part.npy", *words, "--images", 2)
+    )
+    both = ends["layers"][0]["counts"]["essential_bits"]
+    assert found[0] - both == found[1] - both + found[2] - both
+
+
+@settings(max_examples=15)
+@given(st.integers(1, 70), st.integers(1, 70), st.integers(1, 70),
+       st.sampled_from(["bit-parallel", "sorted", "serial"]))  # fmt: skip
+def test_unit_cycles_are_active_or_idle_a_layer_and_in_total(
+    rows: int, lanes: int, windows: int, schedule: str
+) -> None:
+    with TemporaryDirectory() as folder:
+        path = saved(convolutions(), Path(folder))
+        words = ("--array", f"{rows}x{lanes}x{windows}", "--schedule", schedule, "--json")
+        found = report(esnsim("simulate", path, *words))
+    for part in (*found["layers"], found["totals"]):
+        assert unit_cycles(part["counts"]) == part["cycles"] * rows * lanes * windows
+        assert part["utilisation"] <= 1
+    for name in ("macs", "esn_d_tilde", "mac_bits", "cycles", "dram_bits"):
+        assert found["totals"][name] == sum(layer[name] for layer in found["layers"])
+
+
+def lstm() -> Any:
+    return model(
+        """[lstm] a, h = LSTM<hidden_size=16>(x, w, r) [fc] z = MatMul(h, f)
+           t = Transpose<perm=[0,2,1]>(x) [qk] y = MatMul(x, t)""",
+        "float[20,1,8] x",
+        w=normal(1, 64, 8), r=normal(1, 64, 16), f=normal(16, 10),
+    )  # fmt: skip
+
+
+def test_simulated_and_not_simulated_are_what_cost_counts(tmp_path: Path) -> None:
+    path = saved(lstm(), tmp_path)
+    ended = esnsim("simulate", path, "--json")
+    found, totals = report(ended), report(esnsim("cost", path, "--json"))["totals"]
+    left = found["not_simulated"]
+    assert {item["op"] for item in left} == {"LSTM"}
+    assert found["totals"]["macs"] + sum(item["macs"] for item in left) == totals["macs"]
+    bits = found["totals"]["esn_d_tilde"] + sum(item["esn_d_tilde"] for item in left)
+    assert bits == totals["esn_d_tilde"]["macs"]
+    assert sum(item["macs"] for item in found["products"]) == totals["product_macs"] > 0
+    assert "product 'qk' is not simulated" in ended.err
+    assert re.search(r"layer 'lstm.W' is not simulated \(\S+ MACs, \S+ MAC×bit\)", ended.err)
+
+
+@pytest.mark.parametrize("words", ["-q", "", "-q --compare schedules", "-q --engine analog"])
+def test_the_last_line_says_which_share_was_simulated(tmp_path: Path, words: str) -> None:
+    last = esnsim("simulate", saved(lstm(), tmp_path), *words.split()).out.splitlines()[-1]
+    assert last == (
+        "simulated 160 of 30.9k MACs, 0.5%; 1.28k of 230k MAC×bit, 0.6%; products of "
+        "activations, 160 MACs, are not"
+    )
+
+
+def test_csv_names_what_is_not_simulated(tmp_path: Path) -> None:
+    text = esnsim("simulate", saved(lstm(), tmp_path), "--csv", "-q").out
+    assert "LSTM runs as a whole" in text
+
+
+def test_a_layer_of_pruned_filters_costs_nothing_and_is_simulated(tmp_path: Path) -> None:
+    proto = model("[conv] y = Conv(x, w)", "float[1,2,5,4] x", w=np.zeros((3, 2, 2, 3), np.float32))
+    for words in ("--array maki", "--array int8", "--engine analog", "--array isaac"):
+        ended = esnsim("simulate", saved(proto, tmp_path), *words.split())
+        assert ended.out.splitlines()[-1].startswith("simulated 288 of 288 MACs, 100.0%")
+        found = report(esnsim("simulate", saved(proto, tmp_path), *words.split(), "--json"))
+        assert found["totals"]["energy"]["total"] == 0
+        assert found["totals"].get("cycles", 0) == 0
+
+
+def test_nothing_left_to_simulate_is_one_line_with_the_reason(tmp_path: Path) -> None:
+    proto = model(
+        "a, y = LSTM<hidden_size=16>(x, w, r)", "float[20,1,8] x",
+        w=normal(1, 64, 8), r=normal(1, 64, 16),
+    )  # fmt: skip
+    ended = esnsim("simulate", saved(proto, tmp_path))
+    refused(ended, "no layer of the model can be simulated: ", "LSTM runs as a whole", code=2)
+
+
+def tile(pruned: bool = False) -> Any:
+    """64 filters of 144 weights over 64 windows, all of 8 bits; or every second pruned."""
+    w = np.abs(normal(64, 16, 3, 3)) + 0.1
+    w[:, 0, 0, 0] = w.max()
+    w[::2] *= not pruned
+    nodes = "[conv] y = Conv<pads=[1,1,1,1]>(x, w)"
+    return model(nodes, "float[N,16,8,8] x", w=w)
+
+
+def test_a_full_array_of_8_bit_multipliers_does_two_operations_a_unit_and_cycle(
+    tmp_path: Path,
+) -> None:
+    words = ("simulate", saved(tile(), tmp_path), "--array", "int8", "--clock", "1GHz", "--json")
+    found = report(esnsim(*words))
+    assert found["totals"]["utilisation"] == 1
+    assert found["speed"]["tops"] == pytest.approx(2 * 64 * 16 * 1e9 / 1e12)
+    assert found["totals"]["mac_bits"] == 8 * found["totals"]["macs"]
+
+
+def test_dram_moves_live_outputs_masks_and_weights_at_the_arrays_widths(tmp_path: Path) -> None:
+    def bits(proto: Any, *words: Any) -> int:
+        path = saved(proto, tmp_path)
+        return int(report(esnsim("simulate", path, *words, "--json"))["totals"]["dram_bits"])
+
+    inputs, output = 16 * 64 * 8, 64 * 8
+    assert bits(tile(pruned=True)) == 32 * 144 * 8 + inputs + 32 * output
+    narrow = bits(tile(), "--bits", 3, "--array", "int8")
+    assert narrow == 64 * 144 * 8 + inputs + 64 * output
+    proto = tile()
+    values = np.array(normal(64, 16, 3, 3))
+    values[:, 0, 0, 0] = np.abs(values).max()
+    values[5, 3] = 0  # kept zeros: a mask plane of its filter moves too
+    proto = model("[conv] y = Conv<pads=[1,1,1,1]>(x, w)", "float[N,16,8,8] x", w=values)
+    assert bits(proto) == (64 * 8 + 1) * 144 + inputs + 64 * output
+
+
+@pytest.mark.parametrize("bits", [1, 4, 16])
+def test_energy_is_of_pairs_of_a_weight_bit_and_an_activation_bit(
+    bits: int, tmp_path: Path
+) -> None:
+    path = saved(tile(), tmp_path)
+    found = report(esnsim("simulate", path, "--activation-bits", bits, "--json"))["totals"]
+    assert found["energy"]["active"] == bits * found["mac_bits"]
+    found = report(esnsim("simulate", path, "--array", "int8", "--e-bit", "2fJ", "--e-idle", "1fJ",
+                          "--activation-bits", bits, "--bits", 3, "--json"))  # fmt: skip
+    counts, energy = found["layers"][0]["counts"], found["totals"]["energy"]
+    assert energy["active"] == pytest.approx(0.002 * 8 * bits * counts["active"])
+    assert energy["ideal"] == pytest.approx(0.002 * bits * found["totals"]["esn_d_tilde"])
+
+
+def test_every_cause_of_idleness_has_its_energy(tmp_path: Path) -> None:
+    """On an array where each cause holds, masks with them."""
+    values = np.array(normal(13, 5, 3, 2))
+    values[1::3] /= 9
+    values[4, 2] = 0
+    proto = model("[conv] y = Conv(x, w)", "float[N,5,7,6] x", w=values)
+    words = "--array 7x11x8 --schedule serial --e-bit 0fJ --e-idle 1000fJ --json"
+    found = report(esnsim("simulate", saved(proto, tmp_path), *words.split()))
+    counts = found["totals"]["counts"]
+    causes = ("idle_width", "idle_rows", "idle_lanes", "idle_windows", "mask_idle")
+    assert all(counts[cause] > 0 for cause in causes)
+    assert found["totals"]["energy"]["idle"] == 8 * sum(counts[cause] for cause in causes)
+
+
+def test_two_renders_of_one_call_give_the_same_digits(tmp_path: Path) -> None:
+    path = saved(model("[conv] y = Conv(x, w)", w=weights(4, 3, 3, 3)), tmp_path)
+    first, second = (esnsim("simulate", path, "--engine", "analog", "--exact") for _ in range(2))
+    assert first.out == second.out

@@ -28,13 +28,14 @@ from esnsim.compression.allocate.budget import spent
 from esnsim.compression.allocate.sensitivity import EFFORT
 from esnsim.compression.allocate.weighing import allocator
 from esnsim.compression.bench import Bench, bench
-from esnsim.costs.equations import cost
-from esnsim.evaluate.evaluator import Evaluation
+from esnsim.costs.cost import cost
+from esnsim.evaluate.scores import Evaluation
 from esnsim.graph.model import open_model
 from esnsim.images.sets import ImageSet, embedded
 from esnsim.importer import read_onnx
 from esnsim.model.network import Network
-from esnsim.quantization.quantizer import Scheme, quantize
+from esnsim.quantization.quantizer import quantize
+from esnsim.quantization.scheme import Scheme
 
 RESULTS = Path(__file__).parent / "results" / "allocate.json"
 BUDGETS = (1.0, 1.5, 2.0, 2.5, 3.0, 3.5)  # mean bits over all MACs
@@ -154,9 +155,10 @@ def spend(made: Bench, policy: str, budget: float, scheme: Scheme, gap: float | 
     if bits > budget:
         raise AssertionError(f"{policy} costs {bits} bits a MAC, more than {budget}")
     found: Evaluation = made.evaluate(quantized)
-    accuracy = found.agreement if found.top1 is None else found.top1
     pruned = priced.total.pruned_filters
-    return Row(policy, budget, bits, pruned, found.sqnr_db, accuracy, found.interval, gap)
+    return Row(
+        policy, budget, bits, pruned, found.sqnr_db, found.known_accuracy, found.interval, gap
+    )
 
 
 def verdict(rows: Sequence[Row]) -> str:

@@ -23,8 +23,10 @@ from benchmarks.machine import machine, versions
 from benchmarks.timing import interleave
 from esnsim.compression.correct.meters import Norm, meters
 from esnsim.compression.correct.recalibrate import Corrector
-from esnsim.evaluate import evaluator as evaluators
-from esnsim.evaluate.evaluator import Evaluation, Evaluator, Feeds, run
+from esnsim.evaluate.evaluator import Evaluator
+from esnsim.evaluate.feeds import Feeds
+from esnsim.evaluate.runtime import open_runtime, run
+from esnsim.evaluate.scores import Evaluation
 from esnsim.graph.model import Model, open_model
 from esnsim.graph.sites import Slot, sites
 from esnsim.graph.substitute import Changes, complete, copied, dequantized, renamed, with_weights
@@ -32,7 +34,8 @@ from esnsim.images import sets as data
 from esnsim.images.sets import ImageSet
 from esnsim.importer import find
 from esnsim.model.network import Array
-from esnsim.quantization.quantizer import Scheme, quantize
+from esnsim.quantization.quantizer import quantize
+from esnsim.quantization.scheme import Scheme
 
 MODELS = ("resnet20", "resnet8")
 CALIBRATION = 256
@@ -81,10 +84,7 @@ def chosen(folder: Path | None, count: int | None) -> tuple[ImageSet, ImageSet]:
     if folder is None:
         every = data.embedded()
         assert every.labels is not None
-        images = ImageSet(
-            every.name, every.count - CALIBRATION,
-            lambda a, b: every.read(a + CALIBRATION, b + CALIBRATION), every.labels[CALIBRATION:],
-        )  # fmt: skip
+        images = every.after(CALIBRATION)
     else:
         every = data.load(folder / "train-images-idx3-ubyte.gz")
         images = data.load(folder / "t10k-images-idx3-ubyte.gz")
@@ -120,7 +120,7 @@ def table(
         changes = {s.slot: s.to_operand(dequantized(done[s.index])) for s in places}
         rows.append(Row(name, title, evaluator(changes), evaluator(corrector(changes))))
     for row in rows:
-        top = [100 * e.accuracy for e in (row.off, row.on)]
+        top = [100 * e.known_accuracy for e in (row.off, row.on)]
         sqnr = [e.sqnr_db for e in (row.off, row.on)]
         mark = " (tie)" if row.off.ties(row.on) else ""
         print(
@@ -147,8 +147,8 @@ def jobs(graph: Model, threads: int) -> dict[str, Callable[[], float]]:
     changes = constants(graph)
     fed, values = fed_model(graph, changes)
     own, shared = (
-        evaluators.open_model(with_weights(graph, changes), threads),
-        evaluators.open_model(fed, threads),
+        open_runtime(with_weights(graph, changes), threads),
+        open_runtime(fed, threads),
     )
     feeds = [feed for feed, _ in Feeds(graph, data.embedded())]
     output = [own.get_outputs()[0].name]
@@ -156,7 +156,7 @@ def jobs(graph: Model, threads: int) -> dict[str, Callable[[], float]]:
     np.testing.assert_allclose(first, second, rtol=1e-3, atol=1e-3)
     return {
         "session opened": lambda: timed(
-            lambda: evaluators.open_model(with_weights(graph, changes), threads)
+            lambda: open_runtime(with_weights(graph, changes), threads)
         ),
         "run, constant": lambda: timed(lambda: [run(own, output, feed) for feed in feeds]),
         "run, fed": lambda: timed(lambda: [run(shared, output, f | values) for f in feeds]),

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import esnsim
-from esnsim.costs.equations import Cost
+from esnsim.costs.cost import Cost
 
 OUTPUT = Path(__file__).parents[1] / "docs" / "images" / "resnet20.png"
 SCHEMES = {

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from esnsim.moved import redirect_old_names
 
 if TYPE_CHECKING:
-    from esnsim.costs.equations import Cost, cost
+    from esnsim.costs.cost import Cost, cost
     from esnsim.errors import EsnsimError, ModelError, UsageError, WidthError
     from esnsim.importer import read_onnx
     from esnsim.machines.array.engine import DigitalEngine
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from esnsim.machines.crossbar.spec import CrossbarSpec
     from esnsim.model.fold import fold_batchnorm
     from esnsim.model.network import Geometry, Layer, Network
-    from esnsim.quantization.quantizer import QuantizedNetwork, Scheme, codes, quantize
+    from esnsim.quantization.quantizer import QuantizedNetwork, codes, quantize
+    from esnsim.quantization.scheme import Scheme
     from esnsim.training.export import from_torch
 
 __version__ = "0.1.0"
@@ -23,12 +24,12 @@ __version__ = "0.1.0"
 _HOMES = {
     "AnalogEngine": "machines.crossbar.engine", "CrossbarSpec": "machines.crossbar.spec",
     "ArraySpec": "machines.array.spec", "DigitalEngine": "machines.array.engine",
-    "Cost": "costs.equations", "cost": "costs.equations",
+    "Cost": "costs.cost", "cost": "costs.cost",
     "EsnsimError": "errors", "ModelError": "errors", "UsageError": "errors", "WidthError": "errors",
     "fold_batchnorm": "model.fold",
     "read_onnx": "importer",
     "Geometry": "model.network", "Layer": "model.network", "Network": "model.network",
-    "QuantizedNetwork": "quantization.quantizer", "Scheme": "quantization.quantizer",
+    "QuantizedNetwork": "quantization.quantizer", "Scheme": "quantization.scheme",
     "codes": "quantization.quantizer", "quantize": "quantization.quantizer",
     "from_torch": "training.export",
 }  # fmt: skip

@@ -10,6 +10,7 @@ import esnsim
 from esnsim.commands import bench, compress, cost, models, options, pareto, selftest, simulate
 from esnsim.commands.machine import join_compared
 from esnsim.commands.parser import WRONG_USAGE, Parser
+from esnsim.commands.paths import check_files
 from esnsim.errors import EsnsimError, UsageError
 from esnsim.report.write import say
 
@@ -37,7 +38,7 @@ def parser(command: str | None = None) -> Parser:
             name, help=module.HELP, description=module.DESCRIPTION, allow_abbrev=False,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )  # fmt: skip
-        each.set_defaults(run=module.run)
+        each.set_defaults(run=module.run, parser=each)
         if command in (None, name):
             module.add_options(each)
     return p
@@ -58,6 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with warnings.catch_warnings():
             if not sys.warnoptions:  # what libraries say is not for the reader of a report
                 warnings.simplefilter("ignore")
+            check_files(arguments)
             return int(arguments.run(arguments))
     except UsageError as error:
         return _fail(error, WRONG_USAGE)

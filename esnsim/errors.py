@@ -1,8 +1,22 @@
 """Errors that a user can mend: each message is one line and says what to do."""
 
+import re
+
+LONGEST_NAME = 400  # characters in quotes; names come from files that anybody may have written
+_TOO_LONG = re.compile(rf"'([^']{{{LONGEST_NAME},}})'")
+
+
+def brief(message: str) -> str:
+    """A message in which very long names keep their two ends."""
+    half = LONGEST_NAME // 4
+    return _TOO_LONG.sub(lambda name: f"'{name[1][:half]}…{name[1][-half:]}'", message)
+
 
 class EsnsimError(Exception):
     """Bad input. The message says what was got, what is needed and what to do."""
+
+    def __str__(self) -> str:
+        return brief(super().__str__())
 
 
 class ModelError(EsnsimError):

@@ -27,7 +27,7 @@ MOVED = {
     "engines.crossbar": "machines.crossbar.spec",
     "execute": "run",
     "execute.graph": "graph.graph",
-    "metrics": "costs.equations",
+    "metrics": "costs.cost",
     "network": "model.network",
     "quantizer": "quantization.quantizer",
 }

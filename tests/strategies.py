@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, helper
 
 from esnsim.model.network import LIVE, Geometry, Layer, Merge, Network, Weight
-from esnsim.quantization.quantizer import QuantizedLayer, Scheme, quantize
+from esnsim.quantization.quantizer import QuantizedLayer, quantize
+from esnsim.quantization.scheme import Scheme
 from tests.networks import layer, network
 
 #: Far enough from the ends of float64 that squares neither overflow nor vanish.

@@ -32,7 +32,8 @@ def test_a_model_in_memory_is_read_like_its_file_and_left_unchanged(tmp_path: ob
 
 def test_input_shapes_are_given_by_name() -> None:
     network = read_onnx("builtin:resnet8", {"image": (2, 1, 28, 28)})
-    assert network.layers[0].macs == 2 * read_onnx("builtin:resnet8").layers[0].macs
+    assert network.layers[0].geometry.batch == 2
+    assert network.layers[0].macs == read_onnx("builtin:resnet8").layers[0].macs
 
 
 def test_widths_and_steps_may_be_arrays_lists_or_numbers() -> None:

@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from esnsim.costs.equations import Metrics, cost
+from esnsim.costs.cost import Metrics, cost
 from esnsim.model.network import Geometry, Network
 from esnsim.quantization import blocks
-from esnsim.quantization.quantizer import Scheme, quantize
+from esnsim.quantization.quantizer import quantize
+from esnsim.quantization.scheme import Scheme
 from tests.networks import chain, layer
 from tests.strategies import networks, steps
 

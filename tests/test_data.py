@@ -180,7 +180,7 @@ def absurd(folder: Path) -> Path:
 
 
 def without_images(folder: Path) -> Path:
-    np.savez(folder / "a.npz", x=PIXELS)
+    np.savez(folder / "a.npz", labels=np.arange(5))
     return folder / "a.npz"
 
 
@@ -200,10 +200,10 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
     "CIFAR cut off": (cut_off, r"6,145 bytes, no multiple of CIFAR's records of 3073"),
     "CIFAR batch": (one_batch_missing, r"data_batch_5.bin it holds 4: add the others"),
     "pickle": (pickled, "a.npy' cannot be read: .*Python objects"),
-    "idx that lies": (lying, "of 47,040,000 bytes that holds 100"),
+    "idx that lies": (lying, "declares 47,040,000 bytes and holds 100"),
     "gzip": (garbled, "a-images-idx3-ubyte.gz' cannot be read: Error -3 while decompressing"),
     "idx that is absurd": (absurd, "declares the shape"),
-    "no images": (without_images, "no array 'images', but x"),
+    "no images": (without_images, "no array 'images', but none"),
     "labels": (mismatched, "4 labels of type int64 for 5 images"),
     "fractions": (fractional, "5 labels of type float64 for 5 images"),
 }

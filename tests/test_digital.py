@@ -28,7 +28,8 @@ from esnsim.machines.array.spec import ArraySpec
 from esnsim.machines.lowering import lower
 from esnsim.machines.random_layers import random_layer
 from esnsim.model.network import Codes, Geometry
-from esnsim.quantization.quantizer import QuantizedLayer, Scheme, codes, quantize
+from esnsim.quantization.quantizer import QuantizedLayer, codes, quantize
+from esnsim.quantization.scheme import Scheme
 from tests.engines import activations, exact
 from tests.naive import array as naive
 from tests.networks import layer, network

@@ -22,10 +22,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esnsim.costs.equations import Cost, Metrics, Weightings, cost, step_from_noise
+from esnsim.costs.cost import Cost, Metrics, Weightings, cost
+from esnsim.costs.equations import step_from_noise
 from esnsim.model.network import Codes, Layer
 from esnsim.quantization import weight_kernels as passes
-from esnsim.quantization.quantizer import QuantizedLayer, QuantizedNetwork, Scheme, codes, quantize
+from esnsim.quantization.quantizer import QuantizedLayer, QuantizedNetwork, codes, quantize
+from esnsim.quantization.scheme import Scheme
 from tests.naive import metrics as twin
 from tests.networks import chain, layer, network
 from tests.strategies import networks, steps

@@ -6,11 +6,13 @@ from itertools import product
 import numpy as np
 import pytest
 
-from esnsim.costs.equations import Weightings, cost, esn_a_from_sn, signal_to_noise, step_from_noise
+from esnsim.costs.cost import Weightings, cost
+from esnsim.costs.equations import esn_a_from_sn, signal_to_noise, step_from_noise
 from esnsim.costs.fig1 import Machines, cpu_cost, gpu_cost, int8_array_cost, word
 from esnsim.errors import WidthError
 from esnsim.model.network import Codes, Geometry, Product
-from esnsim.quantization.quantizer import QuantizedLayer, Scheme, quantize
+from esnsim.quantization.quantizer import QuantizedLayer, quantize
+from esnsim.quantization.scheme import Scheme
 from tests.naive import midtread
 from tests.networks import chain, layer, network
 

@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 
 from esnsim.errors import EsnsimError, ModelError, WidthError
 from esnsim.model.network import Codes
-from esnsim.quantization.quantizer import RULES, QuantizedLayer, Scheme, codes, quantize
+from esnsim.quantization.quantizer import QuantizedLayer, codes, quantize
+from esnsim.quantization.rules import RULES
+from esnsim.quantization.scheme import LEAST_STEP, Scheme
 from tests.naive import midrise
 from tests.networks import chain, layer, network
 
 Array = NDArray[Any]
-FLOAT_RULES = [rule for rule in RULES if rule != "given"]
+FLOAT_RULES = list(RULES)
 WEIGHTS = arrays(
     np.float32,
     array_shapes(min_dims=2, max_dims=3, max_side=6),
@@ -67,7 +69,8 @@ def test_exact_zeros_are_kept_where_asked_for(weights: Array, keep_zeros: bool) 
 def test_filter_max_uses_all_bits_of_every_filter_and_prunes_none(
     weights: Array, width: int
 ) -> None:
-    alive = weights.reshape(len(weights), -1).any(axis=1)
+    largest = np.abs(weights.reshape(len(weights), -1)).max(axis=1).astype(np.float64)
+    alive = 2 * largest / 2**width >= LEAST_STEP
     assert bits(weights, rule="filter-max", bits=width) == (width * alive).tolist()
 
 
@@ -299,3 +302,15 @@ def assert_error(kind: type[EsnsimError], message: str, weights: Array, **scheme
     with pytest.raises(kind) as raised:
         only(weights, **scheme)
     assert str(raised.value) == message
+
+
+@pytest.mark.parametrize("bits", [2.9, 4.0, "4", [4], np.float32(3)])
+@pytest.mark.parametrize("name", ["bits", "widths"])
+def test_a_width_is_a_whole_number(name: str, bits: Any) -> None:
+    with pytest.raises(WidthError, match="a width is a whole number of bits"):
+        Scheme(**{name: bits})
+
+
+@pytest.mark.parametrize("bits", [4, np.int64(4), np.uint8(4)])
+def test_a_whole_number_of_numpy_is_a_width(bits: Any) -> None:
+    assert Scheme(bits=bits).nominal_bits == 4

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from esnsim.model.network import Weight
 from esnsim.quantization import rules as steps
+from esnsim.quantization.scheme import Scheme
 from tests.networks import weight
 
 Floats = NDArray[np.float64]
@@ -20,14 +21,11 @@ Clip = Callable[[int], float]
 
 BITS = [1, 2, 3, 4, 6, 8]
 DENSE = np.geomspace(2**-6, 2, 2001)  # of the step that holds the largest weight
-RULES: dict[str, Callable[[Weight, Ints], Floats]] = {
-    "layer-max": steps.layer_max,
-    "filter-max": steps.filter_max,
-    "filter-sigma": lambda weight, _: steps.filter_sigma(weight, 1.0),
-    "mse": lambda weight, bits: steps.filter_mse(weight, bits, True),
-    "layer-mse": lambda weight, bits: steps.layer_mse(weight, bits, True),
-    "aciq": steps.aciq,
-}
+
+
+def found(rule: str, weights: Weight, bits: Ints) -> Floats:
+    """The steps of a rule, its options as they are by default."""
+    return steps.RULES[rule].steps(weights, bits, Scheme())
 
 
 def sample(source: str, *shape: int) -> Floats:
@@ -67,17 +65,17 @@ def test_the_largest_weight_of_each_rule_by_range_takes_the_outermost_level() ->
     assert (ratio == 2.0 ** (bits - 1)).all()  # Δ is that number's largest divisor exactly
 
 
-@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
-def test_zeros_have_no_step(rule: Callable[[Weight, Ints], Floats]) -> None:
-    assert rule(weight(np.array([[0.0, -0.0]] * 2)), np.array([4, 4])).tolist() == [0, 0]
+@pytest.mark.parametrize("rule", steps.RULES)
+def test_zeros_have_no_step(rule: str) -> None:
+    assert found(rule, weight(np.array([[0.0, -0.0]] * 2)), np.array([4, 4])).tolist() == [0, 0]
 
 
-@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
+@pytest.mark.parametrize("rule", steps.RULES)
 @pytest.mark.parametrize("scale", [1e-30, 3.0, 1e20])
-def test_steps_scale_with_the_weights(rule: Callable[[Weight, Ints], Floats], scale: float) -> None:
+def test_steps_scale_with_the_weights(rule: str, scale: float) -> None:
     weights, bits = sample("normal", 4, 20), np.array([4, 3, 2, 4])
-    assert rule(weight(weights * scale), bits) == pytest.approx(
-        rule(weight(weights), bits) * scale, rel=1e-9
+    assert found(rule, weight(weights * scale), bits) == pytest.approx(
+        found(rule, weight(weights), bits) * scale, rel=1e-9
     )
 
 

@@ -10,7 +10,7 @@ from benchmarks.embedded.slim import slim_name
 from benchmarks.paper.plots import Panel
 from benchmarks.paper.runs import BUILTIN, Quick, Runs, start, widths
 from benchmarks.paper.statistics import accuracy_at, cost_at
-from esnsim.quantization.quantizer import Scheme
+from esnsim.quantization.scheme import Scheme
 from esnsim.training.export import load_onnx
 from esnsim.training.masks import prune_by_norm
 from esnsim.training.shrink import shrink

@@ -9,7 +9,7 @@ from torch import nn
 from benchmarks.paper.plots import Panel
 from benchmarks.paper.runs import Quick, Runs, start, widths
 from benchmarks.paper.statistics import accuracy_at, spread
-from esnsim.quantization.quantizer import Scheme
+from esnsim.quantization.scheme import Scheme
 from esnsim.training.layers import weighted_layers
 
 ESN_A = [4.0 ** (e / 2) for e in range(16, 31)]  # of all layers together, 65 k to 1 G

@@ -14,9 +14,10 @@ from torch import Tensor, nn
 
 import esnsim
 from benchmarks.paper.plots import Bars, Panel, panels
-from esnsim.costs.equations import Cost, cost
+from esnsim.costs.cost import Cost, cost
 from esnsim.model.network import Network
-from esnsim.quantization.quantizer import QuantizedNetwork, Scheme, quantize
+from esnsim.quantization.quantizer import QuantizedNetwork, quantize
+from esnsim.quantization.scheme import Scheme
 from esnsim.training.catalog import entry
 from esnsim.training.data import ImageSet, read_images
 from esnsim.training.export import from_torch, load_onnx

@@ -19,7 +19,8 @@ from esnsim.compression.allocate.allocate import allocate, choices
 from esnsim.compression.allocate.policies import filter_sigma
 from esnsim.graph.substitute import dequantized
 from esnsim.model.network import Array, Codes, Layer, Network
-from esnsim.quantization.quantizer import QuantizedNetwork, Scheme
+from esnsim.quantization.quantizer import QuantizedNetwork
+from esnsim.quantization.scheme import Scheme
 
 #: Weights (M, K) of each layer in graph order.
 Weights = tuple[Floats, ...]

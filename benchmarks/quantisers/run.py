@@ -15,7 +15,8 @@ from benchmarks.quantisers import static
 from benchmarks.quantisers.candidates import Candidate, others, ours, stored
 from esnsim.compression.allocate.sensitivity import sensitivity
 from esnsim.compression.correct.recalibrate import Corrector
-from esnsim.evaluate.evaluator import Evaluation, Evaluator, evaluation
+from esnsim.evaluate.evaluator import Evaluator
+from esnsim.evaluate.scores import Evaluation
 from esnsim.graph.model import open_model
 from esnsim.graph.sites import sites
 from esnsim.graph.substitute import Changes
@@ -60,9 +61,9 @@ class Model:
         self._correct = Corrector(graph, data.calibration, threads=threads)
 
     @property
-    def reference(self) -> np.ndarray[Any, Any]:
-        """The float model's outputs."""
-        return self._evaluate.reference
+    def evaluate(self) -> Evaluator:
+        """What outputs are worth, beside the float model's."""
+        return self._evaluate
 
     def row(self, candidate: Candidate) -> Row:
         """Evaluate a candidate, without and with statistics correction."""
@@ -111,11 +112,7 @@ def images(arguments: argparse.Namespace) -> Data:
         sample = embedded()
         assert sample.labels is not None
         first = min(arguments.calibration, sample.count // 2)
-        rest = ImageSet(
-            sample.name, sample.count - first,
-            lambda start, stop: sample.read(first + start, first + stop), sample.labels[first:],
-        )  # fmt: skip
-        return Data(rest, _unlabelled(sample, first))
+        return Data(sample.after(first), _unlabelled(sample, first))
     files = {
         part: load(
             arguments.data / f"{part}-images-idx3-ubyte.gz",
@@ -129,8 +126,7 @@ def images(arguments: argparse.Namespace) -> Data:
 def rows(data: Data, widths: Sequence[int], threads: int) -> Iterator[Row]:
     """Every method at every width, the float model first."""
     model = Model(MODEL, data, threads)
-    exact = evaluation(model.reference, model.reference, data.test.labels)
-    yield Row("float", 32, 0, 0.0, exact)
+    yield Row("float", 32, 0, 0.0, model.evaluate.floats)
     gains = sensitivity(model.graph, data.calibration, threads=threads)
     for bits in widths:
         for candidate in (*others(model.network, bits), *ours(model.network, bits, gains)):
@@ -151,7 +147,7 @@ def runtime(folder: Path, data: Data, threads: int) -> Iterator[Row]:
         static.quantise(prepared, path, name, calibration, bits)
         candidate = stored("ONNX Runtime, its weights alone", bits, read_onnx(path))
         yield model.row(candidate)
-        plain = evaluation(_outputs(path, name, data.test), model.reference, data.test.labels)
+        plain = model.evaluate.compared(_outputs(path, name, data.test))
         title = "ONNX Runtime, activations of 8 bits too"
         yield Row(title, bits, candidate.mac_bits, candidate.esn_a, plain)
 
@@ -163,8 +159,8 @@ def cells(row: Row) -> list[str]:
         row.method, str(row.bits),
         f"{row.mac_bits / 1e6:.1f}M" if row.mac_bits else "–",
         f"{row.esn_a / 1e6:.1f}M" if row.esn_a else "–",
-        f"{100 * row.plain.accuracy:.2f}", f"{100 * low:.2f}–{100 * high:.2f}",
-        f"{100 * row.corrected.accuracy:.2f}" if row.corrected else "–",
+        f"{100 * row.plain.known_accuracy:.2f}", f"{100 * low:.2f}–{100 * high:.2f}",
+        f"{100 * row.corrected.known_accuracy:.2f}" if row.corrected else "–",
     ]  # fmt: skip
 
 
@@ -185,7 +181,9 @@ def _unlabelled(images: ImageSet, count: int) -> ImageSet:
 
 def _outputs(path: Path, name: str, images: ImageSet) -> np.ndarray[Any, Any]:
     session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
-    parts = [session.run(None, {name: x})[0] for x in images.batches(static.BATCH)]
+    starts = range(0, images.count, static.BATCH)
+    batches = (images.read(a, min(a + static.BATCH, images.count)) for a in starts)
+    parts = [session.run(None, {name: x})[0] for x in batches]
     return np.concatenate(parts)
 
 

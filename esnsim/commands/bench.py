@@ -2,10 +2,10 @@
 
 import argparse
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from esnsim.commands import options
+from esnsim.commands.paths import OutputFile
 from esnsim.errors import EsnsimError
 from esnsim.report.units import human
 from esnsim.report.write import write
@@ -40,7 +40,7 @@ def add_options(p: argparse.ArgumentParser) -> None:
     p.add_argument("--seed", type=options.count, default=0)
     p.add_argument("--no-peers", action="store_true", help="leave torch and ONNX Runtime out")
     p.add_argument("--json", action="store_true", help="figures as JSON")
-    p.add_argument("-o", "--output", type=Path, metavar="FILE")
+    p.add_argument("-o", "--output", type=OutputFile(), metavar="FILE")
 
 
 def run(arguments: argparse.Namespace) -> int:

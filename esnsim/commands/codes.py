@@ -7,22 +7,33 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from esnsim.commands import options
+from esnsim.commands.paths import InputFile, model_files
 from esnsim.errors import ModelError, UsageError, WidthError
 from esnsim.report.write import say
 
 if TYPE_CHECKING:
     from esnsim.graph.model import Model
     from esnsim.model.network import Network
-    from esnsim.quantization.quantizer import QuantizedNetwork, Scheme
+    from esnsim.quantization.quantizer import QuantizedNetwork
+    from esnsim.quantization.scheme import Scheme
+
+MODEL = InputFile(str, model_files)
 
 
 def add_model(parser: argparse.ArgumentParser) -> "argparse._ArgumentGroup":
     """Add the model, and the group of options about it."""
-    parser.add_argument("model", metavar="MODEL", help="an .onnx file, or builtin:resnet20")
+    parser.add_argument(
+        "model", type=MODEL, metavar="MODEL", help="an .onnx file, or builtin:resnet20"
+    )
     group = parser.add_argument_group("model")
     group.add_argument(
         "--input-shape", action="append", default=[], metavar="NAME=1,3,224,224",
         type=options.input_shape, help="free sizes of an input (also NAME:1x3x224x224; several)",
+    )  # fmt: skip
+    group.add_argument(
+        "--input-value", action="append", default=[], metavar="NAME=16000",
+        type=options.input_value,
+        help="the value of an input of one number, which chooses the branch of an If (several)",
     )  # fmt: skip
     group.add_argument("--strict", action="store_true", help="fail if an operator is not counted")
     return group
@@ -30,16 +41,19 @@ def add_model(parser: argparse.ArgumentParser) -> "argparse._ArgumentGroup":
 
 def add_codes(parser: argparse.ArgumentParser, fold: bool = True) -> "argparse._ArgumentGroup":
     """Add the options that say how weights become codes; with `fold` also --fold-batchnorm."""
+    from esnsim.quantization.rules import RULES
+
     group = parser.add_argument_group("codes")
     group.add_argument(
-        "--bits-per-filter", nargs="?", const=options.ALONE, metavar="N|FILE", type=options.widths,
-        help="alone: headline ESNd~, every filter charged its own width, with the histogram of "
-        "widths; N, or a .json, .csv, .npz file of layer name -> widths: assign widths",
+        "--bits-per-filter", nargs="?", const=options.ALONE, metavar="N|FILE",
+        type=InputFile(options.widths),
+        help="alone: show the histogram of widths; N, or a .json, .csv, .npz file of layer name -> "
+        "widths: assign widths; a report of esnsim cost gives its steps too",
     )  # fmt: skip
     group.add_argument("--bits", type=int, metavar="N", help="nominal width of a code (default 8)")
     group.add_argument(
-        "--step", metavar="RULE|Δ|FILE", type=options.step,
-        help=f"step rule: {', '.join(options.RULES)}; or a step for all layers, or a file of "
+        "--step", metavar="RULE|Δ|FILE", type=InputFile(options.step),
+        help=f"step rule: {', '.join(RULES)}; or a step for all layers, or a file of "
         "steps (default layer-max; filter-max where widths are assigned)",
     )  # fmt: skip
     group.add_argument(
@@ -63,7 +77,7 @@ def add_codes(parser: argparse.ArgumentParser, fold: bool = True) -> "argparse._
 def scheme_of(arguments: argparse.Namespace) -> "Scheme":
     """The scheme that the options give. Raises UsageError, WidthError."""
     from esnsim.quantization.files import read_values
-    from esnsim.quantization.quantizer import Scheme
+    from esnsim.quantization.scheme import Scheme
 
     widths, step = arguments.bits_per_filter, arguments.step
     given: float | dict[str, Any] | None = None
@@ -71,7 +85,7 @@ def scheme_of(arguments: argparse.Namespace) -> "Scheme":
         widths = read_values(widths, "width")
     elif widths == options.ALONE:
         widths = None
-    if step is not None and step not in options.RULES:
+    if step is not None and not isinstance(step, str):
         given = read_values(step, "step") if isinstance(step, Path) else step
         step = "given"
     try:
@@ -83,13 +97,26 @@ def scheme_of(arguments: argparse.Namespace) -> "Scheme":
 def read_model(arguments: argparse.Namespace) -> "Model":
     """The model, BatchNormalization folded if asked for; what is not counted is said."""
     from esnsim.graph.model import open_model
+
+    model = open_model(arguments.model, dict(arguments.input_shape), dict(arguments.input_value))
+    return replace(model, network=_prepared(model.network, arguments))
+
+
+def read_network(arguments: argparse.Namespace) -> "Network":
+    """The network of the model alone, BatchNormalization folded if asked for."""
+    from esnsim.importer.read import read_onnx
+
+    return _prepared(
+        read_onnx(arguments.model, dict(arguments.input_shape), dict(arguments.input_value)),
+        arguments,
+    )
+
+
+def _prepared(network: "Network", arguments: argparse.Namespace) -> "Network":
     from esnsim.model.fold import fold_batchnorm
 
-    model = open_model(arguments.model, dict(arguments.input_shape))
-    _warn(model.network, arguments.strict)
-    if not getattr(arguments, "fold_batchnorm", False):
-        return model
-    return replace(model, network=fold_batchnorm(model.network))
+    _warn(network, arguments.strict)
+    return fold_batchnorm(network) if getattr(arguments, "fold_batchnorm", False) else network
 
 
 def quantized_network(network: "Network", scheme: "Scheme", quiet: bool) -> "QuantizedNetwork":

@@ -6,20 +6,18 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from os import environ
-from os.path import isfile, samefile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from esnsim.commands import codes, options
+from esnsim.commands.paths import OutputFile
 from esnsim.errors import UsageError
 from esnsim.report.units import exact, percent
 from esnsim.report.write import say, write
 
 if TYPE_CHECKING:
-    from esnsim.costs.equations import Cost, LayerCost
+    from esnsim.costs.cost import Cost, LayerCost
     from esnsim.model.network import Layer, Product
 
-SORTS = ("macs", "weights", "filters", "pruned", "bits", "esn_a", "esn_d", "esn_d_tilde")
 ABOVE = 3  # exit code of --fail-above
 
 HELP = "hardware-agnostic cost of an ONNX model"
@@ -31,8 +29,10 @@ quantised on the way; weights that are quantised already are taken as they are."
 
 def add_options(p: argparse.ArgumentParser) -> None:
     """Add the options of `cost`."""
+    from esnsim.costs.equations import WIDTH_RULES
+
     codes.add_codes(p).add_argument(
-        "--width", choices=("code", "paper"), default="code",
+        "--width", choices=list(WIDTH_RULES), default="code",
         help="width of ±½: 1 bit (code, default) or 0 (paper, the literal Eq. 3)",
     )  # fmt: skip
     codes.add_model(p).add_argument(
@@ -42,14 +42,16 @@ def add_options(p: argparse.ArgumentParser) -> None:
 
 
 def _add_output(group: "argparse._ArgumentGroup") -> None:
+    from esnsim.report.cost.table import SORTS
+
     form = group.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="the whole report (docs/json.md)")
     form.add_argument("--csv", action="store_true", help="a row a layer, all columns")
     group.add_argument(
-        "-o", "--output", type=Path, metavar="FILE",
+        "-o", "--output", type=OutputFile(), metavar="FILE",
         help="write there, whole or not at all; .json and .csv say the form",
     )  # fmt: skip
-    group.add_argument("--sort", choices=SORTS, help="largest first instead of graph order")
+    group.add_argument("--sort", choices=list(SORTS), help="largest first instead of graph order")
     group.add_argument("--top", type=options.at_least_one, metavar="N", help="the first N rows")
     group.add_argument("--exact", action="store_true", help="all digits instead of 41.1M")
     group.add_argument("-q", "--quiet", action="store_true", help="no notes and no progress")
@@ -62,12 +64,11 @@ def _add_output(group: "argparse._ArgumentGroup") -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; the exit code."""
-    from esnsim.costs.equations import cost
+    from esnsim.costs.cost import cost
 
     form = _form(arguments)
-    _spare_inputs(arguments)
     scheme = codes.scheme_of(arguments)
-    network = codes.read_model(arguments).network
+    network = codes.read_network(arguments)
 
     def include(part: "Layer | Product") -> bool:
         return arguments.layers is None or arguments.layers.search(part.name) is not None
@@ -98,16 +99,6 @@ def _form(arguments: argparse.Namespace) -> str:
     return form
 
 
-def _spare_inputs(arguments: argparse.Namespace) -> None:
-    """Refuse an output that is one of the files read."""
-    output = arguments.output
-    for given in (arguments.model, arguments.bits_per_filter, arguments.step):
-        if output is None or not isinstance(given, str | Path):
-            continue
-        if isfile(output) and isfile(given) and samefile(output, given):
-            raise UsageError(f"-o '{output}' would overwrite '{given}': give another file")
-
-
 def _render(result: "Cost", form: str, arguments: argparse.Namespace) -> str:
     from esnsim.report.cost.document import as_csv, as_json
     from esnsim.report.cost.table import render
@@ -121,7 +112,7 @@ def _render(result: "Cost", form: str, arguments: argparse.Namespace) -> str:
     return render(
         result,
         rows,
-        filter_wise=arguments.bits_per_filter is not None,
+        histogram=arguments.bits_per_filter is not None,
         all_digits=arguments.exact,
         columns=shutil.get_terminal_size().columns if screen else None,
         bold=screen and "NO_COLOR" not in environ and environ.get("TERM") != "dumb",

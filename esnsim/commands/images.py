@@ -1,23 +1,27 @@
 """What commands share about images: where they are, and what is done to their pixels."""
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from esnsim.commands import options
+from esnsim.commands.paths import InputFile, image_files
+from esnsim.errors import UsageError
 
 if TYPE_CHECKING:
+    from esnsim.evaluate.outputs import Scoring
     from esnsim.images.sets import ImageSet, Preparation
+
+IMAGES = InputFile(files=image_files)
 
 
 def add_images(group: "argparse._ArgumentGroup", otherwise: str) -> None:
     """Add the options; `otherwise` says what is taken without --data."""
     group.add_argument(
-        "--data", type=Path, metavar="FILE|FOLDER",
+        "--data", type=IMAGES, metavar="FILE|FOLDER",
         help=".npz, .npy, idx or CIFAR .bin file, folder of these or of pictures, or of class "
-        f"folders of pictures; {otherwise}",
+        f"folders of pictures, pixels of 0 to 255 divided by 255; {otherwise}",
     )  # fmt: skip
-    group.add_argument("--labels", type=Path, metavar="FILE", help="an idx or .npy file")
+    group.add_argument("--labels", type=InputFile(), metavar="FILE", help="an idx or .npy file")
     group.add_argument("--imagenet", action="store_true", help="resize 256, crop 224, mean, std")
     group.add_argument("--resize", type=options.at_least_one, default=0, metavar="N")
     group.add_argument("--crop", type=options.at_least_one, default=0, metavar="N")
@@ -25,9 +29,32 @@ def add_images(group: "argparse._ArgumentGroup", otherwise: str) -> None:
     group.add_argument("--std", type=options.numbers, metavar="A,B,C", help="default 1")
 
 
+def add_scoring(group: "argparse._ArgumentGroup") -> None:
+    """Add what is scored of a model's outputs, where that is not found out."""
+    group.add_argument(
+        "--score-output", metavar="NAME",
+        help="the output that is scored (default the one of classes, or the first)",
+    )  # fmt: skip
+    group.add_argument(
+        "--class-axis", type=options.axis, metavar="N|none",
+        help="its axis along which classes lie, or none: SQNR alone (default found out)",
+    )  # fmt: skip
+    group.add_argument(
+        "--batch-axis", type=int, metavar="N", help="its axis of the images (default found out)"
+    )
+
+
+def scoring_of(arguments: argparse.Namespace) -> "Scoring":
+    """What the options say of the output that is scored."""
+    from esnsim.evaluate.outputs import Scoring
+
+    return Scoring(arguments.score_output, arguments.class_axis, arguments.batch_axis)
+
+
 def add_evaluation(group: "argparse._ArgumentGroup") -> None:
     """Add images that candidates are evaluated on, and those that they are calibrated with."""
     add_images(group, "the embedded images are the default for embedded models")
+    add_scoring(group)
     group.add_argument("--images", type=options.at_least_one, metavar="N", help="the first N")
     group.add_argument(
         "--correct", action=argparse.BooleanOptionalAction, default=True,
@@ -35,9 +62,9 @@ def add_evaluation(group: "argparse._ArgumentGroup") -> None:
         "(default yes, where there are images)",
     )  # fmt: skip
     group.add_argument(
-        "--calibration", type=Path, metavar="FILE|FOLDER",
-        help="images to correct with and to measure sensitivity with; default the first of --data, "
-        "whose labels are not looked at",
+        "--calibration", type=IMAGES, metavar="FILE|FOLDER",
+        help="images to correct with and to measure sensitivity with; default the first 256 of "
+        "--data (half, of fewer), which are then not scored",
     )  # fmt: skip
 
 
@@ -52,10 +79,36 @@ def preparation_of(arguments: argparse.Namespace) -> "Preparation":
     )  # fmt: skip
 
 
+def _check_unused(arguments: argparse.Namespace, model: str) -> None:
+    """Raise UsageError for options about images where none are read."""
+    if arguments.data is not None:
+        return
+    used = (
+        "the embedded images are used as they are"
+        if model.startswith("builtin:")
+        else ("there are no images")
+    )
+    for name in ("labels", "imagenet", "resize", "crop", "mean", "std"):
+        if getattr(arguments, name):
+            raise UsageError(f"--{name} is about the images of --data, but {used}: leave it out")
+    if arguments.images and not model.startswith("builtin:"):
+        raise UsageError(f"--images is about the images of --data, but {used}: leave it out")
+
+
+def some(images: "ImageSet", count: int) -> "ImageSet":
+    """The first images. Raises UsageError where there are not as many."""
+    if count > images.count:
+        raise UsageError(
+            f"--images {count:,}, but '{images.name}' has {images.count:,} to run: give no more"
+        )
+    return images.first(count)
+
+
 def images_of(arguments: argparse.Namespace, model: str) -> "ImageSet | None":
     """The images of --data, or for an embedded model the embedded ones; else None."""
     from esnsim.images import sets as data
 
+    _check_unused(arguments, model)
     if arguments.data is not None:
         return data.load(arguments.data, preparation_of(arguments), arguments.labels)
     return data.embedded() if model.startswith("builtin:") else None

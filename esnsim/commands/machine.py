@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from esnsim.commands import options
+from esnsim.commands.paths import InputFile, machine_files
 from esnsim.errors import UsageError
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def add_machine(group: "argparse._ArgumentGroup") -> None:
     add("--engine", choices=(*KINDS, "both"), help="default digital")
     add(
         "--array", action="append", default=[], metavar="PRESET|FILE|64x16x1",
+        type=InputFile(str, machine_files),
         help=f"machine: a preset ({', '.join(PRESETS)}), rows × lanes × windows, or a .toml or "
         ".yaml file; twice with --engine both",
     )  # fmt: skip

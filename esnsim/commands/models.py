@@ -1,8 +1,8 @@
 """`esnsim models`: the paper's networks, listed, or exported to ONNX."""
 
 import argparse
-from pathlib import Path
 
+from esnsim.commands.paths import OutputFile
 from esnsim.errors import UsageError
 from esnsim.report.units import exact
 from esnsim.report.write import say, write, write_bytes
@@ -17,7 +17,9 @@ HEADER = ("name", "input", "MACs", "parameters", "source")
 def add_options(p: argparse.ArgumentParser) -> None:
     """Add the options of `models`."""
     p.add_argument("name", nargs="?", metavar="NAME", help="one of them; all without")
-    p.add_argument("-o", "--output", type=Path, metavar="FILE", help="write NAME there as ONNX")
+    p.add_argument(
+        "-o", "--output", type=OutputFile(), metavar="FILE", help="write NAME there as ONNX"
+    )
     p.add_argument("--seed", type=int, default=0, help="of the random weights (default 0)")
     p.add_argument(
         "--dynamo", action="store_true", help="torch's newer exporter, which folds BatchNorm"

@@ -2,20 +2,25 @@
 
 import re
 from argparse import ArgumentTypeError
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from math import inf
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Literal, TypeVar
 
 from esnsim.errors import UsageError
 from esnsim.units import PREFIXES, Energy, read_energy, read_frequency
 
 T = TypeVar("T")
 
-RULES = ("layer-max", "filter-max", "filter-sigma", "mse", "layer-mse", "aciq")
 WEIGHTED = ("esn_a", "esn_d", "esn_d_tilde", "mac_bits")  # by parameters and by computations
 METRICS = (*WEIGHTED, "mac_bits_layerwise", "macs", "live_macs", "weights")
 FILES = (".json", ".csv", ".npz")
 ALONE = "filter-wise"  # --bits-per-filter without a value
+
+
+def offered(table: Mapping[str, Any]) -> str:
+    """The entries of a table in a help text, each with its own."""
+    return "; ".join(f"{name}: {entry.help}" for name, entry in table.items()).replace("%", "%%")
 
 
 def widths(text: str) -> int | Path | str:
@@ -39,6 +44,8 @@ def is_widths(text: str) -> bool:
 
 def step(text: str) -> str | float | Path:
     """A step rule, a step for all layers, or a file of steps."""
+    from esnsim.quantization.rules import RULES
+
     if text in RULES:
         return text
     if text.lower().endswith(FILES):
@@ -61,6 +68,18 @@ def input_shape(text: str) -> tuple[str, tuple[int, ...]]:
     if found is None:
         raise ArgumentTypeError(f"'{text}': give NAME=1,3,224,224 or NAME:1x3x224x224")
     return found[1] or "", tuple(map(int, re.split("[,x]", found[2])))
+
+
+def input_value(text: str) -> tuple[str, float]:
+    """The name of an input and its value."""
+    name, equals, number = text.rpartition("=")
+    try:
+        value = float(number)
+    except ValueError:
+        value = inf
+    if not (name and equals and -inf < value < inf):
+        raise ArgumentTypeError(f"'{text}': give NAME=16000")
+    return name, value
 
 
 def pattern(text: str) -> re.Pattern[str]:
@@ -149,33 +168,42 @@ def percentile(text: str) -> float:
 
 
 def shares(text: str) -> tuple[float, ...]:
-    """Shares of filters such as 0,0.25,0.5."""
-    try:
-        found = tuple(float(part) for part in text.split(","))
-    except ValueError:
-        found = (-1.0,)
-    if not all(0 <= share < 1 for share in found):
-        raise ArgumentTypeError(f"'{text}': give shares from 0 to below 1, like 0,0.25,0.5")
-    return found
+    """Shares of filters such as 0,0.25,50%."""
+    return tuple(map(share, text.split(",")))
 
 
 def share(text: str) -> float:
-    """A share of filters such as 0.5."""
-    found = shares(text)
-    if len(found) > 1:
-        raise ArgumentTypeError(f"'{text}': give one share, like 0.5")
-    return found[0]
-
-
-def drop(text: str) -> float:
-    """Percentage points such as 1%, as a share."""
+    """A share, 0 to below 1: 0.25 or 25%."""
+    number, percent = text.strip().removesuffix("%"), text.strip().endswith("%")
     try:
-        value = float(text.strip().removesuffix("%"))
+        value = float(number) / (100 if percent else 1)
     except ValueError:
         value = -1.0
-    if not 0 <= value < 100:
-        raise ArgumentTypeError(f"'{text}' is no drop of accuracy: give points like 1% or 0.5%")
-    return value / 100
+    if not 0 <= value < 1:
+        hint = f", or {number}%" if not percent and 1 <= value < 100 else ""
+        raise ArgumentTypeError(f"'{text}' is no share: give one like 0.25 or 25%{hint}")
+    return value
+
+
+def axis(text: str) -> "int | Literal['none']":
+    """An axis by its number, or none."""
+    if text == "none":
+        return "none"
+    try:
+        return int(text)
+    except ValueError:
+        raise ArgumentTypeError(f"'{text}' is no axis: give its number, or none") from None
+
+
+def decibels(text: str) -> float:
+    """A ratio such as 25dB."""
+    try:
+        value = float(re.sub(r"(?i)\s*db$", "", text.strip()))
+    except ValueError:
+        value = inf
+    if not -inf < value < inf:
+        raise ArgumentTypeError(f"'{text}' is no ratio in dB: give one like 25dB")
+    return value
 
 
 def names(known: Sequence[str]) -> Callable[[str], tuple[str, ...]]:

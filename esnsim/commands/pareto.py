@@ -3,15 +3,17 @@
 import argparse
 import shutil
 import sys
+from argparse import ArgumentTypeError
 from collections.abc import Sequence
+from dataclasses import replace
 from os import environ
-from os.path import isfile, samefile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from esnsim.commands import images, options
+from esnsim.commands import codes, images, options
+from esnsim.commands.paths import InputFile, OutputFile, file_name
 from esnsim.errors import UsageError, WidthError
-from esnsim.report.write import STDOUT, say, write, write_bytes
+from esnsim.report.write import say, write, write_bytes
 
 if TYPE_CHECKING:
     from esnsim.sweeps.pareto import Candidate, Sweep
@@ -25,18 +27,38 @@ without training, and gives the points that no other beats in both cost and accu
 within a drop of accuracy, and what quantising only, pruning only, and pruning then quantising cost
 at equal accuracy. Every finished point is kept at once in a file that --resume goes on with."""
 
-POLICIES = ("uniform", "filter-sigma", "allocate", "esna-targets")
 PICTURES = (".png", ".svg", ".pdf")
+
+
+def _picture(text: str) -> Path:
+    """The name of a picture."""
+    found = file_name(text)
+    if found.suffix.lower() not in PICTURES:
+        raise ArgumentTypeError(f"'{text}': give a {', '.join(PICTURES)} file")
+    return found
+
+
+def _results(arguments: argparse.Namespace) -> Path:
+    """Where finished points are kept unless told."""
+    return Path(f"{Path(arguments.models[0].removeprefix('builtin:')).stem}.pareto.jsonl")
 
 
 def add_options(p: argparse.ArgumentParser) -> None:
     """Add the options of `pareto`."""
     p.add_argument(
-        "models", nargs="+", metavar="MODEL", help=".onnx files, or builtin:resnet20; one or more"
+        "models",
+        nargs="+",
+        type=codes.MODEL,
+        metavar="MODEL",
+        help=".onnx files, or builtin:resnet20; one or more",
     )
     p.add_argument(
         "--input-shape", action="append", default=[], metavar="NAME=1,3,224,224",
         type=options.input_shape, help="free sizes of an input (also NAME:1x3x224x224; several)",
+    )  # fmt: skip
+    p.add_argument(
+        "--input-value", action="append", default=[], metavar="NAME=16000",
+        type=options.input_value, help="the value of an input of one number (several)",
     )  # fmt: skip
     _add_grid(p.add_argument_group("grid"))
     images.add_evaluation(p.add_argument_group("images"))
@@ -45,6 +67,10 @@ def add_options(p: argparse.ArgumentParser) -> None:
 
 
 def _add_grid(group: "argparse._ArgumentGroup") -> None:
+    from esnsim.compression.policies import POLICIES
+    from esnsim.compression.prune.criteria import CRITERIA, SCOPES
+    from esnsim.quantization.rules import RULES
+
     group.add_argument(
         "--ratios", type=options.shares, default=(0.0, 0.25, 0.5, 0.75), metavar="0,0.25,0.5",
         help="shares of filters to prune (default 0,0.25,0.5,0.75)",
@@ -55,30 +81,30 @@ def _add_grid(group: "argparse._ArgumentGroup") -> None:
         "1-4:0.5 and 2.5 too (default 1-8)",
     )  # fmt: skip
     group.add_argument(
-        "--policy", type=options.names(POLICIES), default=("uniform",), metavar="A,B",
-        help=f"how filters share the width: {', '.join(POLICIES)} (default uniform)",
+        "--policy", type=options.names(list(POLICIES)), default=("uniform",), metavar="A,B",
+        help=f"how filters share the width (default uniform): {options.offered(POLICIES)}",
     )  # fmt: skip
     group.add_argument(
-        "--step", type=options.names(options.RULES), default=("layer-max",), metavar="A,B",
-        help=f"step rules of uniform: {', '.join(options.RULES)} (default layer-max)",
+        "--step", type=options.names(list(RULES)), default=("layer-max",), metavar="A,B",
+        help=f"step rules of uniform: {', '.join(RULES)} (default layer-max)",
     )  # fmt: skip
     group.add_argument(
-        "--targets", type=Path, metavar="FILE",
+        "--targets", type=InputFile(), metavar="FILE",
         help="ESNa of each layer during training, from ESNTracker, for esna-targets",
     )  # fmt: skip
     group.add_argument(
-        "--criterion", choices=("norm", "l1", "batchnorm"), default="norm",
-        help="which filters go first: least signal norm (default), L1 norm, BatchNorm scale",
+        "--criterion", choices=list(CRITERIA), default="norm",
+        help=f"which filters go first (default norm): {options.offered(CRITERIA)}",
     )  # fmt: skip
     group.add_argument(
-        "--scope", choices=("layer", "network"), default="layer",
-        help="the ratio holds in every layer (default) or over the network",
+        "--scope", choices=list(SCOPES), default="layer",
+        help=f"among which filters (default layer): {options.offered(SCOPES)}",
     )  # fmt: skip
 
 
 def _add_running(group: "argparse._ArgumentGroup") -> None:
     group.add_argument(
-        "--results", type=Path, metavar="FILE",
+        "--results", type=OutputFile(default=_results), metavar="FILE",
         help="where finished points are kept (default MODEL.pareto.jsonl in this folder)",
     )  # fmt: skip
     group.add_argument("--resume", action="store_true", help="go on with the points in --results")
@@ -97,14 +123,14 @@ def _add_output(group: "argparse._ArgumentGroup") -> None:
         "parameters",
     )  # fmt: skip
     group.add_argument(
-        "--drop", type=options.drop, default=0.01, metavar="1%",
+        "--drop", type=options.share, default=0.01, metavar="1%",
         help="points of accuracy that may be lost (default 1%%)",
     )  # fmt: skip
     form = group.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="everything (docs/pareto.md)")
     form.add_argument("--csv", action="store_true", help="a row a point, all columns")
     group.add_argument(
-        "-o", "--output", type=Path, metavar="FILE",
+        "-o", "--output", type=OutputFile(), metavar="FILE",
         help="write there, whole or not at all; .json and .csv say the form",
     )  # fmt: skip
     group.add_argument(
@@ -112,7 +138,7 @@ def _add_output(group: "argparse._ArgumentGroup") -> None:
     )
     group.add_argument(
         "--picture",
-        type=Path,
+        type=OutputFile(_picture),
         metavar="FILE",
         help="accuracy against log cost, as .png, .svg, .pdf",
     )
@@ -128,8 +154,7 @@ def run(arguments: argparse.Namespace) -> int:
     _check(arguments)
     a, task = arguments, _task(arguments)
     grid = candidates(a.models, a.ratios, a.policy, a.step, a.bits)
-    path = a.results or _default_results(a.models[0])
-    with Results(path, binding(task), a.resume) as results:
+    with Results(a.results, binding(task), a.resume) as results:
         sweep = _sweep(a, task, results, grid)
     write(_render(sweep, arguments, task), arguments.output)
     if arguments.picture:
@@ -198,10 +223,7 @@ def _tell(refused: "Sequence[Refused]", quiet: bool) -> None:
 def _check(arguments: argparse.Namespace) -> None:
     """Refuse at once what would fail at the end of a long sweep."""
     from importlib.util import find_spec
-    from os import W_OK, access
 
-    if arguments.picture and arguments.picture.suffix.lower() not in PICTURES:
-        raise UsageError(f"--picture '{arguments.picture}': give a {', '.join(PICTURES)} file")
     if arguments.picture and find_spec("matplotlib") is None:
         raise UsageError("--picture needs matplotlib: pip install 'esnsim[report]'")
     if arguments.scheduler and arguments.jobs > 1:
@@ -210,41 +232,33 @@ def _check(arguments: argparse.Namespace) -> None:
         raise UsageError("a model is given twice: leave one out")
     if (arguments.targets is None) == ("esna-targets" in arguments.policy):
         raise UsageError("--policy esna-targets and --targets go together: give both, or none")
-    read = [*arguments.models, arguments.data, arguments.labels, arguments.results]
-    for path in (arguments.output, arguments.picture):
-        if path is None or path in STDOUT:
-            continue
-        if not access(path.parent, W_OK):
-            raise UsageError(
-                f"cannot write '{path}': give a file in a folder that exists and may be written to"
-            )
-        if any(
-            given and path.exists() and isfile(given) and samefile(path, given) for given in read
-        ):
-            raise UsageError(f"'{path}' is read too: give another file to write to")
 
 
 def _task(arguments: argparse.Namespace) -> "Task":
     from os import cpu_count
 
-    from esnsim.sweeps.sweep import Pictures, Task
+    from esnsim.sweeps.sweep import Pictures, Task, split_pictures
 
     preparation = images.preparation_of(arguments)
     if arguments.data is None and not all(m.startswith("builtin:") for m in arguments.models):
         raise UsageError("accuracy needs images: give --data")
-    pictures = Pictures(arguments.data, arguments.labels, preparation, arguments.images)
-    calibration = arguments.calibration
+    everything = Pictures(arguments.data, arguments.labels, preparation)
+    if arguments.calibration is None:
+        scored, calibration = split_pictures(everything)
+    else:
+        scored, calibration = everything, Pictures(arguments.calibration, None, preparation)
+    if arguments.images:
+        images.some(scored.open(), arguments.images)
+        scored = replace(scored, count=arguments.images)
     return Task(
-        pictures,
-        pictures if calibration is None else Pictures(calibration, None, preparation, None),
+        scored,
+        calibration,
         arguments.correct, arguments.criterion, arguments.scope, tuple(arguments.input_shape),
         arguments.targets,
         max(1, (cpu_count() or 1) // arguments.jobs),
+        images.scoring_of(arguments),
+        tuple(arguments.input_value),
     )  # fmt: skip
-
-
-def _default_results(model: str) -> Path:
-    return Path(f"{Path(model.removeprefix('builtin:')).stem}.pareto.jsonl")
 
 
 def _render(sweep: "Sweep", arguments: argparse.Namespace, task: "Task") -> str:

@@ -4,10 +4,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 from os import environ
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from esnsim.commands import codes, images, machine, options
+from esnsim.commands.paths import OutputFile
 from esnsim.errors import UsageError
 from esnsim.report.write import say, write
 
@@ -38,7 +38,9 @@ def add_options(p: argparse.ArgumentParser) -> None:
     form = out.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="everything (docs/simulate.md)")
     form.add_argument("--csv", action="store_true", help="a row a layer, all columns")
-    out.add_argument("-o", "--output", type=Path, metavar="FILE", help="write there, whole or not")
+    out.add_argument(
+        "-o", "--output", type=OutputFile(), metavar="FILE", help="write there, whole or not"
+    )
     out.add_argument("--exact", action="store_true", help="all digits instead of 41.1M")
     out.add_argument("-q", "--quiet", action="store_true", help="no notes and no progress")
 
@@ -51,6 +53,7 @@ def _add_images(group: "argparse._ArgumentGroup") -> None:
         "--images", type=options.at_least_one, metavar="N",
         help="how many to run (default 1; with --end-to-end all)",
     )  # fmt: skip
+    images.add_scoring(group)
     group.add_argument("--end-to-end", action="store_true", help="run the network, not layers")
     group.add_argument(
         "--percentile", type=options.percentile, metavar="P",
@@ -105,8 +108,7 @@ def _images(arguments: argparse.Namespace) -> "ImageSet | None":
 
 def _simulate(
     arguments: argparse.Namespace, graph: "CutGraph", quantized: "QuantizedNetwork",
-    spec: "Machine",
-    images: "ImageSet | None",
+    spec: "Machine", pictures: "ImageSet | None",
 ) -> "Simulation":  # fmt: skip
     from esnsim.evaluate import inference
     from esnsim.machines.simulator import Simulator
@@ -114,28 +116,45 @@ def _simulate(
 
     if not graph.macs:
         raise UsageError("no layer of the model can be simulated: " + _reasons(graph))
-    simulator = Simulator(quantized, spec, arguments.threads, arguments.seed)
-    accuracy, used = None, "random integers"
-    wanted = arguments.images or (images.count if images and arguments.end_to_end else 1)
-    layers = len(graph.macs)
-    with Meter(wanted * layers, arguments.quiet, unit="images", per=layers) as meter:
-        if images is None:
-            bits = spec.activation_bits
-            inference.on_random_integers(simulator, graph, arguments.seed, bits, meter.advance)
-        else:
-            few = images.first(CALIBRATION)
-            scales = inference.calibrated(
-                graph, few, spec.activation_bits, arguments.percentile, arguments.signed
+    simulator, layers = (
+        Simulator(quantized, spec, arguments.threads, arguments.seed),
+        len(graph.macs),
+    )
+    if pictures is None:
+        with Meter(layers, arguments.quiet, unit="images", per=layers) as meter:
+            inference.on_random_integers(
+                simulator, graph, arguments.seed, spec.activation_bits, meter.advance
             )
-            if spec.calibrates:
-                inference.layer_by_layer(graph, simulator.observe, few, scales, _unseen)
-            chosen = images.first(wanted)
-            used = f"{chosen.count:,} of {images.count:,} images of {images.name}"
-            if arguments.end_to_end:
-                accuracy = inference.end_to_end(graph, simulator, chosen, scales, meter.advance)
-            else:
-                inference.layer_by_layer(graph, simulator.run, chosen, scales, meter.advance)
+        return simulator.simulation(graph.not_simulated, "random integers")
+    few, chosen = _chosen(arguments, pictures)
+    with Meter(chosen.count * layers, arguments.quiet, unit="images", per=layers) as meter:
+        scales = inference.calibrated(
+            graph, few, spec.activation_bits, arguments.percentile, arguments.signed
+        )
+        if spec.calibrates:
+            inference.layer_by_layer(graph, simulator.observe, few, scales, _unseen)
+        accuracy = None
+        if arguments.end_to_end:
+            scoring = images.scoring_of(arguments)
+            accuracy = inference.end_to_end(
+                graph, simulator, chosen, scales, meter.advance, scoring
+            )
+        else:
+            inference.layer_by_layer(graph, simulator.run, chosen, scales, meter.advance)
+    used = (
+        f"{chosen.count:,} of {pictures.count:,} images of {pictures.name}; {few.count:,} "
+        f"{'others ' if pictures.count > 1 else ''}calibrate"
+    )
     return simulator.simulation(graph.not_simulated, used, accuracy)
+
+
+def _chosen(arguments: argparse.Namespace, pictures: "ImageSet") -> "tuple[ImageSet, ImageSet]":
+    """The images that set scales and ranges, and those that are run."""
+    from esnsim.images.split import split
+
+    few, rest = split(pictures, CALIBRATION)
+    wanted = arguments.images or (rest.count if arguments.end_to_end else 1)
+    return few, images.some(rest, wanted)
 
 
 def _reasons(graph: "CutGraph") -> str:

@@ -8,7 +8,9 @@ from esnsim.compression.correct.moments import ByName
 from esnsim.compression.correct.recalibrate import Corrector, float_moments
 from esnsim.compression.frozen import frozen
 from esnsim.compression.prune.shrink import shrink
-from esnsim.evaluate.evaluator import Evaluation, Evaluator
+from esnsim.evaluate.evaluator import Evaluator
+from esnsim.evaluate.outputs import GUESS, Scoring
+from esnsim.evaluate.scores import Evaluation, Scored
 from esnsim.graph.graph import accepts_pair
 from esnsim.graph.model import Model
 from esnsim.graph.sites import Site, sites, unquantisable_layers
@@ -57,14 +59,17 @@ def bench(
     kept: Sequence[Mask] | None = None,
     reference: Array | None = None,
     threads: int = 0,
+    scored: Scored | Scoring = GUESS,
 ) -> Bench:
     """A bench for a model, without the filters (M,) of each layer that are not `kept`.
 
     `calibration` are the images that statistics are corrected with, None where they are not;
-    their targets, and the `reference` outputs, are those of the whole model in float.
+    their targets, the `reference` outputs, and what is `scored`, are those of the whole model in
+    float.
     """
-    if reference is None:
-        reference = Evaluator(whole, images, threads=threads).reference
+    if reference is None or isinstance(scored, Scoring):
+        floats = Evaluator(whole, images, reference, threads, scored=scored)
+        reference, scored = floats.reference, floats.scored
     graph = whole if kept is None else shrink(whole, kept)
     corrector = None
     if calibration is not None:
@@ -74,7 +79,7 @@ def bench(
     found, stay = sites(graph), unquantisable_layers(graph)
     counted = frozen(graph.network, [layer for layer, _ in stay])
     graph = replace(graph, network=counted)
-    evaluator = Evaluator(graph, images, reference, threads)
+    evaluator = Evaluator(graph, images, reference, threads, scored=scored)
     return Bench(whole, graph, counted, found, stay, evaluator, corrector, filters - left)
 
 

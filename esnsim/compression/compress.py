@@ -8,15 +8,20 @@ from math import inf, sqrt
 from onnx import ModelProto
 
 from esnsim.compression.allocate.budget import spent
-from esnsim.compression.job import Job, made, prepared
-from esnsim.compression.recipe import Planner, Recipe, planner
-from esnsim.costs.equations import Cost, cost
+from esnsim.compression.allocate.targets import read_targets
+from esnsim.compression.job import CALIBRATION, Job, made, prepared
+from esnsim.compression.policies import Plan, Problem, find_policy
+from esnsim.compression.recipe import Recipe
+from esnsim.costs.cost import Cost, cost
 from esnsim.errors import EsnsimError, UsageError, WidthError
-from esnsim.evaluate.evaluator import Evaluation
+from esnsim.evaluate.outputs import GUESS, Scoring
+from esnsim.evaluate.scores import Evaluation
 from esnsim.graph.graph import accepts_pair
 from esnsim.graph.model import Model
 from esnsim.images.sets import ImageSet
-from esnsim.quantization.quantizer import QuantizedNetwork, Scheme, quantize
+from esnsim.images.split import split
+from esnsim.quantization.quantizer import QuantizedNetwork, quantize
+from esnsim.quantization.scheme import Scheme
 
 WIDEST = 8  # bits at which the search for an accuracy begins
 SPAN, PRECISION = 32.0, 1.02  # it goes down to a part of that cost, and ends within a factor
@@ -58,21 +63,24 @@ def compress(
     calibration: ImageSet | None = None,
     threads: int = 0,
     watch: Watch = lambda step: None,
+    scoring: Scoring = GUESS,
 ) -> Compressed:
     """Compress a model as a recipe says, and evaluate it on `images` where there are some.
 
     `calibration` are the images that statistics, sensitivities and ranges come from, by default
-    the first of `images`; labels are not looked at. Raises WidthError for a budget below the least
-    possible, UsageError for what does not go together.
+    the first of `images`, which are then not scored; labels are not looked at. Raises WidthError
+    for a budget below the least possible, UsageError for what does not go together.
     """
-    used = images if calibration is None else calibration
-    if images is None and recipe.drop is not None:
-        raise UsageError("a drop of accuracy needs images: give --data")
+    used = calibration
+    if images is not None:
+        used, images = split(images, CALIBRATION, calibration)
+    if images is None and (recipe.drop is not None or recipe.sqnr is not None):
+        raise UsageError("a drop of accuracy, or an SQNR, needs images: give --data")
     if used is None and recipe.activations:
         raise UsageError("ranges of activations need images: give --data")
     watch("preparing")
     before = cost(quantize(model.network))
-    job = prepared(model, recipe, images, used, threads)
+    job = prepared(model, recipe, images, used, threads, scoring)
     quantized, trials = _chosen(job, watch)
     watch("writing")
     written, found = made(job, quantized)
@@ -93,39 +101,64 @@ def _chosen(job: Job, watch: Watch) -> tuple[QuantizedNetwork | None, tuple[Tria
     if recipe.scheme is not None:
         return quantize(network, recipe.scheme), ()
     watch("planning")
-    plan = planner(recipe, network, job.bench, job.calibration, job.threads)
-    if recipe.drop is not None:
+    targets = None if recipe.targets is None else read_targets(recipe.targets, recipe.epoch)
+    plan = find_policy(recipe.policy).plan(
+        Problem(
+            network=network, metric=recipe.metric, rule=recipe.rule, targets=targets,
+            workspace=job.bench, images=job.calibration, threads=job.threads,
+        )
+    )  # fmt: skip
+    if recipe.drop is not None or recipe.sqnr is not None:
         return _searched(job, plan, watch)
     return quantize(network, plan(inf if recipe.budget is None else recipe.budget)), ()
 
 
-def _searched(job: Job, plan: Planner, watch: Watch) -> tuple[QuantizedNetwork, tuple[Trial, ...]]:
-    """The cheapest codes within the drop: bisection over the budget, on a scale of ratios."""
-    floats, drop, metric = job.floats, job.recipe.drop, job.recipe.metric
+def _searched(job: Job, plan: Plan, watch: Watch) -> tuple[QuantizedNetwork, tuple[Trial, ...]]:
+    """The cheapest codes that are good enough: bisection over the budget, on a scale of ratios."""
+    floats, metric = job.floats, job.recipe.metric
     assert floats is not None
-    assert drop is not None
+    if job.recipe.drop is not None:
+        _check_drop(floats)
     high = spent(cost(quantize(job.network, Scheme(bits=WIDEST))), metric)
     best, first = _tried(job, plan, high, watch)
-    lost = floats.accuracy - first.evaluation.accuracy
-    if lost > drop + ROUNDING:
-        raise EsnsimError(
-            f"at {WIDEST} bits the accuracy is {100 * lost:.2f} points below the float model's: "
-            "allow a larger --drop, or prune less"
-        )
+    reason = _falls_short(job.recipe, floats, first.evaluation)
+    if reason is not None:
+        raise EsnsimError(f"at {WIDEST} bits {reason}, or prune less")
     low, trials = high / SPAN, [first]
     while high > PRECISION * low:
         budget = sqrt(low * high)
         with suppress(WidthError):  # a policy may not go as low as this
             quantized, trial = _tried(job, plan, budget, watch)
             trials.append(trial)
-            if floats.accuracy - trial.evaluation.accuracy <= drop + ROUNDING:
+            if _falls_short(job.recipe, floats, trial.evaluation) is None:
                 best, high = quantized, min(budget, trial.spent)
                 continue
         low = budget
     return best, tuple(trials)
 
 
-def _tried(job: Job, plan: Planner, budget: float, watch: Watch) -> tuple[QuantizedNetwork, Trial]:
+def _falls_short(recipe: Recipe, floats: Evaluation, found: Evaluation) -> str | None:
+    """Why a candidate is not good enough, None where it is."""
+    if recipe.sqnr is not None:
+        least = f"the SQNR is {found.sqnr_db:.1f} dB: allow a lower --sqnr"
+        return least if found.sqnr_db < recipe.sqnr else None
+    lost = floats.known_accuracy - found.known_accuracy
+    if lost <= (recipe.drop or 0) + ROUNDING:
+        return None
+    return f"the accuracy is {100 * lost:.2f} points below the float model's: allow a larger --drop"
+
+
+def _check_drop(floats: Evaluation) -> None:
+    """Raise UsageError where there is no accuracy that can be lost."""
+    accuracy = f"{100 * floats.known_accuracy:.4g}%"
+    if floats.at_chance:
+        raise UsageError(
+            f"the float model's {accuracy} are no better than always the same answer, so nothing "
+            "can be lost: give --budget, other images, or another --score-output"
+        )
+
+
+def _tried(job: Job, plan: Plan, budget: float, watch: Watch) -> tuple[QuantizedNetwork, Trial]:
     quantized = quantize(job.network, plan(budget))
     price = spent(cost(quantized), job.recipe.metric)
     watch(f"{job.recipe.metric} {price:.3g}")

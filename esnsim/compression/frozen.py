@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 
 from esnsim.model.network import Array, Codes, Layer, Network
-from esnsim.quantization.quantizer import DEFAULT_BITS, codes, quantize
+from esnsim.quantization.quantizer import codes, quantize
+from esnsim.quantization.scheme import DEFAULT_BITS
 
 
 def frozen(network: Network, left: Iterable[Layer]) -> Network:

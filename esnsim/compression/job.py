@@ -3,16 +3,18 @@
 from dataclasses import dataclass
 
 from esnsim.compression.bench import Bench, bench
-from esnsim.compression.export import qdq
 from esnsim.compression.export.activations import with_activations
 from esnsim.compression.export.export import exported, opset_of, upgrade_opset
+from esnsim.compression.export.formats import FORMATS
 from esnsim.compression.frozen import frozen
 from esnsim.compression.prune.prune import choose
 from esnsim.compression.prune.shrink import shrink
 from esnsim.compression.prune.units import unprunable_layers
 from esnsim.compression.recipe import Recipe
 from esnsim.errors import UsageError
-from esnsim.evaluate.evaluator import Evaluation, Evaluator, evaluation
+from esnsim.evaluate.evaluator import Evaluator
+from esnsim.evaluate.outputs import GUESS, Scoring
+from esnsim.evaluate.scores import Evaluation
 from esnsim.graph.model import Model
 from esnsim.graph.sites import Site, sites, unquantisable_layers
 from esnsim.graph.substitute import Changes, dequantized, with_weights
@@ -54,13 +56,14 @@ def prepared(
     images: ImageSet | None = None,
     calibration: ImageSet | None = None,
     threads: int = 0,
+    scoring: Scoring = GUESS,
 ) -> Job:
     """A model raised to an opset that its format takes, and pruned.
 
     Raises UsageError where nothing is left to quantise, ModelError, DataError.
     """
-    if recipe.form == "qdq" and opset_of(model.proto) < qdq.OPSET:
-        model = model.reopened(upgrade_opset(with_weights(model, {})))
+    if opset_of(model.proto) < FORMATS[recipe.form].least_opset:
+        model = model.reopened(upgrade_opset(with_weights(model, {}), recipe.form))
     kept, unpruned = None, tuple[Skipped, ...]()
     if recipe.ratio:
         unpruned = unprunable_layers(model)
@@ -72,10 +75,9 @@ def prepared(
         shared = floats = None
     else:
         used = calibration.first(CALIBRATION) if calibration and recipe.correct else None
-        shared = bench(model, images, used, kept, threads=threads)
+        shared = bench(model, images, used, kept, threads=threads, scored=scoring)
         graph, smaller, found, left = shared.graph, shared.network, shared.sites, shared.left
-        reference = shared.evaluator.reference
-        floats = evaluation(reference, reference, images.labels)
+        floats = shared.evaluator.floats
     if recipe.quantize and not found:
         raise UsageError(f"there are no weights to quantise: {left[0][1]}")
     filters, rest = (sum(layer.filters for layer in n.layers) for n in (model.network, smaller))
@@ -98,10 +100,11 @@ def made(job: Job, quantized: QuantizedNetwork | None) -> tuple[Model, Evaluatio
     model = job.graph.reopened(proto)
     if job.images is None or job.bench is None:
         return model, None
-    if recipe.form == "qonnx":  # ONNX Runtime has no such operators
+    if not FORMATS[recipe.form].runs:
         return model, job.bench.evaluator(changes)
-    reference = job.bench.evaluator.reference
-    return model, Evaluator(model, job.images, reference, job.threads)({})
+    floats = job.bench.evaluator
+    evaluator = Evaluator(model, job.images, floats.reference, job.threads, scored=floats.scored)
+    return model, evaluator({})
 
 
 def _changes(job: Job, quantized: QuantizedNetwork | None) -> Changes:

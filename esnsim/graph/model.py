@@ -74,19 +74,23 @@ class Model:
 
     def reopened(self, proto: ModelProto) -> "Model":
         """An edited model, complete in memory, opened with the same input shapes."""
-        return open_model(proto, self.input_shapes)
+        values = dict(self.network.source.input_values)
+        return open_model(proto, self.input_shapes, values)
 
 
 def open_model(
-    source: str | PathLike[str] | ModelProto | Loaded, input_shapes: Shapes | None = None
+    source: str | PathLike[str] | ModelProto | Loaded,
+    input_shapes: Shapes | None = None,
+    input_values: Mapping[str, float] | None = None,
 ) -> Model:
     """Open an ONNX file, `builtin:NAME`, or a ModelProto (left unchanged).
 
-    `input_shapes` gives the free sizes of inputs by name. Weights are read from the file when
+    `input_shapes` gives the free sizes of inputs by name, `input_values` the value of inputs of one
+    number, which chooses the branch of an If. Weights are read from the file when
     they are asked for. Raises ModelError for what cannot be read.
     """
     loaded = source if isinstance(source, Loaded) else load(source)
-    found = read(loaded, input_shapes or {})
+    found = read(loaded, input_shapes or {}, input_values or {})
     return Model(
         proto=found.proto, store=loaded.store, network=found.network, scope=found.scope,
         layer_at=found.layer_at,

@@ -4,22 +4,32 @@ What a damaged file raises becomes a DataError that names it.
 """
 
 import gzip
+import lzma
 import re
+import struct
+import warnings
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 from numpy.typing import NDArray
 
 from esnsim.errors import EsnsimError
+from esnsim.images.arrays import LARGEST_BYTES, check_unpacked, read_exactly
 
 Bytes = NDArray[np.uint8]
 
-LARGEST = 1 << 33  # bytes that an array file may declare
+#: What reading a damaged file raises.
+DAMAGE = (
+    OSError, ValueError, EOFError, TypeError, KeyError, OverflowError, RuntimeError, MemoryError,
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, SyntaxError, TokenError,
+)  # fmt: skip
+MOST_PIXELS = 1 << 26  # of one picture
 PIXELS = 3 * 32 * 32  # of a CIFAR record, after its labels
 PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".webp"}
 #: What a folder is searched for; CIFAR's parts belong together.
@@ -48,7 +58,7 @@ def naming(path: Path) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise DataError(f"there is no '{error.filename or path}': check --data") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except DAMAGE as error:
         raise DataError(f"'{path}' cannot be read: {_line(error)}") from None
 
 
@@ -65,12 +75,13 @@ def _read_idx(path: Path) -> Bytes:
         head = stream.read(4)
         if len(head) < 4 or head[:3] != b"\x00\x00\x08" or not 1 <= head[3] <= 4:
             raise ValueError("not an idx file of unsigned bytes")
-        shape = np.frombuffer(stream.read(4 * head[3]), ">u4").astype(int).tolist()
-        if len(shape) != head[3] or prod(shape) > LARGEST:
+        sizes = stream.read(4 * head[3])
+        shape = np.frombuffer(sizes[: len(sizes) // 4 * 4], ">u4").astype(int).tolist()
+        if len(shape) != head[3] or prod(shape) > LARGEST_BYTES:
             raise ValueError(f"an idx file that declares the shape {shape}")
-        data = stream.read(prod(shape))
-    if len(data) < prod(shape):
-        raise ValueError(f"an idx file of {prod(shape):,} bytes that holds {len(data):,}")
+        if zipped:
+            check_unpacked(prod(shape), path)
+        data = read_exactly(stream, prod(shape))
     return np.frombuffer(data, np.uint8).reshape(shape)
 
 
@@ -112,21 +123,36 @@ def read_picture(path: Path, resize: int = 0, crop: int = 0, colour: bool = Fals
     except ImportError:
         raise DataError("pictures need Pillow: pip install 'esnsim[images]'") from None
     try:
-        with Image.open(path) as opened:
+        with warnings.catch_warnings(action="ignore"), Image.open(path) as opened:
+            _check_size(opened.size, path, "it has")
             grey = not colour and opened.mode in ("1", "L", "I;16")
             image = opened.convert("L" if grey else "RGB")
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
+    except (*DAMAGE, Image.DecompressionBombError) as error:
         raise DataError(
             f"'{path}' cannot be read as a picture ({_line(error)}): mend or remove it"
         ) from None
     if resize:
         width, height = (max(1, round(n * resize / min(image.size))) for n in image.size)
+        _check_size((width, height), path, f"with --resize {resize} it has")
         image = image.resize((width, height), Image.Resampling.BILINEAR)
     if crop:
+        if crop > min(image.size):
+            raise DataError(
+                f"'{path}' has {image.width} × {image.height} pixels: --crop {crop} is more; give "
+                "less, or a larger --resize"
+            )
         left, top = (round((n - crop) / 2) for n in image.size)
         image = image.crop((left, top, left + crop, top + crop))
     pixels = np.asarray(image)
     return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+
+
+def _check_size(size: tuple[int, int], path: Path, what: str) -> None:
+    if prod(size) > MOST_PIXELS:
+        raise DataError(
+            f"'{path}': {what} {size[0]:,} × {size[1]:,} pixels, and {MOST_PIXELS:,} are the most: "
+            "make it smaller, or remove it"
+        )
 
 
 def pictures(folder: Path) -> list[Path]:
@@ -159,6 +185,15 @@ def labels_of(path: Path) -> Path | None:
     """The idx file of labels beside one of images, by the names of MNIST; None without one."""
     name = re.sub(r"images([-.])idx3", r"labels\1idx1", path.name.removesuffix(".gz"))
     return either(path.with_name(name)) if name != path.name.removesuffix(".gz") else None
+
+
+def members(path: Path) -> list[Path]:
+    """The files that reading a file or a folder of images may open."""
+    found = [path]
+    if path.is_dir():
+        found = [file for file in (either(path / name) for name in sorted(NAMES)) if file]
+        found += pictures(path) + class_pictures(path)[0]
+    return found + [labels for labels in map(labels_of, found) if labels]
 
 
 def either(path: Path) -> Path | None:

@@ -1,16 +1,17 @@
 """Image sets: the embedded sample, arrays, idx and CIFAR files, folders of images."""
 
-import zipfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from math import isfinite, prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from esnsim.errors import UsageError
+from esnsim.images.arrays import read_npy, read_npz
 from esnsim.images.files import (
-    LARGEST,
     PICTURES,
     class_pictures,
     labels_of,
@@ -23,6 +24,7 @@ from esnsim.images.files import (
 from esnsim.images.files import DataError as DataError
 from esnsim.images.files import read_idx as read_idx
 
+MOST_CLASSES = 1 << 31
 EMBEDDED = Path(__file__).parents[1] / "embedded" / "fashion_mnist_1000.npz"
 
 
@@ -39,6 +41,12 @@ class Preparation:
     crop: int = 0
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
+
+    def __post_init__(self) -> None:
+        if not all(map(isfinite, self.mean)):
+            raise UsageError(f"--mean {_listed(self.mean)}: give finite numbers")
+        if not all(isfinite(value) and value > 0 for value in self.std):
+            raise UsageError(f"--std {_listed(self.std)}: give finite numbers above 0")
 
     def __call__(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
         """(N, C, H, W) of bytes or floats -> float32."""
@@ -61,12 +69,19 @@ IMAGENET = Preparation(256, 224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 @dataclass(frozen=True, slots=True)
 class ImageSet:
-    """Images in order, read when asked for: `read(start, stop)` gives (n, C, H, W) float32."""
+    """Images in order, read when asked for: `read(start, stop)` gives (n, C, H, W) float32.
+
+    They are for the model's one input, or for the one of the name `input`, of whatever shape and
+    type it takes then; `arrays` (N, …) are for further inputs, and single numbers for all images.
+    Labels are (N,), or of each place of an image (N, …).
+    """
 
     name: str
     count: int
-    read: Callable[[int, int], NDArray[np.float32]]
+    read: Callable[[int, int], NDArray[Any]]
     labels: NDArray[np.int64] | None = None
+    input: str | None = None
+    arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
     def first(self, count: int) -> "ImageSet":
         """The first images alone."""
@@ -74,10 +89,14 @@ class ImageSet:
         labels = None if self.labels is None else self.labels[:count]
         return replace(self, count=count, labels=labels)
 
-    def batches(self, size: int) -> Iterator[NDArray[np.float32]]:
-        """All images, `size` at a time."""
-        for start in range(0, self.count, size):
-            yield self.read(start, min(start + size, self.count))
+    def after(self, count: int) -> "ImageSet":
+        """The images without the first."""
+        read = self.read
+        return replace(
+            self, count=max(0, self.count - count), read=lambda a, b: read(a + count, b + count),
+            labels=None if self.labels is None else self.labels[count:],
+            arrays={name: a[count:] if a.ndim else a for name, a in self.arrays.items()},
+        )  # fmt: skip
 
 
 def embedded() -> ImageSet:
@@ -90,7 +109,8 @@ def load(
 ) -> ImageSet:
     """The images of a file (.npz, .npy, idx, CIFAR's .bin) or of a folder. Raises DataError.
 
-    .npz has `images` and perhaps `labels`; beside an idx file its labels are found by MNIST's
+    .npz has `images` and perhaps `labels`, or an array (N, …) for each input of a model, which are
+    fed as they are; beside an idx file its labels are found by MNIST's
     names. A folder holds the files of MNIST or CIFAR by their names, whose test images are taken
     before training images; or pictures; or a folder of pictures for each class, in alphabetical
     order. `labels`, an idx or .npy file, stands before all of these.
@@ -105,6 +125,8 @@ def _load(path: Path, preparation: Preparation, labels: Path | None) -> ImageSet
         files = standard(path)
         if not files:
             return _labelled(_folder(path, preparation), classes)
+    elif path.exists() and not path.is_file():
+        raise ValueError("it is neither a file nor a folder")
     else:
         files = [path]
     if files[0].suffix == ".npz":
@@ -112,7 +134,7 @@ def _load(path: Path, preparation: Preparation, labels: Path | None) -> ImageSet
     if files[0].suffix == ".bin":
         images, own = read_cifar(files)
         return _array(path.name, images, own if classes is None else classes, preparation)
-    array = _npy(path) if path.suffix == ".npy" else read_idx(files[0])
+    array = read_npy(path) if path.suffix == ".npy" else read_idx(files[0])
     beside = labels_of(files[0])
     if classes is None and beside is not None:
         classes = read_idx(beside)
@@ -120,23 +142,37 @@ def _load(path: Path, preparation: Preparation, labels: Path | None) -> ImageSet
 
 
 def _labels(path: Path) -> NDArray[Any]:
-    return _npy(path) if path.suffix == ".npy" else read_idx(path)
-
-
-def _npy(path: Path) -> NDArray[Any]:
-    return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+    return read_npy(path) if path.suffix == ".npy" else read_idx(path)
 
 
 def _npz(path: Path, preparation: Preparation, classes: NDArray[Any] | None = None) -> ImageSet:
-    with zipfile.ZipFile(path) as archive:
-        if sum(entry.file_size for entry in archive.infolist()) > LARGEST:
-            raise ValueError(f"it unpacks to more than {LARGEST:,} bytes")
-    with np.load(path, allow_pickle=False) as arrays:
-        if "images" not in arrays.files:
-            raise ValueError(f"it has no array 'images', but {', '.join(arrays.files)}")
-        if classes is None and "labels" in arrays.files:
-            classes = arrays["labels"]
-        return _array(path.name, arrays["images"], classes, preparation)
+    arrays = read_npz(path)
+    own = arrays.pop("labels", None)
+    classes = own if classes is None else classes
+    images = arrays.pop("images", None)
+    if images is not None:
+        found = _array(path.name, images, classes, preparation)
+        return replace(found, arrays=_further(arrays, found.count))
+    if preparation != Preparation():
+        raise ValueError("arrays for inputs are fed as they are: leave --mean, --std, … out")
+    name = next((name for name, array in arrays.items() if array.ndim), None)
+    if name is None or not arrays[name].size:
+        raise ValueError(f"it has no array 'images', but {', '.join(arrays)[:80] or 'none'}")
+    first = arrays.pop(name)
+    found = ImageSet(
+        path.name, len(first), lambda a, b: first[a:b], input=name,
+        arrays=_further(arrays, len(first)),
+    )  # fmt: skip
+    return _labelled(found, classes)
+
+
+def _further(arrays: Mapping[str, NDArray[Any]], count: int) -> dict[str, NDArray[Any]]:
+    for name, array in arrays.items():
+        if array.ndim and len(array) != count:
+            raise ValueError(
+                f"'{name[:80]}' is for {len(array):,} images, the others for {count:,}"
+            )
+    return dict(arrays)
 
 
 def _array(
@@ -154,13 +190,21 @@ def _labelled(images: ImageSet, labels: NDArray[Any] | None) -> ImageSet:
     """The images with other labels, where any are given."""
     if labels is None:
         return images
-    labels = labels.ravel()
-    if len(labels) != images.count or labels.dtype.kind not in "ui":
+    if prod(labels.shape) == images.count:
+        labels = labels.ravel()
+    if labels.ndim == 0 or len(labels) != images.count or labels.dtype.kind not in "ui":
         raise ValueError(
-            f"{len(labels):,} labels of type {labels.dtype} for {images.count:,} images: give a "
+            f"{labels.size:,} labels of type {labels.dtype} for {images.count:,} images: give a "
             "whole number for each"
         )
+    low, high = int(labels.min(initial=0)), int(labels.max(initial=0))
+    if low < 0 or high >= MOST_CLASSES:
+        raise ValueError(f"labels go from {low} to {high}: give classes, counted from 0")
     return replace(images, labels=labels.astype(np.int64))
+
+
+def _listed(values: tuple[float, ...]) -> str:
+    return ",".join(f"{value:g}" for value in values)
 
 
 def _folder(path: Path, preparation: Preparation) -> ImageSet:

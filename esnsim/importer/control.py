@@ -12,6 +12,7 @@ from esnsim.importer.constants import attribute
 from esnsim.importer.record import Record
 from esnsim.importer.scope import Scope, count_uses
 from esnsim.importer.values import Value, constant_value, known
+from esnsim.onnxfile.nodes import check_names
 
 if TYPE_CHECKING:
     from esnsim.importer.walk import Walker
@@ -24,7 +25,9 @@ def call(walker: "Walker", node: NodeProto, function: FunctionProto, scope: Scop
     """A call of a model-local function: its body in a scope of its own."""
     inner = scope.call(node, function)
     _check_depth(inner)
+    check_names(function.input, (), function.node)
     inner.uses = count_uses(function.node, function.output)
+    inner.values.update((parameter, Value(parameter)) for parameter in function.input)
     for parameter, argument in zip(function.input, node.input, strict=False):
         if argument:
             inner.values[parameter] = replace(scope.sole_use(scope.get(argument)), name=parameter)
@@ -32,7 +35,7 @@ def call(walker: "Walker", node: NodeProto, function: FunctionProto, scope: Scop
         inner.declared[info.name] = info.type
     for body_node in function.node:
         walker.visit(body_node, inner)
-    return [inner.sole_use(inner.get(name)) for name in function.output]
+    return [inner.sole_use(value) for value in walker.outputs(function.output, inner)]
 
 
 def control(walker: "Walker", node: NodeProto, scope: Scope) -> list[Value]:
@@ -60,10 +63,10 @@ def _if(walker: "Walker", node: NodeProto, scope: Scope) -> list[Value]:
         found, values = _body(walker, node, names[taken], graphs[taken], [], scope)
         walker.record.extend(found)
         return values
-    branches = [
-        _body(walker, node, name, graph, [], scope)
-        for name, graph in zip(names, graphs, strict=True)
-    ]
+    branches = _fitting(walker, node, names, graphs, scope)
+    if len(branches) == 1:
+        walker.record.extend(branches[0][0])
+        return branches[0][1]
     macs = [found.macs for found, _ in branches]
     best = macs.index(max(macs))
     counted, other = branches[best][0], branches[1 - best][0]
@@ -76,6 +79,32 @@ def _if(walker: "Walker", node: NodeProto, scope: Scope) -> list[Value]:
     walker.record.uncounted += other.uncounted
     pairs = zip(branches[0][1], branches[1][1], strict=False)
     return [_outside(a) if a.shape == b.shape else Value(a.name) for a, b in pairs]
+
+
+def _fitting(
+    walker: "Walker",
+    node: NodeProto,
+    names: Sequence[str],
+    graphs: Sequence[GraphProto],
+    scope: Scope,
+) -> list[tuple[Record, list[Value]]]:
+    """Both branches of an If, or the one that the shapes fit: it is the one that will be taken.
+
+    Raises the first branch's ModelError where neither fits.
+    """
+    branches, errors = [], list[ModelError]()
+    for name, graph in zip(names, graphs, strict=True):
+        try:
+            branches.append(_body(walker, node, name, graph, [], scope))
+        except ModelError as error:
+            errors.append(error)
+            walker.record.note(
+                f"If '{scope.name(node)}': the {name.partition('_')[0]} branch does not fit and is "
+                f"taken not to run: {error} (or --input-value)"
+            )
+    if len(errors) == len(graphs):
+        raise errors[0]
+    return branches
 
 
 def _loop(walker: "Walker", node: NodeProto, scope: Scope) -> list[Value]:
@@ -115,7 +144,10 @@ def _scan(walker: "Walker", node: NodeProto, scope: Scope) -> list[Value]:
     )
     times = "once, its length is not known" if trips is None else f"{trips:,} times"
     _add(walker, node, scope, found, times)
-    stacked = [_stacked(v, trips) for v in outputs[len(states) :]]
+    given = attribute(node, "scan_output_axes")
+    places = given if isinstance(given, list) else [0] * len(outputs)
+    scanned_outputs = zip(outputs[len(states) :], places, strict=False)
+    stacked = [_stacked(v, trips, axis) for v, axis in scanned_outputs]
     return [_outside(v) for v in outputs[: len(states)]] + stacked
 
 
@@ -133,9 +165,12 @@ def _body(
     _check_depth(inner)
     for info, value in zip(graph.input, [*values, *[None] * len(graph.input)], strict=False):
         inner.values[info.name] = replace(value or Value(info.name, info.type), name=info.name)
-    outer, walker.record = walker.record, Record(channels=walker.record.channels)
-    outputs = walker.graph(graph, inner)
-    found, walker.record = walker.record, outer
+    outer, found = walker.record, Record(channels=walker.record.channels)
+    walker.record = found
+    try:
+        outputs = walker.graph(graph, inner)
+    finally:
+        walker.record = outer
     return found, [replace(v, producer=None) for v in outputs]
 
 
@@ -182,8 +217,10 @@ def _sliced(value: Value, axis: int) -> Value:
     return Value(value.name, helper.make_tensor_type_proto(value.elem_type, rest))
 
 
-def _stacked(value: Value, trips: int | None) -> Value:
+def _stacked(value: Value, trips: int | None, axis: int = 0) -> Value:
+    """The values of all iterations along an axis of their own."""
     if trips is None or value.shape is None:
         return Value(value.name)
-    shape = (max(0, trips), *value.shape)
+    shape = list(value.shape)
+    shape.insert(axis % (len(shape) + 1), max(0, trips))
     return Value(value.name, helper.make_tensor_type_proto(value.elem_type, shape))

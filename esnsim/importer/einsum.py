@@ -6,7 +6,7 @@ from math import prod
 import numpy as np
 
 from esnsim.importer.channels import channel_ids
-from esnsim.importer.products import Weighted, shape_of
+from esnsim.importer.products import Unweighted, Weighted, shape_of
 from esnsim.importer.values import Value
 from esnsim.model.network import Array, Geometry
 
@@ -45,10 +45,14 @@ def weighted_einsum(
     return Weighted(w, (filters, fan_in), arrange, geometry, np.ascontiguousarray(ids))
 
 
-def einsum_macs(equation: str, operands: Sequence[Value], name: str) -> int | None:
-    """Multiply-accumulates of an Einsum of two activations; None for other numbers of them."""
+def einsum_product(equation: str, operands: Sequence[Value], name: str) -> Unweighted | None:
+    """An Einsum of two activations; None for other numbers of them."""
     sizes = _sizes(equation, operands, name)
-    return prod(sizes[2].values()) if sizes is not None else None
+    if sizes is None:
+        return None
+    (left, right), out, size = sizes
+    outer = prod(size[c] for c in left if c in right and c in out)
+    return Unweighted(prod(size.values()), outer)
 
 
 def _sizes(

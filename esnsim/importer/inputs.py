@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 
+import numpy as np
 from onnx import GraphProto, TensorShapeProto, TypeProto, ValueInfoProto, helper
 
 from esnsim.errors import ModelError
-from esnsim.importer.values import type_shape
+from esnsim.importer.values import Value, constant_value, known, type_shape
 
 LARGEST = 1 << 40  # elements of an input
 UNNAMED = {"?", "None", "-1"}  # what exporters call sizes that have nothing to do with each other
@@ -148,3 +149,24 @@ def _declared(info: ValueInfoProto) -> str:
 
 def _by(shape: tuple[int, ...]) -> str:
     return ",".join(map(str, shape))
+
+
+def given_values(inputs: Mapping[str, Value], given: Mapping[str, float]) -> dict[str, Value]:
+    """The inputs whose value is given, as constants. Raises ModelError for those that can't be."""
+    found = {}
+    for name, number in given.items():
+        value = inputs.get(name)
+        if value is None:
+            known_names = ", ".join(map(repr, inputs)) or "none"
+            raise ModelError(f"--input-value names '{name}', but the inputs are {known_names}")
+        shape, dtype = value.shape or (), value.dtype
+        if dtype is None or prod(shape) != 1:
+            raise ModelError(
+                f"--input-value gives a number for '{name}', which is "
+                f"{'×'.join(map(str, shape)) or 'no tensor'}: give values of inputs of one number"
+            )
+        array = np.full(shape, number).astype(dtype)
+        if dtype.kind in "iu" and array.ravel()[0] != number:
+            raise ModelError(f"--input-value {name}={number:g}: the input is of type {dtype}")
+        found[name] = constant_value(known(array, name), name)
+    return found

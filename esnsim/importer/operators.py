@@ -14,11 +14,12 @@ from onnx import NodeProto
 
 from esnsim.importer.constants import attribute
 from esnsim.importer.convolutions import convolution, transposed_convolution
-from esnsim.importer.einsum import einsum_macs, weighted_einsum
+from esnsim.importer.einsum import einsum_product, weighted_einsum
 from esnsim.importer.packed import unpack_bnb4, unpack_nbits
 from esnsim.importer.products import (
     CannotCountError,
     Finding,
+    Unweighted,
     Weighted,
     multiply,
     shape_of,
@@ -75,12 +76,14 @@ def _convolve(node: NodeProto, x: Value, w: Value, name: str, extra: Inputs = ()
     return [_beside(read(node, x, w.constant, name), extra)]
 
 
-def _dynamic_convolution(node: NodeProto, x: Value, w: Value, transposed: bool, name: str) -> int:
+def _dynamic_convolution(
+    node: NodeProto, x: Value, w: Value, transposed: bool, name: str
+) -> Unweighted:
     shape = shape_of(w, name)
     stand_in = Constant(shape, np.dtype(np.float32), "", lambda: np.zeros(0))
     read = transposed_convolution if transposed else convolution
     geometry = read(node, x, stand_in, name).geometry
-    return prod(shape) * geometry.windows
+    return Unweighted(prod(shape) * geometry.windows, geometry.batch)
 
 
 def _beside(weighted: Weighted, others: Inputs) -> Weighted:
@@ -153,7 +156,8 @@ def _matmul_packed(node: NodeProto, inputs: Inputs, name: str) -> list[Finding]:
 
 
 def _recurrent(node: NodeProto, inputs: Inputs, name: str) -> list[Finding]:
-    return recurrent(_need(inputs, 0), _need(inputs, 1), _need(inputs, 2), name)
+    batch_first = bool(attribute(node, "layout", 0))
+    return recurrent(_need(inputs, 0), _need(inputs, 1), _need(inputs, 2), name, batch_first)
 
 
 def _dynamic_quantize_lstm(node: NodeProto, inputs: Inputs, name: str) -> list[Finding]:
@@ -175,10 +179,10 @@ def _einsum(node: NodeProto, inputs: Inputs, name: str) -> list[Finding]:
         return [found]
     if constants:
         raise CannotCountError(f"the equation '{text}' has more than two operands and a constant")
-    macs = einsum_macs(text, operands, name)
-    if macs is None:
+    product = einsum_product(text, operands, name)
+    if product is None:
         raise CannotCountError(f"the equation '{text}' has other than two operands")
-    return [macs]
+    return [product]
 
 
 def _attention(node: NodeProto, inputs: Inputs, name: str) -> list[Finding]:
@@ -187,11 +191,12 @@ def _attention(node: NodeProto, inputs: Inputs, name: str) -> list[Finding]:
     past = _at(inputs, 4)
     before = shape_of(past, name)[2] if past is not None else 0
     if len(q) == 4:
-        return [prod(q[:3]) * (k[2] + before) * (q[3] + v[3])]
+        return [Unweighted(prod(q[:3]) * (k[2] + before) * (q[3] + v[3]), q[0])]
     heads, kv_heads = (attribute(node, f"{n}_num_heads", 1) for n in ("q", "kv"))
     if not isinstance(heads, int) or not isinstance(kv_heads, int) or heads < 1 or kv_heads < 1:
         raise CannotCountError("its numbers of heads are not given")
-    return [prod(q[:2]) * (k[1] + before) * (q[2] + heads * (v[2] // kv_heads))]
+    macs = prod(q[:2]) * (k[1] + before) * (q[2] + heads * (v[2] // kv_heads))
+    return [Unweighted(macs, q[0])]
 
 
 def _need(inputs: Inputs, index: int) -> Value:

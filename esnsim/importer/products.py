@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import prod
+from typing import NamedTuple
 
 import numpy as np
 from onnx import helper
@@ -31,10 +32,23 @@ class Weighted:
     output: Callable[[Ids], Ids] | None = None
     output_shape: tuple[int, ...] | None = None
     part: str = ""
+    images: int | None = None
+
+    @property
+    def outer(self) -> int:
+        """The size of the axes that images may lie along: `images` if given, else all rows."""
+        return self.geometry.batch if self.images is None else self.images
 
 
-#: What a reader finds: weights in use, or the MACs of a product of two activations.
-Finding = Weighted | int
+class Unweighted(NamedTuple):
+    """A product of two activations, and the size of the axes that images may lie along."""
+
+    macs: int
+    outer: int
+
+
+#: What a reader finds: weights in use, or a product of two activations.
+Finding = Weighted | Unweighted
 
 
 def multiply(
@@ -52,7 +66,8 @@ def multiply(
     xs, ys = shape_of(a, name), shape_of(b, name)
     k = xs[-2] if trans_a and len(xs) > 1 else xs[-1]
     outer = np.broadcast_shapes(xs[:-2], ys[:-2])
-    return [prod(outer) * (prod(xs[-2:]) // k) * prod(ys[-2:])]
+    macs = prod(outer) * (prod(xs[-2:]) // k) * prod(ys[-2:])
+    return [Unweighted(macs, prod(outer))]
 
 
 def _transposed(value: Value) -> Value:

@@ -8,7 +8,8 @@ import onnx
 from onnx import ModelProto, inliner
 
 from esnsim.errors import ModelError
-from esnsim.importer.inputs import Resolved, Shapes, resolve
+from esnsim.importer.batch import images_of, one_image
+from esnsim.importer.inputs import Resolved, Shapes, given_values, resolve
 from esnsim.importer.midrise import half_steps
 from esnsim.importer.record import Record
 from esnsim.importer.scope import Scope, opsets
@@ -17,19 +18,24 @@ from esnsim.importer.walk import Walker
 from esnsim.model.network import Network, Source
 from esnsim.onnxfile.damage import reading
 from esnsim.onnxfile.load import Loaded, load
+from esnsim.onnxfile.nodes import repeated
 from esnsim.onnxfile.tensors import Store
 
 
 def read_onnx(
     model: str | PathLike[str] | ModelProto,
     input_shapes: Mapping[str, tuple[int, ...]] | None = None,
+    input_values: Mapping[str, float] | None = None,
 ) -> Network:
     """The network of an ONNX file, of `builtin:NAME`, or of a ModelProto (left unchanged).
 
-    `input_shapes` gives the free sizes of inputs by name. Weights are read from the file layer
+    `input_shapes` gives the free sizes of inputs by name, `input_values` the value of inputs of one
+    number, which chooses the branch of an If. Weights are read from the file layer
     by layer, when they are asked for. Raises ModelError for what cannot be read.
     """
-    return read(load(model), input_shapes or {}).network
+    loaded = load(model)
+    with reading(loaded.title):
+        return _network(loaded, input_shapes or {}, input_values or {})[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,10 +48,14 @@ class Found:
     layer_at: Mapping[int, int]
 
 
-def read(loaded: Loaded, given: Shapes) -> Found:
-    """Walk a parsed model with these shapes of its inputs."""
+def read(loaded: Loaded, given: Shapes, values: Mapping[str, float]) -> Found:
+    """Walk a parsed model with these shapes, or values, of its inputs."""
     with reading(loaded.title):
-        network, scope, proto = _network(loaded, given)
+        network, scope = _network(loaded, given, values)
+        proto = loaded.proto
+        if proto.functions:
+            proto = inliner.inline_local_functions(proto)
+            scope, _, _ = explore(proto, loaded.store, dict(network.source.inputs), values)
         places = {}
         for place, node in enumerate(proto.graph.node):
             index = scope.get(node.output[0]).producer if node.output else None
@@ -54,22 +64,25 @@ def read(loaded: Loaded, given: Shapes) -> Found:
         return Found(network=network, proto=proto, scope=scope, layer_at=places)
 
 
-def explore(proto: ModelProto, store: Store, given: Shapes) -> tuple[Scope, Record, Resolved]:
+def explore(
+    proto: ModelProto, store: Store, given: Shapes, fixed: Mapping[str, float]
+) -> tuple[Scope, Record, Resolved]:
     """Walk a model: what is known of its values, what was recorded, its inputs' shapes."""
     resolved = resolve(proto.graph, given)
     versions = opsets(proto.opset_import)
     versions.setdefault("", 1 if proto.ir_version < 3 else onnx.defs.onnx_opset_version())
     functions = {(f.domain, f.name, f.overload): f for f in proto.functions}
     values = {n: Value(n, t) for n, t in resolved.types.items()}
+    values |= given_values(values, fixed)
     scope = Scope(versions, values=values, half_steps=half_steps(proto))
     walker = Walker(store, functions, resolved.dimensions)
     walker.graph(proto.graph, scope)
     return scope, walker.record, resolved
 
 
-def _network(loaded: Loaded, given: Shapes) -> tuple[Network, Scope, ModelProto]:
+def _network(loaded: Loaded, given: Shapes, values: Mapping[str, float]) -> tuple[Network, Scope]:
     proto, name = loaded.proto, loaded.title
-    scope, record, resolved = explore(proto, loaded.store, given)
+    scope, record, resolved = explore(proto, loaded.store, given, values)
     if not record.layers:
         why = f"its operators are {', '.join(sorted({n.op_type for n in proto.graph.node})[:8])}"
         if record.uncounted:
@@ -80,20 +93,21 @@ def _network(loaded: Loaded, given: Shapes) -> tuple[Network, Scope, ModelProto]
             "give a network with convolutions or matrix products by constants"
         )
     inputs = tuple((n, type_shape(t) or ()) for n, t in resolved.types.items())
+    outputs = [scope.get(output.name).shape for output in proto.graph.output]
+    images = images_of([shape for _, shape in inputs], outputs, record)
     source = Source(
         loaded.path, loaded.size_bytes, proto.ir_version, tuple(scope.opsets.items()),
-        proto.producer_name, inputs, record.batchnorms,
+        proto.producer_name, inputs, record.batchnorms, images, tuple(values.items()),
     )  # fmt: skip
+    layers, products = one_image(record, images)
+    note = f"the inputs hold {images:,} images: figures are of one"
     network = Network(
         source,
-        tuple(record.layers),
+        layers,
         tuple(record.channels.merges),
         record.channels.used,
-        tuple(record.products),
+        products,
         tuple(record.uncounted),
-        (*resolved.notes, *record.notes),
+        (*repeated(proto.graph), *resolved.notes, *([note] if images > 1 else []), *record.notes),
     )
-    if proto.functions:
-        proto = inliner.inline_local_functions(proto)
-        scope, _, _ = explore(proto, loaded.store, dict(inputs))
-    return network, scope, proto
+    return network, scope

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from math import prod
+from math import gcd, prod
 
 import numpy as np
 from onnx import NodeProto, helper
@@ -18,6 +18,7 @@ from esnsim.onnxfile.damage import reading
 
 LARGEST = 1 << 22  # filters, or weights of one filter
 MACS = 1 << 62  # of one operator
+TEST_MODE_OPSET = 7  # before, BatchNormalization trained unless its is_test was set
 FLOATS = ("float16", "float32", "float64", "bfloat16")
 
 
@@ -31,6 +32,7 @@ class Record:
     notes: dict[str, None] = field(default_factory=dict)  # in order, each once
     channels: Channels = field(default_factory=Channels)
     batchnorms: int = 0
+    outer: int = 0  # what divides all axes that images may lie along
 
     @property
     def macs(self) -> int:
@@ -41,10 +43,11 @@ class Record:
         """Say something in the report, once."""
         self.notes[text] = None
 
-    def product(self, product: Product) -> None:
-        """Add a product of two activations."""
+    def product(self, product: Product, outer: int) -> None:
+        """Add a product of two activations; images may lie along axes of `outer` elements."""
         _check_macs(product.name, product.macs)
         self.products.append(product)
+        self.outer = gcd(self.outer, outer)
 
     def extend(self, other: "Record") -> None:
         """Add what was recorded apart, in the same channels."""
@@ -53,6 +56,7 @@ class Record:
         self.uncounted += other.uncounted
         self.notes |= other.notes
         self.batchnorms += other.batchnorms
+        self.outer = gcd(self.outer, other.outer)
 
     def layer(self, found: Weighted, name: str, op: str, output: Value, repeats: int) -> Value:
         """Add a layer; the value that it gives."""
@@ -71,6 +75,7 @@ class Record:
             raise ModelError(f"'{name}': {error}; the model is damaged") from None
         _check_macs(name, layer.macs)
         self.layers.append(layer)
+        self.outer = gcd(self.outer, found.outer)
         proto = output.type
         if found.output_shape is not None:
             proto = helper.make_tensor_type_proto(output.elem_type, found.output_shape)
@@ -106,12 +111,21 @@ class Record:
         return Weight(origin, origin, shape, dtype, when_asked(constant.read))
 
     def batchnorm(
-        self, node: NodeProto, name: str, inputs: Sequence[Value | None], producer: int | None
+        self,
+        node: NodeProto,
+        name: str,
+        inputs: Sequence[Value | None],
+        producer: int | None,
+        opset: int,
     ) -> None:
-        """Note a BatchNormalization with the layer (`producer`) that it alone reads."""
+        """Note a BatchNormalization with the layer (`producer`) that it alone reads.
+
+        One in training mode uses the batch's statistics: its gain is not known.
+        """
         self.batchnorms += 1
         scale, _, _, variance = (v.constant if v else None for v in inputs[1:5])
-        training = attribute(node, "training_mode", 0)
+        training = attribute(node, "training_mode", 0) or any(node.output[1:])  # before opset 14
+        training = training or (opset < TEST_MODE_OPSET and not attribute(node, "is_test", 0))
         if producer is None or scale is None or variance is None or training:
             return
         layer, epsilon = self.layers[producer], attribute(node, "epsilon", 1e-5)

@@ -5,18 +5,26 @@ from math import prod
 
 from esnsim.errors import ModelError
 from esnsim.importer.channels import channel_ids
-from esnsim.importer.products import CannotCountError, Finding, Weighted, mismatch, shape_of
+from esnsim.importer.products import (
+    CannotCountError,
+    Finding,
+    Unweighted,
+    Weighted,
+    mismatch,
+    shape_of,
+)
 from esnsim.importer.quantized import dequantize
 from esnsim.importer.values import Constant, Value
 from esnsim.model.network import Geometry
 
 
-def recurrent(x: Value, w: Value, r: Value, name: str) -> list[Finding]:
+def recurrent(x: Value, w: Value, r: Value, name: str, batch_first: bool = False) -> list[Finding]:
     """W (directions, gates·H, I) and R (directions, gates·H, H), both used at each step."""
-    steps = prod(shape_of(x, name)[:2])
+    steps, images = prod(shape_of(x, name)[:2]), shape_of(x, name)[0 if batch_first else 1]
     features = shape_of(x, name)[-1]
     if w.constant is None or r.constant is None:
-        return [steps * (prod(shape_of(w, name)) + prod(shape_of(r, name)))]
+        macs = steps * (prod(shape_of(w, name)) + prod(shape_of(r, name)))
+        return [Unweighted(macs, images)]
     directions, units, fan_in = (*w.constant.shape, 0, 0, 0)[:3]
     hidden = (*r.constant.shape, 0, 0, 0)[2]
     if (directions, units) != r.constant.shape[:2] or fan_in != features:
@@ -25,11 +33,11 @@ def recurrent(x: Value, w: Value, r: Value, name: str) -> list[Finding]:
     return [
         Weighted(
             w.constant, (directions * units, fan_in), lambda a: a.reshape(-1, fan_in),
-            Geometry(batch=steps), channel_ids(x, [2], [fan_in]), part="W",
+            Geometry(batch=steps), channel_ids(x, [2], [fan_in]), part="W", images=images,
         ),
         Weighted(
             r.constant, (directions * units, hidden), lambda a: a.reshape(-1, hidden),
-            Geometry(batch=steps, groups=directions), live, part="R",
+            Geometry(batch=steps, groups=directions), live, part="R", images=images,
         ),
     ]  # fmt: skip
 

@@ -19,6 +19,7 @@ from onnx import (
 from esnsim.errors import ModelError
 from esnsim.importer.values import SMALL, Constant, Value, constant_value, width_of
 from esnsim.model.network import Array
+from esnsim.onnxfile.nodes import twice
 from esnsim.onnxfile.tensors import Store, element_dtype, tensor_shape
 
 
@@ -51,6 +52,18 @@ class Scope:
         if self.parent is None:
             return Value(name)
         return replace(self.parent.get(name), producer=None)  # who else reads it is not known here
+
+    def defines(self, name: str) -> bool:
+        """Whether this graph or one around it defines a name; "" is an input that is left out."""
+        if name in self.values or not name:
+            return True
+        return self.parent is not None and self.parent.defines(name)
+
+    def define(self, value: Value) -> None:
+        """Add a node's output. Raises ModelError where a graph around this one has its name."""
+        if self.parent is not None and self.parent.defines(value.name):
+            raise twice(value.name)
+        self.values[value.name] = value
 
     def inputs(self, node: NodeProto) -> list[Value | None]:
         """The values of a node's inputs, None for one that is left out."""
@@ -130,7 +143,9 @@ def count_uses(nodes: Iterable[NodeProto], outputs: Iterable[str]) -> Counter[st
 def add_initializers(scope: Scope, graph: GraphProto, store: Store) -> None:
     """Define the stored tensors of a graph."""
     for tensor in graph.initializer:
-        if tensor.data_type != TensorProto.STRING:
+        if tensor.data_type == TensorProto.STRING:
+            scope.values[tensor.name] = Value(tensor.name)
+        else:
             scope.values[tensor.name] = constant_value(
                 stored(tensor, scope.home + tensor.name, store), tensor.name
             )

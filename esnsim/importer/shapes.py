@@ -12,6 +12,7 @@ import onnx
 from onnx import NodeProto, TensorProto, TypeProto, defs, helper, numpy_helper
 from onnx.shape_inference import InferenceError, infer_node_outputs
 
+from esnsim.errors import ModelError
 from esnsim.importer.values import SMALL, Constant, Value
 
 STANDARD = ("", "ai.onnx")
@@ -71,6 +72,25 @@ def standard(node: NodeProto) -> NodeProto:
     if schema is not None:
         copy.attribute.extend(a for a in node.attribute if a.name in schema.attributes)
     return copy
+
+
+def check_arity(node: NodeProto, opsets: Mapping[str, int]) -> None:
+    """Raise ModelError for a standard operator with more or fewer inputs or outputs than it has."""
+    if node.domain not in STANDARD:
+        return
+    schema = _schema(node.op_type, "", opsets.get("", NEWEST))
+    if schema is None:
+        return
+    for what, names, least, most in (
+        ("inputs", [*node.input], schema.min_input, schema.max_input),
+        ("outputs", [*filter(None, node.output)], schema.min_output, schema.max_output),
+    ):
+        if not least <= len(names) <= most:
+            raise ModelError(
+                f"{node.op_type} '{node.name or next(iter(node.output), '')}' has {len(names)} "
+                f"{what}, and needs {least}{f' to {most}' if most > least else ''}: the model is "
+                "damaged; export it again"
+            )
 
 
 def infer(

@@ -1,7 +1,8 @@
 """A graph walked once in order: constants folded, shapes inferred, layers and channels recorded."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from math import prod
 
 import numpy as np
@@ -24,16 +25,18 @@ from esnsim.importer.control import call, control
 from esnsim.importer.inputs import bind
 from esnsim.importer.midrise import halved
 from esnsim.importer.operators import Inputs, reader_of, why_uncounted
-from esnsim.importer.products import CannotCountError, ShapeUnknownError, by
+from esnsim.importer.products import CannotCountError, ShapeUnknownError, Unweighted, by
 from esnsim.importer.quantized import fold_quantized
 from esnsim.importer.record import Record
 from esnsim.importer.scope import Scope, add_initializers, count_uses, dense, label, stored
-from esnsim.importer.shapes import STANDARD, infer, standard
+from esnsim.importer.shapes import STANDARD, check_arity, infer, standard
 from esnsim.importer.values import Value, constant_value, known, type_shape
 from esnsim.model.network import Product, Uncounted
 from esnsim.onnxfile.damage import reading
+from esnsim.onnxfile.nodes import check_names, stored_names
 from esnsim.onnxfile.tensors import Store
 
+MEND = "the model is damaged; export it again"
 NODES = 100_000  # visited in functions and bodies, which a small file can multiply
 
 
@@ -49,13 +52,23 @@ class Walker:
 
     def graph(self, graph: GraphProto, scope: Scope) -> list[Value]:
         """Visit the nodes of a graph; the values of its outputs."""
+        check_names((i.name for i in graph.input), stored_names(graph), graph.node)
         add_initializers(scope, graph, self.store)
         scope.uses = count_uses(graph.node, (o.name for o in graph.output))
         for info in graph.value_info:
             scope.declared[info.name] = info.type
         for node in graph.node:
             self.visit(node, scope)
-        return [scope.get(output.name) for output in graph.output]
+        return self.outputs((output.name for output in graph.output), scope)
+
+    def outputs(self, names: Iterable[str], scope: Scope) -> list[Value]:
+        """The values of a graph's or function's outputs. Raises ModelError for undefined ones."""
+        found = []
+        for name in names:
+            if not scope.defines(name):
+                raise ModelError(f"output '{name}' is given by no operator: {MEND}")
+            found.append(scope.get(name))
+        return found
 
     def visit(self, node: NodeProto, scope: Scope) -> None:
         """Record a node and define its outputs."""
@@ -68,6 +81,12 @@ class Walker:
             self._visit(scope.bound(node), scope)
 
     def _visit(self, node: NodeProto, scope: Scope) -> None:
+        for name in filter(None, node.input):
+            if not scope.defines(name):
+                raise ModelError(
+                    f"{node.op_type} '{label(node)}' reads '{name}', which nothing before it "
+                    f"defines: {MEND}"
+                )
         function = self.functions.get((node.domain, node.op_type, node.overload))
         if function is not None:
             outputs = call(self, node, function, scope)
@@ -77,23 +96,25 @@ class Walker:
             outputs = self._constant(node, scope)
         else:
             outputs = self._operator(node, scope)
-        for name, value in zip(node.output, outputs, strict=False):
+        for name, value in zip_longest(node.output, outputs[: len(node.output)]):
             if name:
-                scope.values[name] = value if value.name == name else replace(value, name=name)
+                scope.define(replace(value or Value(name), name=name))
 
     def _constant(self, node: NodeProto, scope: Scope) -> list[Value]:
         output, name = node.output[0], scope.home + node.output[0]
-        value = helper.get_attribute_value(node.attribute[0]) if node.attribute else None
+        given = node.attribute[0] if node.attribute else AttributeProto()
+        value = helper.get_attribute_value(given) if node.attribute else None
         if isinstance(value, TensorProto) and value.data_type != TensorProto.STRING:
             return [constant_value(stored(value, name, self.store), output)]
         if isinstance(value, SparseTensorProto):
             return [constant_value(dense(value, name, self.store), output)]
-        if isinstance(value, int | float | list):
-            dtype = np.int64 if node.attribute[0].name.startswith("value_int") else np.float32
+        if given.name.startswith(("value_int", "value_float")):
+            dtype = np.int64 if given.name.startswith("value_int") else np.float32
             return [constant_value(known(np.array(value, dtype), name), output)]
         return [Value(output)]
 
     def _operator(self, original: NodeProto, scope: Scope) -> list[Value]:
+        check_arity(original, scope.opsets)
         node, given = standard(original), scope.inputs(original)
         inputs = given if node is original else scope.inputs(node)
         types = infer(node, inputs, scope.opsets)
@@ -105,12 +126,13 @@ class Walker:
             v if v.shape is not None else replace(v, cause=_cause(original, given, scope))
             for v in outputs
         ]
-        folded = _folded(original, given, outputs, scope)
+        folded = _folded(_held(original, self.store), given, outputs, scope)
         if folded is not None:
             return folded
         if node.op_type == "BatchNormalization" and len(inputs) >= 5 and inputs[0] is not None:
             producer = scope.sole_use(inputs[0]).producer
-            self.record.batchnorm(node, scope.name(node), inputs, producer)
+            name, version = scope.name(node), scope.opsets.get("", 0)
+            self.record.batchnorm(node, name, inputs, producer, version)
         if self._counted(original, given, outputs, scope):
             return outputs
         ids = follow(node, inputs, [v.shape for v in outputs], self.record.channels, scope.opsets)
@@ -124,8 +146,9 @@ class Walker:
         if reader is not None:
             try:
                 for found in reader(node, inputs, name):
-                    if isinstance(found, int):
-                        record.product(Product(name, node.op_type, found * scope.repeats))
+                    if isinstance(found, Unweighted):
+                        product = Product(name, node.op_type, found.macs * scope.repeats)
+                        record.product(product, found.outer)
                     else:
                         outputs[0] = record.layer(
                             found, name, node.op_type, outputs[0], scope.repeats
@@ -153,6 +176,17 @@ def _cause(node: NodeProto, inputs: Inputs, scope: Scope) -> str:
         return earlier
     shapes = " and ".join(by(value.shape or ()) for value in values[:2]) or "no inputs"
     return f"{node.op_type} '{scope.name(node)}' gives none for {shapes}"
+
+
+def _held(node: NodeProto, store: Store) -> NodeProto:
+    """A node whose attributes hold their tensors, as the folder that they lie in is the model's."""
+    if not any(item.t.external_data for item in node.attribute):
+        return node
+    copy = NodeProto()
+    copy.CopyFrom(node)
+    for item in copy.attribute:
+        store.fill(item.t)
+    return copy
 
 
 def _folded(

@@ -248,5 +248,5 @@ def unit_of(machine: Machine) -> str:
 def random_activations(layer: QuantizedLayer, bits: int, seed: Sequence[int]) -> Activations:
     """Uniform unsigned integers for one inference of a layer, where there are no images to run."""
     geometry, rng = layer.layer.geometry, np.random.default_rng(seed)
-    shape = (geometry.batch, len(layer.layer.channels), *geometry.input_size)
+    shape = (geometry.rows, len(layer.layer.channels), *geometry.input_size)
     return Activations(rng.integers(0, 1 << bits, shape, np.uint8 if bits <= 8 else np.uint16))

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from esnsim.costs.equations import esn_a_x4, esn_d_tilde
 from esnsim.machines.base import Machine
-from esnsim.quantization.quantizer import QuantizedLayer, QuantizedNetwork, Scheme, quantize
+from esnsim.quantization.quantizer import QuantizedLayer, QuantizedNetwork, quantize
+from esnsim.quantization.scheme import Scheme
 
 WIDTHS = range(1, 17)
 

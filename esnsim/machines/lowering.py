@@ -120,7 +120,7 @@ def _pointwise(geometry: Geometry) -> Geometry:
     rank = len(geometry.input_size)
     ones, none = (1,) * rank, ((0, 0),) * rank
     size = geometry.input_size
-    return Geometry(geometry.batch, size, ones, ones, ones, none, geometry.groups)
+    return Geometry(geometry.rows, size, ones, ones, ones, none, geometry.groups)
 
 
 def _centre(q: NDArray[np.int32], widths: Ints, live: Mask) -> Ints:

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esnsim.model.network import Codes, Geometry, Layer, Network, Source, Weight
-from esnsim.quantization.quantizer import QuantizedLayer, Scheme, quantize
+from esnsim.quantization.quantizer import QuantizedLayer, quantize
+from esnsim.quantization.scheme import Scheme
 
 NOWHERE = Source(None, 0, 0, (), "", (), 0)
 

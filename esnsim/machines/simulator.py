@@ -3,24 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
+from typing import TYPE_CHECKING
 
 from esnsim.costs.equations import esn_d_tilde
 from esnsim.machines.base import Activations, LayerEngine, Machine, Result, Run
 from esnsim.model.network import Skipped
 from esnsim.quantization.quantizer import QuantizedLayer, QuantizedNetwork
 
-
-@dataclass(frozen=True, slots=True)
-class Accuracy:
-    """Top-1 of an end-to-end run beside the float model's, of `images`.
-
-    Without labels both are None, and `agreement` is the share of images where the two agree.
-    """
-
-    images: int
-    simulated: float | None
-    float_model: float | None
-    agreement: float
+if TYPE_CHECKING:
+    from esnsim.evaluate.scores import EndToEnd
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +45,7 @@ class Simulation:
     layers: tuple[Result, ...]
     not_simulated: tuple[NotRun, ...]
     activations: str
-    accuracy: Accuracy | None = None
+    accuracy: "EndToEnd | None" = None
 
     @property
     def total(self) -> Result:
@@ -114,7 +105,7 @@ class Simulator:
         return found
 
     def simulation(
-        self, skipped: Sequence[Skipped], activations: str, accuracy: Accuracy | None = None
+        self, skipped: Sequence[Skipped], activations: str, accuracy: "EndToEnd | None" = None
     ) -> Simulation:
         """What ran, and beside it the layers that did not. Raises MismatchError."""
         layers = {id(quantized.layer): quantized for quantized in self.network.layers}

@@ -38,9 +38,9 @@ def check_activations(
             f"layer '{layer.layer.name}' has zero point {zero_point}: it must lie from {low} to "
             f"{high}, as its activations do"
         )
-    if len(x) % layer.layer.geometry.batch:
+    if len(x) % layer.layer.geometry.rows:
         raise UsageError(
-            f"layer '{layer.layer.name}' takes {layer.layer.geometry.batch} rows an image, but got "
+            f"layer '{layer.layer.name}' takes {layer.layer.geometry.rows} rows an image, but got "
             f"{len(x)}: give --input-shape the sizes that the model runs on"
         )
 

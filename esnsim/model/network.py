@@ -20,8 +20,9 @@ LIVE, CONSTANT = 0, 1
 class Geometry:
     """Where each weight of a layer is used: a convolution of any rank, or a matrix product.
 
-    A matrix product is a convolution without spatial axes whose batch counts its rows.
-    `pads` holds (before, after) for each spatial axis. Sizes are in elements.
+    A matrix product is a convolution without spatial axes whose batch counts its rows. The batch
+    holds that of `images`; what is counted is one of them. `pads` holds (before, after) for each
+    spatial axis. Sizes are in elements.
     """
 
     batch: int = 1
@@ -33,11 +34,14 @@ class Geometry:
     groups: int = 1
     transposed: bool = False
     output_padding: tuple[int, ...] = ()
+    images: int = 1
 
     def __post_init__(self) -> None:
         ranks = {len(self.input_size), len(self.kernel), len(self.strides), len(self.dilations)}
         if ranks != {len(self.pads)} or len(self.output_padding) not in (0, len(self.pads)):
             raise ValueError(f"input, kernel, strides, dilations and pads differ in rank: {self}")
+        if self.images < 1 or self.batch % self.images:
+            raise ValueError(f"a batch of {self.batch} does not hold {self.images} images alike")
         positive = (self.batch, self.groups, *self.input_size, *self.kernel)
         if min(positive + self.strides + self.dilations, default=1) < 1:
             raise ValueError(f"batch, groups, sizes, strides, dilations must be positive: {self}")
@@ -63,9 +67,14 @@ class Geometry:
         )
 
     @property
+    def rows(self) -> int:
+        """The part of the batch that is of one image."""
+        return self.batch // self.images
+
+    @property
     def windows(self) -> int:
         """How often one weight is used: output positions, or input positions if transposed."""
-        return self.batch * prod(self.input_size if self.transposed else self.output_size)
+        return self.rows * prod(self.input_size if self.transposed else self.output_size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +201,7 @@ class Uncounted:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a network comes from."""
+    """Where a network comes from; its inputs hold `images`, and what is counted is one of them."""
 
     path: str | None
     size_bytes: int
@@ -201,6 +210,8 @@ class Source:
     producer: str
     inputs: tuple[tuple[str, tuple[int, ...]], ...]
     batchnorms: int
+    images: int = 1
+    input_values: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

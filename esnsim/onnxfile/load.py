@@ -1,7 +1,7 @@
 """An ONNX file found and parsed, its large tensors left where they are."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from onnx import ModelProto
 
 from esnsim.errors import ModelError
 from esnsim.onnxfile.damage import reading
+from esnsim.onnxfile.nodes import check_names, order_of, stored_names
 from esnsim.onnxfile.tensors import Store, map_file
 from esnsim.onnxfile.wire import skeleton
 
@@ -45,10 +46,10 @@ def load(model: str | PathLike[str] | ModelProto) -> Loaded:
             data = map_file(path)
             if not len(data):
                 raise ModelError(f"'{path}' is empty: give a model saved by onnx")
-            store = Store(data, path.parent)
+            store = Store(data, path.parent, Path(os.path.realpath(path)).parent)
             loaded = Loaded(_parse(data, path), store, str(model), len(data))
     _check(loaded)
-    return loaded
+    return _in_order(loaded)
 
 
 def find(model: str | PathLike[str]) -> Path:
@@ -88,7 +89,24 @@ def _check(loaded: Loaded) -> None:
         raise ModelError(f"{name} holds no graph: it is not an ONNX model; export it again")
     if not proto.graph.node:
         raise ModelError(f"{name} has an empty graph: export a network with operators")
+    if not proto.graph.output:
+        raise ModelError(f"{name} has no outputs: export it with those that are wanted")
     domains, inputs = proto.opset_import, proto.graph.input
     names = (proto.producer_name, *(o.domain for o in domains), *(i.name for i in inputs))
     if any(isinstance(n, bytes) for n in names):  # protobuf's answer to text that is not UTF-8
         raise ModelError(f"{name} holds names that are not text: the file is damaged")
+
+
+def _in_order(loaded: Loaded) -> Loaded:
+    """The model with its nodes in the order of their values, as ONNX Runtime sorts them."""
+    graph = loaded.proto.graph
+    with reading(loaded.title):
+        check_names((i.name for i in graph.input), stored_names(graph), graph.node)
+        order = order_of(graph)
+    if order is None:
+        return loaded
+    proto = ModelProto()
+    proto.CopyFrom(loaded.proto)
+    del proto.graph.node[:]
+    proto.graph.node.extend(graph.node[place] for place in order)
+    return replace(loaded, proto=proto)

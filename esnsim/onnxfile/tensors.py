@@ -32,10 +32,15 @@ PER_BYTE: dict[int, int] = {
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """The bytes that tensors may point to: the model file, and files in its folder."""
+    """The bytes that tensors may point to: the model file, and files in its folder.
+
+    `origin` is the folder that the model itself lies in where its name is a link: the caches of
+    model hubs link a model and its external data into one folder of blobs.
+    """
 
     file: memoryview | None = None
     folder: Path | None = None
+    origin: Path | None = None
 
     def reader(self, tensor: TensorProto, name: str) -> Callable[[], Array]:
         """A function that gives the tensor's values; what the header claims is checked here."""
@@ -86,7 +91,7 @@ class Store:
     def _external(
         self, entries: dict[str, str], tensor: TensorProto, name: str
     ) -> tuple[Callable[[], memoryview], int, int]:
-        path = external_path(self.folder, entries.get("location", ""), name)
+        path = external_path(self.folder, entries.get("location", ""), name, self.origin)
         size = path.stat().st_size
         try:
             offset = int(entries.get("offset", 0))
@@ -111,8 +116,14 @@ def _spanned(text: str, size: int, name: str) -> tuple[int, int]:
     return int(offset), int(length)
 
 
-def external_path(folder: Path | None, location: str, name: str) -> Path:
-    """The file of an external tensor; refused unless it is a plain file in the model's folder."""
+def external_path(
+    folder: Path | None, location: str, name: str, origin: Path | None = None
+) -> Path:
+    """The file of an external tensor; refused unless it is a plain file in the model's folder.
+
+    Its name must stay in `folder`; a link there may lead to a file of the folder itself, or of
+    `origin`, where the model's own link leads.
+    """
     if folder is None:
         raise ModelError(
             f"tensor '{name}' is in the external file '{location}': "
@@ -120,7 +131,9 @@ def external_path(folder: Path | None, location: str, name: str) -> Path:
         )
     root = Path(os.path.realpath(folder))
     path = root if "\0" in location else Path(os.path.realpath(root / location))
-    if os.path.isabs(location) or root not in path.parents:
+    named = Path(os.path.normpath(root / location.replace("\0", "")))
+    inside = root in path.parents or (origin is not None and path.parent == origin)
+    if os.path.isabs(location) or root not in named.parents or not inside:
         raise ModelError(
             f"tensor '{name}' points to '{location}', outside the model's folder: refused; "
             "external data must lie beside the model"

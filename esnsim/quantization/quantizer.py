@@ -1,6 +1,6 @@
 """Codes: Network -> QuantizedNetwork (Appendix A of the paper, docs/equations.md)."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from esnsim.errors import ModelError, WidthError
 from esnsim.model.network import Layer, Mask, Network, propagate
-from esnsim.quantization import rules
 from esnsim.quantization.blocks import Matrix, each_filters
 from esnsim.quantization.filter_sums import (
     FilterSums,
@@ -18,59 +17,9 @@ from esnsim.quantization.filter_sums import (
     not_finite,
     stored_sums,
 )
+from esnsim.quantization.rules import RULES, largest
+from esnsim.quantization.scheme import DEFAULT_BITS, GIVEN, LEAST_STEP, WIDEST, Scheme, assign
 from esnsim.quantization.weight_kernels import load_fused
-
-RULES = ("layer-max", "filter-max", "filter-sigma", "mse", "layer-mse", "aciq", "given")
-UNSATURATED = ("filter-sigma", "given")  # they give widths; a width given too saturates them
-DEFAULT_BITS = 8
-WIDEST = 16  # bits of a code that esnsim makes
-LEAST_STEP = 2 * float(np.finfo(np.float32).tiny)  # its half is exact in float32 too
-
-#: One width or step for a layer, or one for each of its filters.
-PerFilter = float | Sequence[float] | NDArray[np.generic]
-
-
-@dataclass(frozen=True, slots=True)
-class Scheme:
-    """How weights become codes.
-
-    `rule` None means layer-max, or filter-max where `widths` are handed in, or given where
-    `given_steps` are. `bits` None means 8 where the rule needs a width. `widths` and
-    `given_steps` map the name of a layer, or of its weight, to one value or to one a filter; a
-    plain number is for every layer. A width of 0 prunes, and so does a step below LEAST_STEP.
-    """
-
-    rule: str | None = None
-    bits: int | None = None
-    alpha: float = 1.0
-    keep_zeros: bool = True
-    widths: int | Mapping[str, PerFilter] | None = None
-    given_steps: float | Mapping[str, PerFilter] | None = None
-
-    def __post_init__(self) -> None:
-        if self.rule is not None and self.rule not in RULES:
-            raise WidthError(f"no step rule '{self.rule}': use one of {', '.join(RULES)}")
-        for width in (self.bits, self.widths if isinstance(self.widths, int) else None):
-            if width is not None and not 0 < width <= WIDEST:
-                raise WidthError(f"{width} bits: widths are 1 to {WIDEST}")
-        if not 0 < self.alpha < np.inf:
-            raise WidthError(f"alpha {self.alpha}: give a positive number")
-
-    @property
-    def resolved_rule(self) -> str:
-        """The rule that applies where none is named."""
-        if self.rule is not None:
-            return self.rule
-        if self.given_steps is not None:
-            return "given"
-        return "layer-max" if self.widths is None else "filter-max"
-
-    @property
-    def nominal_bits(self) -> int | None:
-        """The width that rule and saturation go by where no widths are handed in, or None."""
-        if self.bits is None and self.resolved_rule in UNSATURATED:
-            return None
-        return self.bits or DEFAULT_BITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,51 +108,6 @@ def codes(quantized: QuantizedLayer) -> NDArray[np.int32]:
     return out
 
 
-def assign(
-    network: Network, given: float | Mapping[str, PerFilter] | None, what: str
-) -> list[NDArray[np.float64] | None]:
-    """The values (M,) handed in for each layer, None where there are none.
-
-    Raises WidthError for names that no layer has, wrong lengths, and values out of range.
-    """
-    if not isinstance(given, Mapping):
-        whole = {} if given is None else {layer.name: given for layer in network.layers}
-        return [_values(layer, whole, what) for layer in network.layers]
-    names = {layer.name for layer in network.layers}
-    names |= {layer.weight.name for layer in network.layers}
-    unknown = [name for name in given if name not in names]
-    if unknown:
-        known = ", ".join(layer.name for layer in network.layers[:4])
-        raise WidthError(
-            f"{what}s are given for {', '.join(map(repr, unknown[:3]))}, which no layer or weight "
-            f"is called: the layers are {known}{', …' if len(network.layers) > 4 else ''}"
-        )
-    return [_values(layer, given, what) for layer in network.layers]
-
-
-def _values(layer: Layer, given: Mapping[str, PerFilter], what: str) -> NDArray[np.float64] | None:
-    value = given.get(layer.name, given.get(layer.weight.name))
-    if value is None:
-        return None
-    array = np.asarray(value)
-    if array.dtype.kind not in "iuf" or array.ndim > 1:
-        raise WidthError(f"the {what} of layer '{layer.name}' is no number or list: got {value!r}")
-    if array.ndim == 1 and len(array) != layer.filters:
-        raise WidthError(
-            f"layer '{layer.name}' has {layer.filters} filters but {len(array)} {what}s are given"
-        )
-    values = np.broadcast_to(array.astype(np.float64), layer.filters)
-    if what == "width":
-        bad = values[(values < 0) | (values > WIDEST) | (values != np.rint(values))]
-        needs = f"whole numbers from 0 (pruned) to {WIDEST}"
-    else:
-        bad = values[(values <= 0) | np.isinf(values)]  # NaN: a filter without weights
-        needs = "positive numbers"
-    if len(bad):
-        raise WidthError(f"layer '{layer.name}' is given the {what} {bad[0]:g}: use {needs}")
-    return values
-
-
 def _steps(
     layer: Layer, scheme: Scheme, widths: Floats | None, given: Floats | None
 ) -> tuple[Floats, Ints]:
@@ -212,21 +116,7 @@ def _steps(
     bits = np.full(layer.filters, scheme.bits or DEFAULT_BITS, np.int64)
     if widths is not None:
         bits = widths.astype(np.int64)
-    if rule == "given":
-        if given is None:
-            raise WidthError(f"no step is given for layer '{layer.name}': add it, or name a rule")
-        alive = rules.largest(weight) > 0
-        if np.isnan(given[alive]).any():
-            raise WidthError(f"layer '{layer.name}' is given no step for a filter with weights")
-        steps = np.where(alive, given, 0.0)
-    elif rule == "filter-sigma":
-        steps = rules.filter_sigma(weight, scheme.alpha)
-    elif rule in ("mse", "layer-mse"):
-        search = rules.filter_mse if rule == "mse" else rules.layer_mse
-        steps = search(weight, bits, scheme.keep_zeros)
-    else:
-        choose = {"layer-max": rules.layer_max, "filter-max": rules.filter_max, "aciq": rules.aciq}
-        steps = choose[rule](weight, bits)
+    steps = _given_steps(layer, given) if rule == GIVEN else RULES[rule].steps(weight, bits, scheme)
     if not np.isfinite(steps).all():
         raise not_finite(layer)
     if widths is None and scheme.nominal_bits is None:
@@ -236,9 +126,19 @@ def _steps(
     return steps, np.where(steps > 0, (np.int64(1) << bits) - 1, 0)
 
 
+def _given_steps(layer: Layer, given: Floats | None) -> Floats:
+    """The steps handed in, 0 for filters without weights."""
+    if given is None:
+        raise WidthError(f"no step is given for layer '{layer.name}': add it, or name a rule")
+    alive = largest(layer.weight) > 0
+    if np.isnan(given[alive]).any():
+        raise WidthError(f"layer '{layer.name}' is given no step for a filter with weights")
+    return np.where(alive, given, 0.0)
+
+
 def _check_unsaturated(layer: Layer, steps: Floats) -> None:
     """Refuse steps so small that codes would be wider than esnsim makes."""
-    top = rules.largest(layer.weight)
+    top = largest(layer.weight)
     if not np.isfinite(top).all():
         raise not_finite(layer)
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):

@@ -1,7 +1,12 @@
-"""Step rules: the quantisation step Δ of each filter, from its weights and its width."""
+"""Step rules: the quantisation step Δ of each filter, from its weights and its width.
+
+A new one is a function and its entry in RULES: commands, their help and Scheme take it from there.
+"""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from math import erf, exp, pi, sqrt
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -182,3 +187,45 @@ def _better(sums: Floats, step: Floats, best: Floats) -> tuple[Floats, Floats]:
     top = explained.argmax(axis=1)[:, None]
     found, scale = (np.take_along_axis(a, top, axis=1)[:, 0] for a in (explained, scale))
     return np.where(found > best, 2 * scale, step), np.maximum(found, best)
+
+
+class Options(Protocol):
+    """What a rule may look at besides weights and widths; a Scheme has it."""
+
+    @property
+    def alpha(self) -> float:
+        """The step in σ."""
+
+    @property
+    def keep_zeros(self) -> bool:
+        """Whether weights of exactly 0 stay 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepRule:
+    """`steps` gives Δ (M,), 0 where there is none, of a weight at widths (M,).
+
+    `by_filter`: a filter's step depends on its own weights and width alone, so widths can be
+    allocated under it. `gives_widths`: the rule looks at no width; codes are as wide as its steps
+    make them, and saturate where a width is given too.
+    """
+
+    steps: Callable[[Weight, Ints, Options], Floats]
+    by_filter: bool = False
+    gives_widths: bool = False
+
+
+RULES: dict[str, StepRule] = {
+    "layer-max": StepRule(lambda weight, bits, _: layer_max(weight, bits)),
+    "filter-max": StepRule(lambda weight, bits, _: filter_max(weight, bits), by_filter=True),
+    "filter-sigma": StepRule(
+        lambda weight, _, options: filter_sigma(weight, options.alpha), gives_widths=True
+    ),
+    "mse": StepRule(
+        lambda weight, bits, options: filter_mse(weight, bits, options.keep_zeros), by_filter=True
+    ),
+    "layer-mse": StepRule(
+        lambda weight, bits, options: layer_mse(weight, bits, options.keep_zeros)
+    ),
+    "aciq": StepRule(lambda weight, bits, _: aciq(weight, bits), by_filter=True),
+}

@@ -1,5 +1,6 @@
 """Names as people read them; numbers are in `esnsim.units`."""
 
+from esnsim.errors import brief
 from esnsim.units import JOULES as JOULES
 from esnsim.units import PREFIXES as PREFIXES
 from esnsim.units import exact as exact
@@ -12,5 +13,6 @@ LONGEST = 1000  # characters of a message; names come from files that anybody ma
 
 def printable(text: str) -> str:
     """Text on one line, without control characters; of a very long one the two ends."""
+    text = brief(text)
     line = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
     return line if len(line) <= LONGEST else f"{line[: LONGEST // 2]}…{line[-LONGEST // 2 :]}"

@@ -19,7 +19,8 @@ from esnsim.machines.crossbar.spec import PRESETS, CrossbarSpec
 from esnsim.machines.random_layers import random_layer, stored_layer
 from esnsim.machines.reference import integer_convolution
 from esnsim.model.network import Codes, Geometry
-from esnsim.quantization.quantizer import QuantizedLayer, Scheme
+from esnsim.quantization.quantizer import QuantizedLayer
+from esnsim.quantization.scheme import Scheme
 
 GOLDENS = Path(__file__).parent / "goldens"
 LAYERS = 60  # random layers of the cross-check

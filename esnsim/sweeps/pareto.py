@@ -4,13 +4,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from esnsim.costs.equations import Metrics, Weightings
+from esnsim.compression.policies import find_policy
+from esnsim.costs.cost import Metrics, Weightings
 
 if TYPE_CHECKING:
-    from esnsim.evaluate.evaluator import Evaluation
+    from esnsim.evaluate.scores import Evaluation
 
-#: `uniform` is one nominal width under a step rule; the others may spend as much on average.
-POLICIES = ("uniform", "filter-sigma", "allocate", "esna-targets")
 METHODS = ("quantise only", "prune only", "prune then quantise")
 DROPS = (1, 2, 5, 10, 20)  # levels of accuracy to compare costs at, in multiples of `drop`
 
@@ -49,7 +48,7 @@ class Point:
     @property
     def accuracy(self) -> float:
         """Top-1 where there are labels, else agreement with the float model; 0 to 1."""
-        return self.evaluation.accuracy
+        return self.evaluation.known_accuracy
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +64,7 @@ class Baseline:
     @property
     def accuracy(self) -> float:
         """As of a point."""
-        return self.evaluation.accuracy
+        return self.evaluation.known_accuracy
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,18 +121,18 @@ def candidates(
 ) -> tuple[Candidate, ...]:  # fmt: skip
     """The grid of a sweep, model by model and ratio by ratio: these share a graph.
 
-    Only `uniform` takes every rule, and whole numbers of bits alone; `filter-sigma` is a rule of
-    its own, `allocate` takes `mse`, and `esna-targets` gives steps.
+    Policies of one nominal width take every rule, and whole numbers of bits alone; the others
+    have a rule of their own.
     """
-    fixed = {"filter-sigma": "filter-sigma", "allocate": "mse", "esna-targets": "given"}
+    nominal = {policy: find_policy(policy).nominal for policy in policies}
     found = [
         Candidate(model, ratio, policy, rule, width)
         for model in models
         for ratio in ratios
         for policy in policies
-        for rule in ([fixed[policy]] if policy in fixed else rules)
+        for rule in (rules if nominal[policy] else [find_policy(policy).rule])
         for width in bits
-        if policy != "uniform" or width == int(width)
+        if not nominal[policy] or width == int(width)
     ]
     return tuple(dict.fromkeys(found))
 

@@ -15,9 +15,9 @@ from types import TracebackType
 from typing import IO, Any
 
 import esnsim
-from esnsim.costs.equations import Metrics, Weightings
+from esnsim.costs.cost import Metrics, Weightings
 from esnsim.errors import EsnsimError
-from esnsim.evaluate.evaluator import Evaluation
+from esnsim.evaluate.scores import Evaluation
 from esnsim.sweeps.pareto import Baseline, Candidate, Point
 
 SCHEMA = "esnsim.pareto-results/1"
@@ -198,12 +198,13 @@ def _evaluation(record: Mapping[str, Any]) -> Evaluation:
     low, high = map(float, record["interval"])
     noise = record["sqnr_db"]
     return Evaluation(
-        int(record["images"]),
-        _share(record["top1"]),
-        _share(record["top5"]),
-        float(record["agreement"]),
-        inf if noise is None else float(noise),
-        (low, high),
+        images=int(record["images"]),
+        top1=_share(record["top1"]),
+        top5=_share(record["top5"]),
+        agreement=_share(record["agreement"]),
+        sqnr_db=inf if noise is None else float(noise),
+        interval=(low, high),
+        chance=_share(record.get("chance")),
     )
 
 

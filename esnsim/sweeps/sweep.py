@@ -7,27 +7,29 @@ to know) is made once in each process and kept until another ratio comes.
 import hashlib
 import time
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from esnsim.compression.allocate.policies import filter_sigma
-from esnsim.compression.allocate.targets import read_targets, within_budget
-from esnsim.compression.allocate.weighing import Allocator, allocator
+from esnsim.compression.allocate.targets import read_targets
 from esnsim.compression.bench import Bench, bench
+from esnsim.compression.policies import Plan, Problem, find_policy
 from esnsim.compression.prune.prune import choose
-from esnsim.costs.equations import cost
-from esnsim.errors import EsnsimError, UsageError
-from esnsim.evaluate.evaluator import Evaluator, evaluation
+from esnsim.costs.cost import cost
+from esnsim.errors import EsnsimError
+from esnsim.evaluate.evaluator import Evaluator
+from esnsim.evaluate.outputs import GUESS, Scoring
 from esnsim.graph.model import Model, open_model
 from esnsim.graph.sites import unquantisable_layers
 from esnsim.images.sets import ImageSet, Preparation, embedded
 from esnsim.images.sets import load as load_images
+from esnsim.images.split import calibrating
 from esnsim.importer import find
-from esnsim.model.network import Array, Network
-from esnsim.quantization.quantizer import DEFAULT_BITS, Scheme, quantize
+from esnsim.model.network import Network
+from esnsim.quantization.quantizer import quantize
+from esnsim.quantization.scheme import DEFAULT_BITS, Scheme
 from esnsim.sweeps import cluster, workers
 from esnsim.sweeps.pareto import Baseline, Candidate, Point
 from esnsim.sweeps.results import Results, ResultsError
@@ -40,12 +42,16 @@ _ONE_AT_A_TIME = Lock()  # the threads of a Dask worker share what is kept
 
 @dataclass(frozen=True, slots=True)
 class Pictures:
-    """Where images come from; None is the embedded ones. `count` takes the first alone."""
+    """Where images come from; None is the embedded ones.
+
+    The first `skipped` are left out, and of the rest `count` taken.
+    """
 
     path: Path | None = None
     labels: Path | None = None
     preparation: Preparation = field(default_factory=Preparation)
     count: int | None = None
+    skipped: int = 0
 
     def open(self) -> ImageSet:
         """The images. Raises DataError."""
@@ -53,7 +59,16 @@ class Pictures:
             found = embedded()
         else:
             found = load_images(self.path, self.preparation, self.labels)
+        found = found.after(self.skipped) if self.skipped else found
         return found if self.count is None else found.first(self.count)
+
+
+def split_pictures(pictures: Pictures) -> tuple[Pictures, Pictures]:
+    """Those that are scored, and the ones before them, which calibrate."""
+    count = pictures.open().count
+    few = calibrating(count, CALIBRATION)
+    first = replace(pictures, count=few)
+    return (replace(pictures, count=count - few, skipped=few) if count > 1 else pictures), first
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +87,8 @@ class Task:
     shapes: tuple[tuple[str, tuple[int, ...]], ...] = ()
     targets: Path | None = None
     threads: int = 0
+    scoring: Scoring = GUESS
+    values: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +111,8 @@ def binding(task: Task) -> dict[str, Any]:
             "criterion": task.criterion,
             "scope": task.scope,
             "input_shapes": shapes,
+            **({"input_values": dict(task.values)} if task.values else {}),
+            **({} if task.scoring == GUESS else {"scoring": asdict(task.scoring)}),
             "targets": None if targets is None else _hash(repr(targets).encode()),
         },
     }
@@ -106,8 +125,8 @@ def described(task: Task) -> str:
     if not task.correct:
         return f"{text}; statistics not corrected"
     own = f"{used.count:,} images of {used.name}"
-    if task.calibration == task.images:
-        own = f"the first {used.count:,} of them, labels unseen"
+    if task.images.skipped:
+        own = f"the {used.count:,} before them, labels unseen"
     return f"{text}; statistics corrected with {own}"
 
 
@@ -124,11 +143,10 @@ def measured(task: Task, model: str, results: Results) -> Baseline:
             "same, or another --results"
         )
     if known is None:
-        network, reference = _opened(task, model).network, _float(task, model)
-        labels = task.images.open().labels
+        network, floats = _opened(task, model).network, _float(task, model).floats
         filters = sum(layer.filters for layer in network.layers)
         macs = sum(layer.macs for layer in network.layers)
-        known = Baseline(model, digest, macs, filters, evaluation(reference, reference, labels))
+        known = Baseline(model, digest, macs, filters, floats)
         results.add(known)
     return known
 
@@ -173,29 +191,24 @@ def point(task: Task, candidate: Candidate) -> Point | Refused:
 
 
 def _scheme(task: Task, candidate: Candidate) -> Scheme:
-    if candidate.policy == "uniform":
+    if find_policy(candidate.policy).nominal:
         return Scheme(rule=candidate.rule, bits=int(candidate.bits))
     network = _bench(task, candidate.model, candidate.ratio).network
-    budget = candidate.bits * sum(layer.macs for layer in network.layers)
-    if candidate.policy == "filter-sigma":
-        return filter_sigma(network, budget)
-    if candidate.policy == "esna-targets":
-        if task.targets is None:
-            raise UsageError("the policy esna-targets needs the file of an ESNTracker: --targets")
-        return within_budget(network, read_targets(task.targets), budget)
-    return _allocator(task, candidate.model, candidate.ratio)(budget).scheme
+    plan = _plan(task, candidate.model, candidate.ratio, candidate.policy)
+    return plan(candidate.bits * sum(layer.macs for layer in network.layers))
 
 
 @lru_cache(maxsize=1)
 def _opened(task: Task, model: str) -> Model:
-    return open_model(model, dict(task.shapes))
+    return open_model(model, dict(task.shapes), dict(task.values))
 
 
 @lru_cache(maxsize=1)
-def _float(task: Task, model: str) -> Array:
-    """The outputs of a model as it is on the images."""
-    opened = _opened(task, model)
-    return Evaluator(opened, task.images.open(), threads=task.threads).reference
+def _float(task: Task, model: str) -> Evaluator:
+    """A model as it is on the images."""
+    return Evaluator(
+        _opened(task, model), task.images.open(), threads=task.threads, scored=task.scoring
+    )
 
 
 @lru_cache(maxsize=1)
@@ -204,12 +217,22 @@ def _bench(task: Task, model: str, ratio: float) -> Bench:
     if ratio:
         kept = choose(opened, ratio, criterion=task.criterion, scope=task.scope)
     used = _calibration(task) if task.correct else None
-    return bench(opened, task.images.open(), used, kept, _float(task, model), task.threads)
+    whole = _float(task, model)
+    return bench(
+        opened, whole.images, used, kept, whole.reference, task.threads, whole.scored
+    )  # fmt: skip
 
 
 @lru_cache(maxsize=1)
-def _allocator(task: Task, model: str, ratio: float) -> Allocator:
-    return allocator(_bench(task, model, ratio), _calibration(task), threads=task.threads)
+def _plan(task: Task, model: str, ratio: float, policy: str) -> Plan:
+    workspace = _bench(task, model, ratio)
+    return find_policy(policy).plan(
+        Problem(
+            network=workspace.network, workspace=workspace, images=_calibration(task),
+            targets=None if task.targets is None else read_targets(task.targets),
+            threads=task.threads,
+        )
+    )  # fmt: skip
 
 
 def _calibration(task: Task) -> ImageSet:

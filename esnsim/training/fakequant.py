@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from esnsim.errors import WidthError
-from esnsim.quantization.quantizer import WIDEST
+from esnsim.quantization.scheme import WIDEST
 
 
 class _Midrise(torch.autograd.Function):

@@ -1,13 +1,15 @@
 """Which filters are pruned together, and which of them have the largest norm."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from esnsim.compression.prune.coupling import filters_of
+from esnsim.compression.prune.ties import Ties
 from esnsim.errors import UsageError
-from esnsim.model.network import CONSTANT, LIVE, Network
+from esnsim.model.network import CONSTANT, LIVE, Ids, Network
 
 Alive = dict[str, NDArray[np.bool_]]
 Norms = Mapping[str, NDArray[np.float64]]
@@ -47,40 +49,31 @@ class Units:
 
 def units(network: Network) -> Units:
     """The units of a network: additions and depthwise convolutions tie filters together."""
-    parent = np.arange(network.channel_ids)
-
-    def root(index: int) -> int:
-        while parent[index] != index:
-            parent[index] = index = parent[parent[index]]
-        return index
-
-    for first, second in _tied(network):
-        parent[root(first)] = root(second)
-    read = {root(int(c)) for layer in network.layers for c in layer.channels}
+    ties = Ties(np.arange(network.channel_ids))
+    for left, right in _tied(network):
+        owned = ~np.isin(left, (LIVE, CONSTANT))
+        ties.tie(left[owned], right[owned])
+    roots, _ = ties.settled()
+    read = np.unique([roots[c] for layer in network.layers for c in layer.channels])
     found: dict[str, NDArray[np.int64]] = {}
     for layer in network.layers:
-        roots = [root(layer.first_filter + m) for m in range(layer.filters)]
-        unit = np.array([r if r in read else NO_UNIT for r in roots])
+        mine = roots[layer.first_filter : layer.first_filter + layer.filters]
+        unit = np.where(np.isin(mine, read), mine, NO_UNIT)
         if not (unit == NO_UNIT).all():
             found[layer.weight.name] = unit
     return Units(found, _spaces(list(found.values())))
 
 
-def _tied(network: Network) -> Iterator[tuple[int, int]]:
-    """Pairs of channel ids of which one is dead only with the other."""
+def _tied(network: Network) -> Iterator[tuple[Ids, Ids]]:
+    """Channel ids in pairs of which one is dead only with the other."""
     for merge in network.merges:
-        sums = range(merge.first, merge.first + len(merge.left))
-        for side in (merge.left, merge.right):
-            yield from _owned(zip(side.tolist(), sums, strict=True))
+        sums = np.arange(merge.first, merge.first + len(merge.left), dtype=np.int32)
+        yield merge.left, sums
+        yield merge.right, sums
     for layer in network.layers:
         repeat, rest = divmod(layer.filters, len(layer.channels))
         if layer.geometry.groups == len(layer.channels) > 1 and not rest:  # depthwise
-            filters = range(layer.first_filter, layer.first_filter + layer.filters)
-            yield from _owned(zip(np.repeat(layer.channels, repeat).tolist(), filters, strict=True))
-
-
-def _owned(pairs: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    return (pair for pair in pairs if pair[0] not in (LIVE, CONSTANT))
+            yield np.repeat(layer.channels, repeat), filters_of(layer)
 
 
 def _spaces(layers: list[NDArray[np.int64]]) -> tuple[NDArray[np.int64], ...]:

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from esnsim.machines.crossbar.engine import AnalogEngine, AnalogRun
 from esnsim.machines.crossbar.spec import CrossbarSpec
 from esnsim.model.network import Codes, Geometry
-from esnsim.quantization.quantizer import QuantizedLayer, Scheme, quantize
+from esnsim.quantization.quantizer import QuantizedLayer, quantize
+from esnsim.quantization.scheme import Scheme
 from tests.engines import activations
 from tests.networks import layer, network
 from tests.strategies import quantized_layers

@@ -12,7 +12,8 @@ from esnsim.costs.equations import esn_a_x4
 from esnsim.machines.crossbar.converters import conversion_energy
 from esnsim.machines.crossbar.engine import AnalogCounts, energy
 from esnsim.machines.crossbar.spec import PRESETS, CrossbarSpec
-from esnsim.quantization.quantizer import QuantizedLayer, Scheme, quantize
+from esnsim.quantization.quantizer import QuantizedLayer, quantize
+from esnsim.quantization.scheme import Scheme
 from tests.analog.tasks import dense_task, run, stored_layer
 from tests.engines import activations, exact
 from tests.networks import layer, network

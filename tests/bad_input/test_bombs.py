@@ -59,6 +59,7 @@ def nested(depth: int) -> ModelProto:
         graph = helper.make_graph([node], "g", [], output)
     proto = model("y = Identity(x)", "float[1,3,6,5] x, bool c", w=W)
     proto.graph.node[0].CopyFrom(graph.node[0])
+    proto.graph.output[0].name = "o"
     return proto
 
 

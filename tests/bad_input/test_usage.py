@@ -111,5 +111,5 @@ def test_too_little_memory_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) 
     def exhausted(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("esnsim.graph.model.open_model", exhausted)
+    monkeypatch.setattr("esnsim.importer.read.read_onnx", exhausted)
     refused(esnsim("cost", "builtin:resnet8"), "out of memory: the model needs more than this")

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import pytest
 
-from esnsim.commands import options
+from esnsim.quantization.rules import RULES, StepRule, filter_max
 from tests.commandline import Ended, esnsim, report
 from tests.importer.models import model
 from tests.samples import saved
@@ -39,16 +39,16 @@ def test_the_flag_works_before_and_after_the_model(tiny: Path) -> None:
     after = esnsim("cost", tiny, *BITS, "--bits-per-filter")
     assert before == after
     assert before.code == 0
-    assert "66 with filter-wise widths (ESNd~); shares are of this" in before.out
+    assert "MAC×bit   66, each filter by its own width (ESNd~); shares are of" in before.out
 
 
-def test_the_flag_chooses_the_headline_and_both_totals_show(tiny: Path) -> None:
+def test_mac_times_bit_is_one_number_with_and_without_the_flag(tiny: Path) -> None:
     plain = esnsim("cost", tiny, *BITS).out
     flagged = esnsim("cost", tiny, *BITS, "--bits-per-filter").out
-    assert "72 with layer-wise widths; shares are of this" in plain
-    assert "66 with filter-wise ones (ESNd~); 8.3% saved by filter" in plain
-    assert "66 with filter-wise widths (ESNd~); shares are of this" in flagged
-    assert "72 with layer-wise ones; 8.3% saved by filter" in flagged
+    assert flagged.startswith(plain)
+    assert "MAC×bit   66, each filter by its own width (ESNd~); shares are of this,\n" in plain
+    assert "72 with every filter as wide as its layer's widest: 8.3% saved" in plain
+    assert "width     1.83 bits, mean by MACs; 1.83 by weights" in plain
 
 
 def test_the_flag_changes_no_number(tiny: Path) -> None:
@@ -134,7 +134,7 @@ def test_bits_is_the_nominal_width(tiny: Path) -> None:
     assert max(bits(esnsim("cost", tiny, "--bits", 3, "--json"))["first"]) == 3
 
 
-@pytest.mark.parametrize("rule", options.RULES)
+@pytest.mark.parametrize("rule", RULES)
 def test_every_step_rule_has_its_name(tiny: Path, rule: str) -> None:
     assert report(esnsim("cost", tiny, "--step", rule, "--json"))["quantizer"]["rule"] == rule
 
@@ -195,3 +195,18 @@ def test_fold_batchnorm_folds_and_says_so(tmp_path: Path) -> None:
     assert [report(r)["model"]["batchnorms_folded"] for r in (plain, folded)] == [0, 1]
     table = esnsim("cost", path).out
     assert "1 BatchNormalizations in the graph, not folded (--fold-batchnorm)" in table
+
+
+def test_a_new_step_rule_is_one_entry_that_the_command_line_offers(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    double = StepRule(lambda weight, bits, _: 2 * filter_max(weight, bits), by_filter=True)
+    monkeypatch.setitem(RULES, "double-max", double)
+    for command in ("cost", "compress", "simulate", "pareto"):
+        assert "double-max" in esnsim(command, "--help").out
+    steps = [
+        report(esnsim("cost", tiny, "--step", rule, "--json"))["layers"][0]["steps"]
+        for rule in ("filter-max", "double-max")
+    ]
+    assert steps[1] == [2 * step for step in steps[0]]
+    assert "double-max" in esnsim("cost", tiny, "--step", "no-rule").err

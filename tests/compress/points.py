@@ -6,8 +6,8 @@ from dataclasses import replace
 from hypothesis import strategies as st
 
 from esnsim import Scheme, cost, quantize, read_onnx
-from esnsim.costs.equations import Weightings
-from esnsim.evaluate.evaluator import Evaluation
+from esnsim.costs.cost import Weightings
+from esnsim.evaluate.scores import Evaluation
 from esnsim.sweeps.pareto import Baseline, Candidate, Point, Sweep
 
 IMAGES = 1000
@@ -18,7 +18,10 @@ def evaluation(accuracy: float, labels: bool = True) -> Evaluation:
     """What an accuracy on 1,000 images looks like; the interval is some 3 points wide."""
     top1 = accuracy if labels else None
     low, high = max(0.0, accuracy - 0.015), min(1.0, accuracy + 0.015)
-    return Evaluation(IMAGES, top1, top1, accuracy, 10.0, (low, high))
+    return Evaluation(
+        images=IMAGES, top1=top1, top5=top1, agreement=accuracy, sqnr_db=10.0,
+        interval=(low, high), chance=0.0,
+    )  # fmt: skip
 
 
 def point(

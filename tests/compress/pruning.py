@@ -9,10 +9,11 @@ from onnx import ModelProto, numpy_helper
 from esnsim import read_onnx
 from esnsim.compression.prune.prune import Kept, choose, live_macs
 from esnsim.compression.prune.shrink import masked, shrunk
-from esnsim.costs.equations import cost
+from esnsim.costs.cost import cost
 from esnsim.graph.model import open_model
 from esnsim.model.network import Network
-from esnsim.quantization.quantizer import Scheme, quantize
+from esnsim.quantization.quantizer import quantize
+from esnsim.quantization.scheme import Scheme
 from tests.execute.models import feeds_of, whole
 
 FINE = Scheme(given_steps=2.0**-12, bits=16)  # prunes nothing

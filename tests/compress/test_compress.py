@@ -18,7 +18,7 @@ from esnsim.compression.job import made, prepared
 from esnsim.compression.recipe import Recipe
 from esnsim.graph.model import open_model
 from esnsim.images.sets import ImageSet
-from esnsim.quantization.quantizer import Scheme
+from esnsim.quantization.scheme import Scheme
 from tests.compress.prunable import prunable
 from tests.execute.models import feeds_of, whole
 
@@ -43,7 +43,8 @@ def test_the_written_model_is_what_was_planned(
         recipe = Recipe(ratio=ratio, scheme=scheme, form=form)
         job = prepared(open_model(proto), recipe, images, images, 1)
         quantized = quantize(job.network, scheme)
-        models[form], found = made(job, quantized)
+        built, found = made(job, quantized)
+        models[form] = built.proto
         assert (found is not None) == seen
         if form != "float":
             read = cost(quantize(read_onnx(models[form])))

@@ -70,7 +70,7 @@ def outputs(proto: ModelProto, pixels: Array) -> Array:
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a model and images, labelled as the float model classifies nearly all."""
     folder = tmp_path_factory.mktemp("compress")
-    pixels = np.random.default_rng(4).normal(size=(120, 2, 7, 5)).astype(np.float32)
+    pixels = np.random.default_rng(4).normal(size=(240, 2, 7, 5)).astype(np.float32)
     images = ImageSet("noise", len(pixels), lambda start, stop: pixels[start:stop])
     proto = settled(network(), images)
     middle = -outputs(proto, pixels).mean(axis=0)  # so that each class is the best of some images
@@ -78,7 +78,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     saved(proto, folder)
     labels = np.argmax(outputs(proto, pixels), axis=1)
     assert np.bincount(labels).min() > 5
-    labels[:6] = (labels[:6] + 1) % 4
+    labels[120:126] = (labels[120:126] + 1) % 4  # the first half calibrates
     np.savez(folder / "images.npz", images=pixels, labels=labels)
     np.savez(folder / "bare.npz", images=pixels)
     return folder
@@ -118,7 +118,7 @@ def test_the_report_has_the_cost_that_the_file_has(
 
 def test_the_file_runs_as_the_report_says(place: Path, tmp_path: Path) -> None:
     found = compress(place, tmp_path / "small.onnx", "--bits", 2)
-    images = data.load(place / "images.npz")
+    images = data.load(place / "images.npz").after(120)
     loaded = load(tmp_path / "small.onnx")
     old = load(place / "model.onnx")
     reference = Evaluator(graph_of(old, read_onnx(old.path or "")), images).reference
@@ -255,8 +255,9 @@ def test_the_words_say_what_changed(place: Path, tmp_path: Path) -> None:
     assert lines[1].startswith("cost      MAC×bit ")
     assert "times less; before at 8 bits, layer-max" in lines[1]
     assert lines[3].startswith("accuracy  top-1 95.00% → ")
-    assert "% of filters pruned by norm, in each layer: " in lines[4]
-    assert "statistics corrected with 120 images" in lines[6]
+    assert lines[4].startswith("scored    output 'y': 4 classes along axis 1, one an image, 120")
+    assert "% of filters pruned by norm, in each layer: " in ended.out
+    assert "statistics corrected with 120 images" in ended.out
 
 
 def test_every_key_is_on_the_page() -> None:
@@ -281,11 +282,11 @@ def attempt(place: Path, *words: Any, to: Any = "small.onnx") -> Ended:
         (("--budget", "1M", "--metric", "joules"), ("no budget of 'joules': use one of",), 2),
         (("--budget", "1M", "--drop", "1%"), ("not allowed with argument",), 2),
         (("--budget", "1M", "--bits", 3), ("choose the widths: leave --bits out",), 2),
-        (("--policy", "uniform"), ("give --budget or --drop",), 2),
+        (("--policy", "uniform"), ("give --budget, --drop or --sqnr",), 2),
         (("--drop", "1%"), ("needs images: give --data",), 2),
         (("--activations", 8), ("need images: give --data",), 2),
         (("--no-quantize",), ("give a ratio of pruning",), 2),
-        (("--prune", 1), ("give shares from 0 to below 1",), 2),
+        (("--prune", 1), ("is no share: give one like 0.25 or 25%, or 1%",), 2),
         (("--format", "qonnx", "--activations", 8), ("as qdq alone",), 2),
     ],
 )  # fmt: skip
@@ -316,7 +317,7 @@ def test_images_and_labels_that_do_not_fit_are_refused(place: Path, tmp_path: Pa
         for name in ("other", "labels", "count")
     ]
     refused(found[0], "are 2×7×6, but input 'x' takes 2×7×5")
-    refused(found[1], "go from 0 to 4, but the model has 4 classes")
+    refused(found[1], "go from 2 to 4, but the model has 4 classes")
     refused(found[2], "3 labels", "for 5 images")
     assert not (tmp_path / "small.onnx").exists()
 

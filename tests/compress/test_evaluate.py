@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 from onnx import ModelProto
 
 from esnsim.errors import EsnsimError, UsageError
-from esnsim.evaluate import evaluator as evaluate
-from esnsim.evaluate.evaluator import Evaluation, Evaluator, Feeds, evaluation, fitting, wilson
+from esnsim.evaluate import feeds as feeding
+from esnsim.evaluate.evaluator import Evaluator
+from esnsim.evaluate.feeds import Feeds, fitting
+from esnsim.evaluate.scores import Evaluation, Scored, evaluation, wilson
 from esnsim.graph.model import open_model
 from esnsim.graph.sites import sites
 from esnsim.images import sets as data
@@ -29,6 +31,19 @@ def classifier(classes: int = 7, batch: str = "N") -> ModelProto:
 def images(count: int = 10, labels: NDArray[np.int64] | None = None, size=(3, 6, 5)) -> ImageSet:
     x = normal(count, *size)
     return ImageSet("made", count, lambda start, stop: x[start:stop], labels)
+
+
+def scored(
+    kind: str = "classes", batch: int | None = 0, classes: int | None = 1,
+    threshold: float | None = None, places: tuple[int, ...] = (),
+) -> Scored:  # fmt: skip
+    return Scored(
+        output="y", kind=kind, batch_axis=batch, class_axis=classes, classes=None,
+        threshold=threshold, places=places,
+    )  # fmt: skip
+
+
+CLASSES = scored()
 
 
 def test_the_embedded_network_has_the_accuracy_that_its_card_states() -> None:
@@ -88,7 +103,7 @@ def test_images_are_prepared_once_where_they_are_small(monkeypatch: pytest.Monke
     counted = replace(some, read=lambda a, b: (reads.append(a), some.read(a, b))[1])
     graph = open_model(classifier())
     for kept in (1 << 28, 0):
-        monkeypatch.setattr(evaluate, "KEPT", kept)
+        monkeypatch.setattr(feeding, "KEPT_BYTES", kept)
         feeds = Feeds(graph, counted, 4)
         first = [feed["x"] for feed, _ in feeds]
         reads.clear()
@@ -109,7 +124,8 @@ def test_a_batch_is_as_large_as_memory_allows() -> None:
 )
 def test_classes_lie_along_the_axis_that_the_rank_tells(shape, places: int) -> None:
     scores = normal(*shape)
-    found = evaluate.votes(scores)
+    found = scored(classes=2 if len(shape) == 3 else 1).answers(scores)
+    assert found is not None
     assert found.shape == (4, places)
     moved = scores if len(shape) == 3 else np.moveaxis(scores, 1, -1)
     np.testing.assert_array_equal(found, moved.argmax(axis=-1).reshape(4, -1))
@@ -140,7 +156,10 @@ def test_an_interval_holds_the_share_and_shrinks_with_images(count: int, draw) -
 
 def of(right: int, count: int = 1000) -> Evaluation:
     share = right / count
-    return Evaluation(count, share, None, 1.0, 10.0, wilson(right, count))
+    return Evaluation(
+        images=count, top1=share, top5=None, agreement=1.0, sqnr_db=10.0,
+        interval=wilson(right, count), chance=0.1,
+    )  # fmt: skip
 
 
 def test_a_difference_inside_the_interval_is_a_tie() -> None:
@@ -150,22 +169,27 @@ def test_a_difference_inside_the_interval_is_a_tie() -> None:
     assert not of(955).ties(of(935))
     assert not of(935).ties(of(955))
     assert of(60, 100).ties(of(520))
-    assert Evaluation(10, None, None, 0.5, 1.0, wilson(5, 10)).accuracy == 0.5
+    assert replace(of(5, 10), top1=None, agreement=0.5).accuracy == 0.5
+    chance = replace(of(955), chance=0.95)
+    assert not chance.ties(of(955))
+    assert not of(955).ties(chance)
 
 
 def test_labels_count_and_top5_needs_more_than_five_classes() -> None:
     scores = np.eye(6)[[0, 1, 2, 3]] - 2 * np.eye(6)[[5, 5, 5, 4]]
-    found = evaluation(scores, scores, np.array([0, 1, 5, 0]))
+    found = evaluation(scores, scores, CLASSES, np.array([0, 1, 5, 0]))
     assert (found.top1, found.top5, found.agreement) == (0.5, 0.75, 1.0)
-    assert evaluation(scores[:, :5], scores[:, :5], np.array([0, 1, 2, 3])).top5 is None
+    assert evaluation(scores[:, :5], scores[:, :5], CLASSES, np.array([0, 1, 2, 3])).top5 is None
 
 
 def test_outputs_that_are_not_finite_are_all_noise() -> None:
     scores = normal(4, 7)
     broken = scores.copy()
     broken[2] = np.nan
-    assert evaluation(broken, scores).sqnr_db == -np.inf
-    assert evaluation(scores, np.zeros_like(scores)).sqnr_db == -np.inf
+    found = evaluation(broken, scores, CLASSES)
+    assert (found.sqnr_db, found.agreement) == (-np.inf, 0.75)
+    assert evaluation(broken, broken, CLASSES).agreement == 0.75
+    assert evaluation(scores, np.zeros_like(scores), CLASSES).sqnr_db == -np.inf
 
 
 BAD = {
@@ -186,8 +210,8 @@ def test_images_that_do_not_fit_are_refused(name: str) -> None:
 
 MODELS = {
     "two inputs": ("y = Add(x, z)\n t = MatMul(x, w)", "float[N,5] x, float[N,5] z", "'x', 'z'"),
-    "integers": ("c = Cast<to = 1>(x)\n y = MatMul(c, w)", "int32[N,5] x", "of type int32"),
-    "no scores": ("t = MatMul(x, w)\n y = ReduceSum(t)", "float[N,5] x", "row of scores"),
+    "integers": ("c = Cast<to = 1>(x)\n y = MatMul(c, w)", "int32[N,5] x", "takes int32"),
+    "no batch": ("t = MatMul(x, w)\n y = ReduceSum(t)", "float[N,5] x", "no axis of it"),
     "wrong for more than one image": (
         "t = MatMul(x, w)\n y = Reshape(t, s)", "float[N,5] x", "ONNX Runtime stopped"
     ),

@@ -25,7 +25,8 @@ from esnsim.graph.substitute import dequantized, with_weights
 from esnsim.images.sets import ImageSet
 from esnsim.importer.midrise import HALF_STEPS
 from esnsim.model.network import Network
-from esnsim.quantization.quantizer import QuantizedNetwork, Scheme, codes
+from esnsim.quantization.quantizer import QuantizedNetwork, codes
+from esnsim.quantization.scheme import Scheme
 from tests.importer.graphs import Array, Graph, Step, build
 from tests.importer.models import model
 from tests.importer.steps import (

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from esnsim.commands import options
-from esnsim.costs.equations import Metrics
+from esnsim.costs.cost import Metrics
 from esnsim.sweeps import pareto
 from esnsim.sweeps.pareto import METHODS, Point, candidates, cheapest, compare, frontier
 from tests.compress.points import TOTAL, baseline, point, some_points, sweep

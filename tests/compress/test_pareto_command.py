@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from esnsim import Scheme, cost, quantize, read_onnx
+from esnsim.compression.allocate import policies
 from esnsim.costs.equations import esn_a_x4
 from esnsim.errors import WidthError
 from esnsim.images.sets import embedded
@@ -25,7 +26,7 @@ from tests.commandline import Ended, esnsim, refused, report
 from tests.samples import EMBEDDED
 
 MODEL = "builtin:resnet8"
-FEW = ("--images", 40, "--ratios", "0,0.25", "--bits", "2,4", "-q")
+FEW = {"--images": 40, "--ratios": "0,0.25", "--bits": "2,4"}
 POINTS = 4
 
 
@@ -36,8 +37,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def few(*words: Any) -> tuple[Any, ...]:
+    """A small grid and these words, which may give another."""
+    grid = (word for option in FEW.items() if option[0] not in words for word in option)
+    return (*grid, "-q", *words)
+
+
 def pareto(*words: Any) -> Ended:
-    return esnsim("pareto", MODEL, *FEW, *words)
+    return esnsim("pareto", MODEL, *few(*words))
 
 
 def points(ended: Ended) -> list[dict[str, Any]]:
@@ -179,7 +186,7 @@ def test_resume_takes_more_widths_and_more_models(folder: Path) -> None:
 
 
 def run(*words: Any) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "esnsim", "pareto", MODEL, *FEW, *words]
+    command = [sys.executable, "-m", "esnsim", "pareto", MODEL, *few(*words)]
     return subprocess.Popen(
         [*map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         start_new_session=True,
@@ -266,8 +273,8 @@ def test_a_broken_results_file_is_refused_and_left_alone(folder: Path) -> None:
 
 def test_results_of_another_model_are_refused(folder: Path) -> None:
     model = folder / "net.onnx"
-    words = ("pareto", model, "--data", "d.npz", *FEW, "--results", "r")
-    images = embedded().read(0, 40)
+    words = ("pareto", model, "--data", "d.npz", *few("--results", "r"))
+    images = embedded().read(0, 80)
     np.savez("d.npz", images=images)
     model.write_bytes((EMBEDDED / "resnet8.onnx").read_bytes())
     assert esnsim(*words).code == 0
@@ -278,7 +285,7 @@ def test_results_of_another_model_are_refused(folder: Path) -> None:
 
 
 def test_images_without_labels_give_agreement() -> None:
-    np.savez("d.npz", images=embedded().read(0, 40))
+    np.savez("d.npz", images=embedded().read(0, 80))
     found = report(pareto("--data", "d.npz", "--json"))
     assert found["models"][0]["accuracy"] == 1
     assert {p["evaluation"]["top1"] for p in found["points"]} == {None}
@@ -286,10 +293,10 @@ def test_images_without_labels_give_agreement() -> None:
 
 
 def test_labels_and_images_that_do_not_fit_are_refused() -> None:
-    images = embedded().read(0, 40)
-    np.savez("few.npz", images=images, labels=np.zeros(39, np.int64))
-    refused(pareto("--data", "few.npz"), "39 labels", "40 images")
-    np.savez("high.npz", images=images, labels=np.full(40, 10))
+    images = embedded().read(0, 80)
+    np.savez("few.npz", images=images, labels=np.zeros(79, np.int64))
+    refused(pareto("--data", "few.npz"), "79 labels", "80 images")
+    np.savez("high.npz", images=images, labels=np.full(80, 10))
     refused(pareto("--data", "high.npz", "--results", "b"), "go from 10 to 10", "10 classes")
     np.savez("wide.npz", images=images[..., :20])
     refused(pareto("--data", "wide.npz", "--results", "c"), "are 1×28×20", "takes 1×28×28")
@@ -300,14 +307,12 @@ def test_labels_and_images_that_do_not_fit_are_refused() -> None:
     ("words", "part"),
     [
         (("--picture", "p.txt"), "give a .png, .svg, .pdf file"),
-        (("-o", "none/f.json"), "cannot write 'none/f.json'"),
-        (("--picture", "none/p.png"), "cannot write 'none/p.png'"),
         (("--jobs", "2", "--scheduler", "tcp://x:1"), "exclude each other"),
         ((MODEL,), "a model is given twice"),
-        (("--ratios", "1"), "give shares from 0 to below 1"),
-        (("--policy", "best"), "'best' is none of uniform, filter-sigma, allocate, esna"),
+        (("--ratios", "1"), "is no share: give one like 0.25 or 25%, or 1%"),
+        (("--policy", "best"), "'best' is none of allocate, uniform, filter-sigma, esna"),
         (("--policy", "esna-targets"), "--targets go together"),
-        (("--drop", "all"), "is no drop of accuracy"),
+        (("--drop", "all"), "is no share"),
         (("--metric", "macs.weights"), "is no metric"),
     ],
 )
@@ -318,11 +323,19 @@ def test_wrong_usage_is_refused_before_anything_runs(
     assert [*folder.iterdir()] == []
 
 
+@pytest.mark.parametrize("option", ["-o", "--picture", "--results"])
+def test_a_folder_that_is_not_there_is_refused_before_anything_runs(
+    folder: Path, option: str
+) -> None:
+    refused(esnsim("pareto", MODEL, option, "none/f.png"), "cannot write 'none/f.png'")
+    assert [*folder.iterdir()] == []
+
+
 def test_what_is_read_is_not_written_over(folder: Path) -> None:
     pareto()
     path = "resnet8.pareto.jsonl"
     before = (folder / path).read_bytes()
-    refused(pareto("--results", path, "--resume", "-o", path), "is read too", code=2)
+    refused(pareto("--results", path, "--resume", "-o", path), "are one file: give two", code=2)
     assert (folder / path).read_bytes() == before
 
 
@@ -330,17 +343,13 @@ def test_another_model_needs_images(folder: Path) -> None:
     refused(esnsim("pareto", "net.onnx"), "accuracy needs images: give --data", code=2)
 
 
-def test_a_results_folder_that_is_not_there_is_refused() -> None:
-    refused(pareto("--results", "none/r"), "cannot write 'none/r'")
-
-
 def test_points_that_cannot_be_made_are_left_out_with_the_reason(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def below(network: object, budget: float) -> None:
+    def below(network: object, budget: float, *metric: str) -> None:
         raise WidthError("a budget is below the least: give more")
 
-    monkeypatch.setattr(sweep, "filter_sigma", below)
+    monkeypatch.setattr(policies, "filter_sigma", below)
     words = ("pareto", MODEL, "--images", 40, "--ratios", "0", "--bits", "3,4", "--json")
     ended = esnsim(*words, "--policy", "uniform,filter-sigma")
     assert [p["policy"] for p in report(ended)["points"]] == ["uniform", "uniform"]

@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 
 from esnsim.compression.allocate.budget import METRICS, spent
 from esnsim.compression.allocate.policies import filter_sigma, uniform
-from esnsim.costs.equations import cost
+from esnsim.costs.cost import cost
 from esnsim.errors import UsageError, WidthError
 from esnsim.model.network import Network
-from esnsim.quantization.quantizer import Scheme, quantize
+from esnsim.quantization.quantizer import quantize
+from esnsim.quantization.scheme import Scheme
 from tests.networks import chain
 
 RULES = st.sampled_from(["layer-max", "filter-max", "mse", "aciq"])

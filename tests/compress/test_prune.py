@@ -10,11 +10,12 @@ from esnsim import read_onnx
 from esnsim.compression.prune.prune import Kept, choose, live_macs
 from esnsim.compression.prune.shrink import masked, shrunk
 from esnsim.compression.prune.units import units, whole
-from esnsim.costs.equations import cost
+from esnsim.costs.cost import cost
 from esnsim.errors import UsageError
 from esnsim.graph.model import Model, open_model
 from esnsim.model.network import Network
-from esnsim.quantization.quantizer import Scheme, quantize
+from esnsim.quantization.quantizer import quantize
+from esnsim.quantization.scheme import Scheme
 from tests.compress.prunable import prunable
 from tests.compress.prune_cases import CASES, net
 from tests.compress.pruning import FINE, filters

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from esnsim.compression.allocate.rate import Rates, largest_step, rates, sort_layer
 from esnsim.errors import UsageError, WidthError
 from esnsim.model.network import Codes, Network
-from esnsim.quantization.quantizer import QuantizedLayer, Scheme, quantize
+from esnsim.quantization.quantizer import QuantizedLayer, quantize
+from esnsim.quantization.scheme import Scheme
 from tests.naive import midrise
 from tests.networks import chain, layer
 from tests.strategies import Rows, networks, rows

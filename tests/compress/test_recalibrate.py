@@ -20,7 +20,7 @@ from esnsim.graph.substitute import dequantized, with_weights
 from esnsim.images import sets as data
 from esnsim.images.sets import ImageSet
 from esnsim.model.fold import fold_batchnorm
-from esnsim.quantization.quantizer import Scheme
+from esnsim.quantization.scheme import Scheme
 from tests.execute.models import model, normal
 from tests.naive import statistics as naive
 
@@ -90,8 +90,8 @@ def images(*size: int, count: int = 24, seed: int = 0) -> ImageSet:
     return ImageSet("made", count, lambda start, stop: x[start:stop])
 
 
-def quantised(graph, network, scheme: Scheme):
-    done = quantize(network, scheme).layers
+def quantised(graph, scheme: Scheme):
+    done = quantize(graph.network, scheme).layers
     return {s.slot: s.to_operand(dequantized(done[s.index])) for s in sites(graph)}
 
 

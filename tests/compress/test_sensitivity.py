@@ -10,7 +10,6 @@ from esnsim.evaluate.evaluator import Evaluator
 from esnsim.graph.model import Model, open_model
 from esnsim.graph.sites import sites
 from esnsim.images.sets import DataError, ImageSet
-from esnsim.model.network import Network
 from esnsim.progress import listening
 from tests.execute.models import model, normal
 
@@ -34,10 +33,10 @@ def convolutional(batch: str = "N") -> ModelProto:
     )  # fmt: skip
 
 
-def removal(graph: Model, network: Network) -> list[NDArray[np.float64]]:
+def removal(graph: Model) -> list[NDArray[np.float64]]:
     """‖change of the output‖² for each filter set to 0 in turn, as a share, by ‖filter‖²."""
     evaluator = Evaluator(graph, IMAGES, threads=1)
-    found = [np.zeros(layer.filters) for layer in network.layers]
+    found = [np.zeros(layer.filters) for layer in graph.network.layers]
     for site in sites(graph):
         weights = site.layer.weight.load()
         for m in range(site.layer.filters):

@@ -12,11 +12,12 @@ from onnx import ModelProto, numpy_helper
 from esnsim import read_onnx
 from esnsim.compression.prune.prune import choose
 from esnsim.compression.prune.shrink import masked, shrunk
-from esnsim.costs.equations import cost
+from esnsim.costs.cost import cost
 from esnsim.graph.graph import graph_of
 from esnsim.graph.model import open_model
 from esnsim.importer import load
-from esnsim.quantization.quantizer import Scheme, quantize
+from esnsim.quantization.quantizer import quantize
+from esnsim.quantization.scheme import Scheme
 from tests import architectures, mobile_architectures
 from tests.compress.prunable import prunable
 from tests.compress.prune_cases import CASES, HEAD, computed_sizes, head, net

@@ -15,7 +15,7 @@ from esnsim.graph.model import open_model
 from esnsim.graph.sites import BIAS, Slot, sites, unquantisable_layers
 from esnsim.graph.substitute import dequantized, with_weights
 from esnsim.model.fold import fold_batchnorm
-from esnsim.quantization.quantizer import Scheme
+from esnsim.quantization.scheme import Scheme
 from tests.execute.models import feeds_of, model, normal, sparse, whole
 
 CONV = "y = Conv<strides = [2, 1], pads = [1, 0, 0, 2], group = 3>(x, w)"

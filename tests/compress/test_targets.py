@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from esnsim.compression.allocate.budget import spent
 from esnsim.compression.allocate.targets import Target, read_targets, target_steps, within_budget
-from esnsim.costs.equations import cost
+from esnsim.costs.cost import cost
 from esnsim.errors import WidthError
 from esnsim.model.network import Layer, Network
-from esnsim.quantization.quantizer import Scheme, quantize
+from esnsim.quantization.quantizer import quantize
+from esnsim.quantization.scheme import Scheme
 from esnsim.training.history import EpochNoise, LayerNoise, as_csv, as_json
 from tests.networks import chain
 

@@ -6,7 +6,7 @@ from esnsim.compression.allocate.allocate import allocate
 from esnsim.compression.allocate.budget import spent
 from esnsim.compression.allocate.weighing import allocator
 from esnsim.compression.bench import bench
-from esnsim.costs.equations import cost
+from esnsim.costs.cost import cost
 from esnsim.errors import WidthError
 from esnsim.graph.model import open_model
 from esnsim.images.sets import embedded

@@ -1,5 +1,6 @@
 """Small models from ONNX's text form."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper, numpy_helper, parser
 
 from esnsim import read_onnx
-from esnsim.model.network import Layer
+from esnsim.model.network import Layer, Network
 
 Array = NDArray[Any]
 DOMAINS = ("com.microsoft", "qonnx.custom_op.general", "onnx.brevitas", "local", "unheard.of")
@@ -51,9 +52,24 @@ def constants_of_inputs(proto: ModelProto, arrays: dict[str, Array]) -> ModelPro
     return copy
 
 
+def read_whole(model: Any, *given: Any) -> Network:
+    """What is read, for all images of a batch that the inputs fix (see test_fixed_batch)."""
+    network = read_onnx(model, *given)
+    images = network.source.images
+    return replace(
+        network,
+        source=replace(network.source, images=1),
+        layers=tuple(
+            replace(layer, geometry=replace(layer.geometry, images=1)) for layer in network.layers
+        ),
+        products=tuple(replace(p, macs=p.macs * images) for p in network.products),
+        notes=tuple(note for note in network.notes if "figures are of one" not in note),
+    )
+
+
 def only_layer(proto: ModelProto) -> Layer:
     """The only layer of a model in which everything is counted."""
-    network = read_onnx(proto)
+    network = read_whole(proto)
     (layer,) = network.layers
     assert not network.products
     assert not network.uncounted
@@ -72,7 +88,7 @@ def beside_a_layer(proto: ModelProto) -> ModelProto:
 
 def only_products(proto: ModelProto) -> int:
     """MACs of a model that has products of activations and no weights."""
-    network = read_onnx(beside_a_layer(proto))
+    network = read_whole(beside_a_layer(proto))
     assert len(network.layers) == 1
     assert not network.uncounted
     return sum(product.macs for product in network.products)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esnsim import Layer, read_onnx
-from tests.importer.models import Array, model, only_layer
+from esnsim import Layer
+from tests.importer.models import Array, model, only_layer, read_whole
 from tests.importer.quantized_layers import RNG, positive
 
 N, K = 4, 6
@@ -99,7 +99,7 @@ def test_what_loses_the_codes_is_counted_as_floats_and_said(
     assert layer.weight.codes is None
     np.testing.assert_allclose(layer.weight.load(), expected, rtol=1e-6)
     proto = model(f"{nodes} y = Gemm<transB=1>(x, w)", f"float[{K},{K}] x", q=Q, **tensors)
-    (note,) = read_onnx(proto).notes
+    (note,) = read_whole(proto).notes
     operator = nodes.split("= ")[-1].split("(")[0]
     assert note == f"weights of type int8 after {operator} are counted as floats"
 

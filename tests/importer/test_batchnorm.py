@@ -8,10 +8,10 @@ import onnxruntime as ort
 import pytest
 from onnx import ModelProto
 
-from esnsim import fold_batchnorm, read_onnx
+from esnsim import fold_batchnorm
 from esnsim.model.network import Layer, Network
 from tests import architectures
-from tests.importer.models import Array, model, ramp
+from tests.importer.models import Array, model, ramp, read_whole
 from tests.naive.convolution import convolve
 
 RNG = np.random.default_rng(3)
@@ -65,7 +65,7 @@ def test_folding_is_the_layer_followed_by_batchnormalization(
     p, w = parameters(filters), RNG.normal(size=shape).astype(np.float32)
     bias = RNG.normal(size=filters).astype(np.float32)
     proto = model(f"{conv} y = {NORM}", X, w=w, bias=bias, **p)
-    network = fold_batchnorm(read_onnx(proto))
+    network = fold_batchnorm(read_whole(proto))
     (layer,) = network.layers
     assert layer.batchnorm is None
     np.testing.assert_allclose(layer.weight.gain, gain(p))
@@ -82,7 +82,7 @@ def test_a_batchnormalization_is_noted_with_the_layer_that_feeds_it() -> None:
     p = parameters(4)
     proto = model(f"{CONV} y = {NORM}", X, w=ramp(4, 3, 3, 3), **p)
     proto.graph.node[1].name = "norm"
-    network = read_onnx(proto)
+    network = read_whole(proto)
     noted = network.layers[0].batchnorm
     assert noted is not None
     assert noted.name == "norm"
@@ -112,7 +112,7 @@ def test_a_batchnormalization_is_not_noted_where_folding_would_be_wrong(why: str
     )  # fmt: skip
     if "output" in why:
         proto.graph.output.append(onnx.helper.make_tensor_value_info("c", 1, None))
-    network = read_onnx(proto)
+    network = read_whole(proto)
     assert [layer.batchnorm for layer in network.layers] == [None] * len(network.layers)
     assert network.source.batchnorms == 1
     assert all(layer.weight.gain is None for layer in fold_batchnorm(network).layers)
@@ -121,7 +121,7 @@ def test_a_batchnormalization_is_not_noted_where_folding_would_be_wrong(why: str
 def test_a_batchnormalization_over_another_axis_than_the_filters_is_not_noted() -> None:
     """MatMul has its filters last, BatchNormalization its channels second: here both are 4."""
     nodes = f"c = MatMul(x, w) y = {NORM}"
-    network = read_onnx(model(nodes, "float[2,4,3] x", w=ramp(3, 4), **parameters(4)))
+    network = read_whole(model(nodes, "float[2,4,3] x", w=ramp(3, 4), **parameters(4)))
     assert network.layers[0].batchnorm is None
 
 
@@ -129,14 +129,14 @@ def test_a_batchnormalization_inside_a_function_is_noted() -> None:
     function = f"""<domain: "local", opset_import: ["": 21]>
       f (x, w, gamma, beta, mean, variance) => (y) {{ {CONV} y = {NORM} }}"""
     nodes = "y = local.f(x, w, gamma, beta, mean, variance)"
-    network = read_onnx(model(nodes, X, function, w=ramp(4, 3, 3, 3), **parameters(4)))
+    network = read_whole(model(nodes, X, function, w=ramp(4, 3, 3, 3), **parameters(4)))
     assert network.layers[0].batchnorm is not None
 
 
 def test_quantised_layers_keep_their_integers() -> None:
     nodes = f"w = DequantizeLinear(q, s) {CONV} y = {NORM}"
     q = ramp(4, 3, 1, 1, dtype=np.int8)
-    network = fold_batchnorm(read_onnx(model(nodes, X, q=q, s=np.float32(1), **parameters(4))))
+    network = fold_batchnorm(read_whole(model(nodes, X, q=q, s=np.float32(1), **parameters(4))))
     assert network.layers[0].weight.gain is None
     assert network.layers[0].batchnorm is not None
     assert network.notes == ("0 of 1 BatchNormalizations are folded into weights",)
@@ -154,12 +154,12 @@ def test_quantised_layers_keep_their_integers() -> None:
 def test_batchnormalizations_of_known_networks_are_noted(
     network: Any, norms: int, noted: int
 ) -> None:
-    found: Network = read_onnx(network())
+    found: Network = read_whole(network())
     assert found.source.batchnorms == norms
     assert sum(layer.batchnorm is not None for layer in found.layers) == noted
 
 
 def test_folding_leaves_the_given_network_as_it_is() -> None:
-    network = read_onnx(architectures.cifar_resnet20())
+    network = read_whole(architectures.cifar_resnet20())
     fold_batchnorm(network)
     assert all(layer.weight.gain is None for layer in network.layers)

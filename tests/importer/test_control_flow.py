@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from onnx import ModelProto
 
-from esnsim import read_onnx
 from esnsim.model.network import Network
-from tests.importer.models import model, only_layer, ramp
+from tests.importer.models import model, only_layer, ramp, read_whole
 
 X = "float[1,3,6,5] x"
 CONDITION = f"bool c, {X}"
@@ -20,7 +19,7 @@ def macs(network: Network) -> int:
 
 def test_a_local_function_is_read_at_every_call_with_its_arguments() -> None:
     function = f"{OPSETS} f (a, w) => (b) {{ c = Conv(a, w) b = Relu(c) }}"
-    network = read_onnx(model("h = local.f(x, w) y = local.f(h, v)", X, function, w=W, v=V))
+    network = read_whole(model("h = local.f(x, w) y = local.f(h, v)", X, function, w=W, v=V))
     assert [layer.weight.origin for layer in network.layers] == ["w", "v"]
     assert [layer.geometry.output_size for layer in network.layers] == [(4, 3), (4, 3)]
     assert len({layer.name for layer in network.layers}) == 2
@@ -44,7 +43,7 @@ def test_a_branch_inside_a_function_refers_to_the_calls_attributes() -> None:
       then_branch = t () => (float[] p) {{ p = Conv<strides: ints = @steps>(a, w) }},
       else_branch = e () => (float[] q) {{ q = Identity(a) }}> }}"""
     proto = model("y = local.f<steps=[2,1]>(c, x, w)", CONDITION, function, w=W)
-    (layer,) = read_onnx(proto).layers
+    (layer,) = read_whole(proto).layers
     assert layer.geometry.strides == (2, 1)
 
 
@@ -57,7 +56,7 @@ def test_an_attribute_that_a_call_leaves_out_takes_the_operators_default() -> No
 def test_constants_inside_a_function_are_weights_shared_by_its_calls() -> None:
     function = f"""{OPSETS} f (a) => (b)
       {{ w = Constant<value = float[2,2] {{1.0, 2.0, 3.0, 4.0}}>() b = MatMul(a, w) }}"""
-    network = read_onnx(model("h = local.f(x) y = local.f(h)", "float[1,2] x", function))
+    network = read_whole(model("h = local.f(x) y = local.f(h)", "float[1,2] x", function))
     assert len({layer.weight.origin for layer in network.layers}) == 1
     np.testing.assert_array_equal(network.layers[0].weight.load(), [[1, 3], [2, 4]])
 
@@ -69,7 +68,7 @@ def test_constants_of_two_functions_are_two_tensors_though_they_have_one_name() 
         for name, value in [("f", 1.0), ("g", 2.0)]
     )
     proto = model("h = local.f(x) y = local.g(h)", "float[1,1] x", functions)
-    first, second = read_onnx(proto).layers
+    first, second = read_whole(proto).layers
     assert first.weight.origin != second.weight.origin
 
 
@@ -78,21 +77,21 @@ def test_what_a_function_computes_from_its_arguments_is_another_tensor_at_each_c
     proto = model(
         "h = local.f(x, p) y = local.f(h, q)", "float[1,2] x", function, p=ramp(2, 2), q=-ramp(2, 2)
     )
-    first, second = read_onnx(proto).layers
+    first, second = read_whole(proto).layers
     assert first.weight.origin != second.weight.origin
 
 
 def test_a_function_that_calls_itself_is_refused() -> None:
     function = f"{OPSETS} f (a) => (b) {{ b = local.f(a) }}"
     with pytest.raises(Exception, match="nest deeper than 64: a function calls itself"):
-        read_onnx(model("y = local.f(x)", X, function))
+        read_whole(model("y = local.f(x)", X, function))
 
 
 def test_names_with_many_slashes_are_not_taken_for_deep_nesting() -> None:
     function = f"{OPSETS} f (a, w) => (b) {{ b = Conv(a, w) }}"
     proto = model("y = local.f(x, w)", X, function, w=W)
     proto.graph.node[0].name = "/block" * 100
-    assert read_onnx(proto).layers[0].name == "/block" * 100 + "/b"
+    assert read_whole(proto).layers[0].name == "/block" * 100 + "/b"
 
 
 BRANCHES = """y = If(c) <
@@ -101,7 +100,7 @@ BRANCHES = """y = If(c) <
 
 
 def test_the_costlier_branch_of_an_if_counts_and_the_report_says_so() -> None:
-    network = read_onnx(model(BRANCHES, CONDITION, w=W, v=ramp(4, 3, 1, 1)))
+    network = read_whole(model(BRANCHES, CONDITION, w=W, v=ramp(4, 3, 1, 1)))
     assert [layer.name for layer in network.layers] == ["l"]
     (note,) = network.notes
     assert note == "If 'y': the else branch is counted, 1,296 MACs against 360"
@@ -110,7 +109,7 @@ def test_the_costlier_branch_of_an_if_counts_and_the_report_says_so() -> None:
 @pytest.mark.parametrize(("condition", "taken"), [(True, "s"), (False, "l")])
 def test_a_constant_condition_takes_its_branch(condition: bool, taken: str) -> None:
     proto = model(BRANCHES, X, c=np.array(condition), w=W, v=ramp(4, 3, 1, 1))
-    network = read_onnx(proto)
+    network = read_whole(proto)
     assert [layer.name for layer in network.layers] == [taken]
     assert not network.notes
 
@@ -119,14 +118,14 @@ def test_products_in_a_branch_count_for_its_cost() -> None:
     nodes = """h = Conv(x, v) t = Transpose<perm=[0,1,3,2]>(h) y = If(c) <
       then_branch = a () => (float[] p) { p = MatMul(h, t) },
       else_branch = b () => (float[] l) { l = Conv(h, u) }>"""
-    network = read_onnx(model(nodes, CONDITION, v=ramp(1, 3, 1, 1), u=ramp(1, 1, 1, 1)))
+    network = read_whole(model(nodes, CONDITION, v=ramp(1, 3, 1, 1), u=ramp(1, 1, 1, 1)))
     assert [layer.name for layer in network.layers] == ["h"]
     assert [product.macs for product in network.products] == [6 * 5 * 6]
 
 
 def test_what_cannot_be_counted_in_the_other_branch_is_still_said() -> None:
     nodes = BRANCHES.replace("s = Conv(x, v)", "s = unheard.of.Mystery(x)")
-    network = read_onnx(model(nodes, CONDITION, w=W))
+    network = read_whole(model(nodes, CONDITION, w=W))
     assert [item.op for item in network.uncounted] == ["Mystery"]
     assert len(network.notes) == 1
 
@@ -139,7 +138,7 @@ def test_branches_of_two_ifs_have_tensors_of_their_own_though_they_have_one_name
         """
         for x, y in [("x", "h"), ("h", "y")]
     )
-    first, second = read_onnx(model(nodes, "bool c, float[1,1] x")).layers
+    first, second = read_whole(model(nodes, "bool c, float[1,1] x")).layers
     assert first.weight.origin != second.weight.origin
 
 
@@ -166,7 +165,7 @@ LOOP = """z = Loop(n, c, x) <body = step (int64 i, bool go, float[1,3,6,5] a) =>
 def test_a_loop_body_counts_its_trips_or_once(
     inputs: str, constants: dict[str, np.ndarray], times: int, note: str
 ) -> None:
-    network = read_onnx(model(LOOP, inputs, w=ramp(3, 3, 3, 3), **constants))
+    network = read_whole(model(LOOP, inputs, w=ramp(3, 3, 3, 3), **constants))
     (layer,) = network.layers
     assert layer.macs == times * 81 * 30
     assert network.notes == (note,)
@@ -177,7 +176,7 @@ def test_a_loop_that_may_stop_early_is_counted_to_its_end_and_says_so() -> None:
         "{ again", "{ s = ReduceMax<keepdims=0>(a) again"
     )
     proto = model(nodes, X, w=ramp(3, 3, 3, 3), n=np.array(7), c=np.array(True), one=np.float32(1))
-    network = read_onnx(proto)
+    network = read_whole(proto)
     assert macs(network) == 7 * 81 * 30
     assert network.notes == ("Loop 'z': its body is counted 7 times, though it may stop earlier",)
 
@@ -188,7 +187,7 @@ def test_loops_inside_loops_multiply() -> None:
     nodes = f"""y = Loop(n, c, x) <body = outer (int64 j, bool on, float[1,3] o) =>
       (bool more, float[1,3] z) {{ more = Identity(on) {step} }}>"""
     trips = {"n": np.array(3), "m": np.array(5), "c": np.array(True)}
-    assert macs(read_onnx(model(nodes, "float[1,3] x", w=ramp(3, 3), **trips))) == 15 * 9
+    assert macs(read_whole(model(nodes, "float[1,3] x", w=ramp(3, 3), **trips))) == 15 * 9
 
 
 @pytest.mark.parametrize("axis", [0, 1])
@@ -197,7 +196,7 @@ def test_a_scan_body_counts_once_for_each_element_of_the_axis(axis: int) -> None
       (float[4] a, float[3] b) => (float[4] c, float[4] d)
       {{ h = MatMul(b, w) c = Add(a, h) d = Identity(c) }}>(zero, x)"""
     shape = "float[3,6] x" if axis else "float[6,3] x"
-    network = read_onnx(model(nodes, shape, w=ramp(3, 4), zero=np.zeros(4, "f")))
+    network = read_whole(model(nodes, shape, w=ramp(3, 4), zero=np.zeros(4, "f")))
     assert macs(network) == 6 * 12
     assert network.notes == ("Scan 's': its body is counted 6 times",)
 
@@ -208,7 +207,7 @@ def test_a_body_reads_weights_and_values_of_the_graphs_around_it() -> None:
       else_branch = e () => (float[] b) { b = Identity(h) }>
       y = Relu(z)"""
     proto: ModelProto = model(nodes, CONDITION, w=W, v=V)
-    network = read_onnx(proto)
+    network = read_whole(proto)
     assert [layer.weight.origin for layer in network.layers] == ["w", "v"]
     assert network.layers[1].geometry.input_size == (4, 3)
     np.testing.assert_array_equal(

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import ModelProto, TensorProto, helper
 
-from esnsim import Geometry, ModelError, read_onnx
-from tests.importer.models import Array, add_initializers, model, only_layer, ramp
+from esnsim import Geometry, ModelError
+from tests.importer.models import Array, add_initializers, model, only_layer, ramp, read_whole
 from tests.naive.convolution import convolve
 from tests.strategies import geometries
 
@@ -124,7 +124,7 @@ def test_a_channels_last_convolution_reads_its_channels_from_the_last_axis() -> 
         f"h = {node} y = MatMul(h, v)", "uint8[1,7,6,3] x", s=np.float32(1), z=np.uint8(0),
         w=ramp(4, 3, 3, 2, dtype=np.uint8), v=ramp(4, 2, dtype=np.uint8),
     )  # fmt: skip
-    first, second = read_onnx(proto).layers
+    first, second = read_whole(proto).layers
     assert (first.geometry.input_size, first.geometry.output_size) == ((7, 6), (3, 5))
     assert second.macs == 3 * 5 * 4 * 2
     np.testing.assert_array_equal(second.channels, first.first_filter + np.arange(4))

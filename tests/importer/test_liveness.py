@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from onnx import ModelProto
 
-from esnsim import Layer, read_onnx
+from esnsim import Layer
 from esnsim.model.network import propagate
 from tests.importer.graphs import Array, Step, build, programs
+from tests.importer.models import read_whole
 from tests.importer.steps import EXACT, MIXING
 
 INPUTS = 8
@@ -27,7 +28,7 @@ def live_channels(proto: ModelProto) -> dict[str, Array]:
         used = weights * live.reshape(groups, 1, -1, *[1] * (weights.ndim - 3))
         return used.reshape(layer.filters, -1).any(axis=1)
 
-    propagate(read_onnx(proto), decide)
+    propagate(read_whole(proto), decide)
     return found
 
 

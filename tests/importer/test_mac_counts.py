@@ -6,9 +6,10 @@ from pathlib import Path
 import onnx
 import pytest
 
-from esnsim import Network, read_onnx
+from esnsim import Network
 from tests import architectures as a
 from tests import mobile_architectures as m
+from tests.importer.models import read_whole
 
 GOLDENS = json.loads((Path(__file__).parents[1] / "goldens/mac_counts.json").read_text())
 TORCHVISION = GOLDENS["torchvision (documented GFLOPS agree to the last printed digit)"]
@@ -47,7 +48,7 @@ def weights(network: Network) -> int:
 
 @pytest.mark.parametrize("name", TORCHVISION)
 def test_torchvision_network_has_its_reference_macs(name: str) -> None:
-    network = read_onnx(NETWORKS[name]())
+    network = read_whole(NETWORKS[name]())
     assert macs(network) == TORCHVISION[name]
     assert not network.products
     assert not network.uncounted
@@ -55,20 +56,20 @@ def test_torchvision_network_has_its_reference_macs(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet50", "mobilenet_v2", "vgg16"])
 def test_weights_with_biases_and_batchnorms_are_torchvisions_parameters(name: str) -> None:
-    network = read_onnx(NETWORKS[name]())
+    network = read_whole(NETWORKS[name]())
     extra = sum(layer.filters * (2 if layer.batchnorm else 1) for layer in network.layers)
     assert weights(network) + extra == PARAMETERS[name]
 
 
 @pytest.mark.parametrize("width", MOBILENET_V1)
 def test_mobilenet_v1_has_its_reference_macs(width: str) -> None:
-    assert macs(read_onnx(m.mobilenet_v1(float(width)))) == MOBILENET_V1[width]
+    assert macs(read_whole(m.mobilenet_v1(float(width)))) == MOBILENET_V1[width]
 
 
 @pytest.mark.parametrize("name", LIGHT)
 def test_model_of_the_onnx_wheel_has_its_reference_macs_and_weights(name: str) -> None:
     folder = Path(onnx.__file__).parent / "backend/test/data/light"
-    network = read_onnx(folder / f"{name}.onnx")
+    network = read_whole(folder / f"{name}.onnx")
     assert [macs(network), weights(network)] == LIGHT[name]
 
 
@@ -83,11 +84,11 @@ def test_model_of_the_onnx_wheel_has_its_reference_macs_and_weights(name: str) -
 def test_vgg7_of_appendix_f_has_its_macs_and_weights(
     width: float, expected: tuple[int, int]
 ) -> None:
-    network = read_onnx(a.vgg7(width))
+    network = read_whole(a.vgg7(width))
     assert (macs(network), weights(network)) == expected
 
 
 def test_resnet20_of_fig_6_has_800_filters_and_41_075_328_macs() -> None:
-    network = read_onnx(a.cifar_resnet20())
+    network = read_whole(a.cifar_resnet20())
     filters = sum(layer.filters for layer in network.layers if layer.op == "Conv")
     assert (filters, macs(network)) == (800, 41_075_328)

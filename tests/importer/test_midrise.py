@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from onnx import ModelProto
 
-from esnsim import Layer, ModelError, read_onnx
+from esnsim import Layer, ModelError
 from esnsim.importer.midrise import HALF_STEPS
-from tests.importer.models import Array, model, only_layer
+from tests.importer.models import Array, model, only_layer, read_whole
 from tests.importer.quantized_layers import integers, positive
 
 K = integers(4, 5)
@@ -107,7 +107,7 @@ def test_metadata_tell_q_at_half_steps_from_integers() -> None:
 @pytest.mark.parametrize("text", ["", "[]", "{", "[" * 100_000])
 def test_damaged_metadata_are_refused(text: str) -> None:
     with pytest.raises(ModelError, match=r"'esnsim\.half_steps' are no JSON object"):
-        read_onnx(marked(text))
+        read_whole(marked(text))
 
 
 def test_even_integers_at_half_steps_are_refused() -> None:

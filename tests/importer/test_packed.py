@@ -4,8 +4,8 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
-from esnsim import Layer, ModelError, read_onnx
-from tests.importer.models import Array, beside_a_layer, model, only_layer
+from esnsim import Layer, ModelError
+from tests.importer.models import Array, beside_a_layer, model, only_layer, read_whole
 from tests.importer.quantized_layers import RNG, check, positive
 from tests.naive.quantized import pack
 
@@ -129,7 +129,7 @@ def test_four_bit_floats_are_those_that_onnxruntime_multiplies_by(kind: int, tit
     layer, expected = multiplied(nodes, tensors, K)
     assert layer.weight.codes is None
     np.testing.assert_allclose(layer.weight.load(), expected, rtol=1e-6)
-    notes = read_onnx(model(nodes, f"float[1,{K}] x", **tensors)).notes
+    notes = read_whole(model(nodes, f"float[1,{K}] x", **tensors)).notes
     assert notes == (f"weights of type {title} are counted as floats",)
 
 
@@ -140,7 +140,7 @@ def test_packed_weights_that_cannot_be_are_refused(operator: str) -> None:
     tensors = {"b": np.zeros(72, np.uint8), "s": positive(9)}
     nodes = f"y = com.microsoft.{operator.format('block_size=16')}(x, b, s)"
     with pytest.raises(ModelError, match=r"needs (96|80) bytes of weights and"):
-        read_onnx(model(nodes, "float[1,40] x", **tensors))
+        read_whole(model(nodes, "float[1,40] x", **tensors))
 
 
 @pytest.mark.parametrize(
@@ -154,6 +154,6 @@ def test_packed_weights_that_cannot_be_are_refused(operator: str) -> None:
 def test_a_packing_that_esnsim_does_not_know_is_left_out_alone(operator: str, message: str) -> None:
     tensors = {"b": np.zeros(72, np.uint8), "s": positive(9)}
     nodes = f"y = com.microsoft.{operator}(x, b, s)"
-    network = read_onnx(beside_a_layer(model(nodes, "float[1,40] x", **tensors)))
+    network = read_whole(beside_a_layer(model(nodes, "float[1,40] x", **tensors)))
     assert len(network.layers) == 1
     assert message in network.uncounted[0].reason

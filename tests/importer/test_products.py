@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx.reference import ReferenceEvaluator
 
-from esnsim import ModelError, read_onnx
+from esnsim import ModelError
 from esnsim.importer.operators import MULTIPLYING
 from tests.importer.cases import cases
 from tests.importer.models import (
@@ -20,6 +20,7 @@ from tests.importer.models import (
     only_layer,
     only_products,
     ramp,
+    read_whole,
 )  # fmt: skip
 
 # nodes, input, the constant's shape -> (M, C/g), groups, batch
@@ -113,7 +114,7 @@ def test_a_product_of_two_activations_has_macs_and_no_weights(
 ) -> None:
     inputs = f"float{sizes[0]} a, float{sizes[1]} b, float[1,1] x"
     proto = model(f"{nodes} z = MatMul(x, one)", inputs, one=ramp(1, 1), w=ramp(1, 1, 4))
-    network = read_onnx(proto)
+    network = read_whole(proto)
     assert [product.macs for product in network.products] == [macs]
     assert [layer.name for layer in network.layers] == ["z"]
     assert not network.uncounted
@@ -124,7 +125,7 @@ def test_a_recurrent_operator_uses_both_its_weights_at_every_step(op_type: str) 
     for proto, inputs, _ in cases(op_type):
         names = list(proto.graph.node[0].input[:3])
         constants = {name: inputs[name] for name in names[1:]}
-        network = read_onnx(constants_of_inputs(proto, constants))
+        network = read_whole(constants_of_inputs(proto, constants))
         x, w, r = (inputs[name] for name in names)
         first, second = network.layers
         np.testing.assert_array_equal(first.weight.load(), w.reshape(-1, w.shape[2]))
@@ -183,7 +184,7 @@ UNCOUNTED = {
         "try --input-shape",
     ),
     "a convolution of what a loop gives": (
-        "c = ReduceSum<keepdims=0>(x) n = Cast<to=7>(c) "
+        "r = ReduceSum<keepdims=0>(x) n = Cast<to=7>(r) "
         'f = Loop(n, "") <body = b (int64 i, bool t) => (bool u, float[3] o) '
         "{ u = Identity(t) o = Constant<value = float[3] {1, 2, 3}>() }> y = Conv(f, k)",
         "the shape of its input 'f' is not known; try --input-shape",
@@ -225,7 +226,7 @@ UNCOUNTED = {
 @pytest.mark.parametrize("name", UNCOUNTED)
 def test_what_cannot_be_counted_is_listed_with_its_reason(name: str) -> None:
     nodes, reason = UNCOUNTED[name]
-    network = read_onnx(
+    network = read_whole(
         model(
             f"{nodes} counted = MatMul(x, w)", "float[3,3] x, complex64[3,3] c", w=ramp(3, 3),
             k=ramp(1, 1, 3), q=ramp(3, 3, dtype=np.int8), complex=ramp(3, 3, dtype=np.complex64),
@@ -241,7 +242,7 @@ def test_what_cannot_be_counted_is_listed_with_its_reason(name: str) -> None:
 def test_every_case_of_a_multiplying_operator_without_reader_is_listed(op_type: str) -> None:
     for proto, inputs, _ in cases(op_type):
         copy = beside_a_layer(constants_of_inputs(proto, dict(list(inputs.items())[1:])))
-        assert [item.op for item in read_onnx(copy).uncounted] == [op_type]
+        assert [item.op for item in read_whole(copy).uncounted] == [op_type]
 
 
 def test_functions_of_the_standard_that_multiply_are_known_to_multiply() -> None:
@@ -258,4 +259,4 @@ def test_functions_of_the_standard_that_multiply_are_known_to_multiply() -> None
 
 def test_a_weight_that_does_not_fit_its_input_is_refused() -> None:
     with pytest.raises(ModelError, match="'y' has weights of shape 4×3, which need 4 inputs, but"):
-        read_onnx(model("y = MatMul(x, w)", "float[2,3] x", w=ramp(4, 3)))
+        read_whole(model("y = MatMul(x, w)", "float[2,3] x", w=ramp(4, 3)))

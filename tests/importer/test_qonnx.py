@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from esnsim import Layer, ModelError, read_onnx
-from tests.importer.models import Array, model, only_layer
+from esnsim import Layer, ModelError
+from tests.importer.models import Array, model, only_layer, read_whole
 from tests.importer.quantized_layers import FLOATS, check
 from tests.naive.quantized import ROUNDINGS, qonnx_quant
 
@@ -117,7 +117,7 @@ def test_qonnx_quant_of_one_signed_bit_is_bipolar() -> None:
 def test_floatquant_has_floats_and_the_report_says_so() -> None:
     nodes = f"w = {QONNX}.FloatQuant(v, s, e, m, b, h) y = Gemm<transB=1>(x, w)"
     scalars = dict.fromkeys("sembh", np.float32(1)) | {"e": np.float32(4)}
-    network = read_onnx(model(nodes, "float[2,5] x", v=FLOATS, **scalars))
+    network = read_whole(model(nodes, "float[2,5] x", v=FLOATS, **scalars))
     assert network.layers[0].weight.codes is None
     assert network.notes == ("weights of type FloatQuant are counted as floats",)
 

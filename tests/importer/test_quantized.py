@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
-from esnsim import ModelError, read_onnx
-from tests.importer.models import model, only_layer, ramp
+from esnsim import ModelError
+from tests.importer.models import model, only_layer, ramp, read_whole
 from tests.importer.quantized_layers import FLOATS, check, integers, positive, wide
 from tests.naive.quantized import quantize_linear
 
@@ -98,7 +98,7 @@ def test_scales_that_fit_no_axis_are_refused() -> None:
 def test_wide_integers_behind_dequantizelinear_are_floats() -> None:
     q = np.array([[1 << 20], [-(1 << 30)]], np.int32)
     nodes = "w = DequantizeLinear(q, s) y = MatMul(x, w)"
-    network = read_onnx(model(nodes, "float[2,2] x", q=q, s=np.float32(0.5)))
+    network = read_whole(model(nodes, "float[2,2] x", q=q, s=np.float32(0.5)))
     np.testing.assert_array_equal(network.layers[0].weight.load(), q.T * np.float32(0.5))
     assert network.layers[0].weight.codes is None
     assert network.notes == ("weights of type int32 are counted as floats",)
@@ -108,7 +108,7 @@ def test_wide_integers_behind_dequantizelinear_are_floats() -> None:
 def test_small_floats_are_floats_and_the_report_says_so(dtype: Any) -> None:
     w = np.array([[0.5, 1.5], [-3, 0]], dtype)
     nodes = "w = DequantizeLinear(q, s) y = MatMul(x, w)"
-    network = read_onnx(model(nodes, "float[2,2] x", opset=25, q=w, s=np.float32(2)))
+    network = read_whole(model(nodes, "float[2,2] x", opset=25, q=w, s=np.float32(2)))
     assert network.layers[0].weight.codes is None
     np.testing.assert_array_equal(network.layers[0].weight.load(), 2 * w.T.astype(np.float32))
     assert network.notes == (f"weights of type {w.dtype.name} are counted as floats",)
@@ -217,7 +217,7 @@ def test_integers_in_typed_fields_and_in_raw_data_are_alike(name: str, tmp_path:
         )  # fmt: skip
         path = tmp_path / "model.onnx"
         path.write_bytes(proto.SerializeToString())
-        layers += [*read_onnx(path).layers, only_layer(proto)]
+        layers += [*read_whole(path).layers, only_layer(proto)]
     for layer in layers:
         np.testing.assert_array_equal(layer.weight.load(), wide(q))
 
@@ -225,7 +225,7 @@ def test_integers_in_typed_fields_and_in_raw_data_are_alike(name: str, tmp_path:
 def test_the_report_says_that_weights_are_asymmetric() -> None:
     nodes = f"w = DequantizeLinear(q, s, z) {CONV}"
     proto = model(nodes, CONV_X, q=integers(4, 3, 1, 1), s=np.float32(1), z=np.int8(3))
-    assert read_onnx(proto).notes == (
+    assert read_whole(proto).notes == (
         "some weights are asymmetric: their zero point is one activation sum",
     )
 

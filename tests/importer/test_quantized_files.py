@@ -18,7 +18,8 @@ from onnxruntime.quantization import (
 )
 
 import esnsim
-from esnsim import Layer, Network, read_onnx
+from esnsim import Layer, Network
+from tests.importer.models import read_whole
 
 SOURCE = Path(esnsim.__file__).parent / "embedded/resnet8.onnx"
 
@@ -64,9 +65,9 @@ def test_both_formats_have_the_same_integers_near_the_float_weights(
         quantize_static(
             SOURCE, path, Noise(), quant_format=form, activation_type=QuantType.QUInt8, **options
         )
-        found.append(by_tensor(read_onnx(path)))
+        found.append(by_tensor(read_whole(path)))
     ours, theirs = found
-    floats = by_tensor(read_onnx(SOURCE))
+    floats = by_tensor(read_whole(SOURCE))
     assert ours.keys() == theirs.keys() == floats.keys()
     for name, original in floats.items():
         a, b = ours[name], theirs[name]
@@ -85,7 +86,7 @@ def test_dynamically_quantised_weights_are_their_integers_less_the_zero_point(
     path = tmp_path / "dynamic.onnx"
     quantize_dynamic(SOURCE, path, weight_type=QuantType.QUInt8)
     tensors = {t.name: numpy_helper.to_array(t) for t in onnx.load(path).graph.initializer}
-    layers, floats = by_tensor(read_onnx(path)), by_tensor(read_onnx(SOURCE))
+    layers, floats = by_tensor(read_whole(path)), by_tensor(read_whole(SOURCE))
     assert {layer.op for layer in layers.values()} == {"ConvInteger", "MatMulInteger"}
     for name, layer in layers.items():
         integers, scale = layer.weight.load(), tensors[f"{name}_scale"]

@@ -9,8 +9,7 @@ import pytest
 from onnx import ModelProto
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
-from esnsim import read_onnx
-from tests.importer.models import model
+from tests.importer.models import model, read_whole
 
 FEATURES, HIDDEN, STEPS = 5, 3, 7
 
@@ -39,7 +38,7 @@ def test_an_lstm_quantised_by_onnxruntime_keeps_its_macs_and_nearly_its_weights(
     logging.disable(logging.WARNING)
     quantize_dynamic(source, path, per_channel=per_channel, weight_type=QuantType.QInt8)
     logging.disable(logging.NOTSET)
-    floats, ours = read_onnx(source), read_onnx(path)
+    floats, ours = read_whole(source), read_whole(path)
     assert [layer.op for layer in ours.layers] == ["DynamicQuantizeLSTM"] * 2 + ["MatMulInteger"]
     assert not ours.uncounted
     assert [layer.macs for layer in ours.layers] == [layer.macs for layer in floats.layers]
@@ -60,5 +59,5 @@ def test_an_lstm_with_a_dynamic_weight_is_listed() -> None:
         '(x, c, c, "", "", "", "", "", s, s, s, s) y = MatMul(x, m)'
     )
     s, m = np.ones(1, np.float32), np.ones((5, 2), np.float32)
-    (item,) = read_onnx(model(nodes, "float[7,1,5] x", s=s, m=m)).uncounted
+    (item,) = read_whole(model(nodes, "float[7,1,5] x", s=s, m=m)).uncounted
     assert (item.op, item.reason) == ("DynamicQuantizeLSTM", "its weights are not constant")

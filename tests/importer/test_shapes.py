@@ -7,8 +7,8 @@ import onnx
 import pytest
 from onnx import ModelProto, TensorProto, helper, shape_inference, version_converter
 
-from esnsim import ModelError, Network, read_onnx
-from tests.importer.models import model, ramp
+from esnsim import ModelError, Network
+from tests.importer.models import model, ramp, read_whole
 
 W = ramp(4, 3, 3, 3)
 CONV = "y = Conv(x, w)"
@@ -30,7 +30,7 @@ def test_a_free_batch_is_1_and_the_report_says_so(batch: str) -> None:
     dim.Clear()
     if batch != "?":
         dim.dim_param = batch
-    network = read_onnx(proto)
+    network = read_whole(proto)
     assert sizes(network) == [(1, (6, 5))]
     assert network.notes == ("the batch of 'x' is free and counted as 1 (--input-shape)",)
     assert network.source.inputs == (("x", (1, 3, 6, 5)),)
@@ -40,11 +40,11 @@ def test_a_free_batch_is_1_and_the_report_says_so(batch: str) -> None:
 def test_a_batch_of_0_or_minus_1_is_free(value: int) -> None:
     proto = model(CONV, "float[7,3,6,5] x", w=W)
     proto.graph.input[0].type.tensor_type.shape.dim[0].dim_value = value
-    assert sizes(read_onnx(proto)) == [(1, (6, 5))]
+    assert sizes(read_whole(proto)) == [(1, (6, 5))]
 
 
-def test_a_fixed_batch_is_counted_as_it_is() -> None:
-    network = read_onnx(model(CONV, "float[7,3,6,5] x", w=W))
+def test_a_fixed_batch_is_read_as_it_is() -> None:
+    network = read_whole(model(CONV, "float[7,3,6,5] x", w=W))
     assert sizes(network) == [(7, (6, 5))]
     assert not network.notes
 
@@ -52,7 +52,7 @@ def test_a_fixed_batch_is_counted_as_it_is() -> None:
 def test_other_free_dimensions_are_asked_for() -> None:
     proto = model(CONV, "float[N,3,H,W] x", w=W)
     with pytest.raises(ModelError) as caught:
-        read_onnx(proto)
+        read_whole(proto)
     assert str(caught.value) == (
         "input 'x' is N×3×H×W: give its free sizes with --input-shape x=1,3,224,224"
     )
@@ -64,33 +64,33 @@ def test_sizes_without_a_name_of_their_own_are_not_one_size(name: str) -> None:
     for axis in (0, 2, 3):
         proto.graph.input[0].type.tensor_type.shape.dim[axis].dim_param = name
     with pytest.raises(ModelError, match="give its free sizes with --input-shape x=1,3,224,224"):
-        read_onnx(proto)
-    assert sizes(read_onnx(proto, {"x": (2, 3, 9, 8)})) == [(2, (9, 8))]
+        read_whole(proto)
+    assert sizes(read_whole(proto, {"x": (2, 3, 9, 8)})) == [(2, (9, 8))]
 
 
 @pytest.mark.parametrize("name", ["x", ""])
 def test_a_given_shape_fixes_them(name: str) -> None:
-    network = read_onnx(model(CONV, "float[N,3,H,W] x", w=W), {name: (2, 3, 9, 8)})
+    network = read_whole(model(CONV, "float[N,3,H,W] x", w=W), {name: (2, 3, 9, 8)})
     assert sizes(network) == [(2, (9, 8))]
     assert not network.notes
 
 
 def test_a_given_shape_fixes_an_input_that_declares_none() -> None:
-    network = read_onnx(model(CONV, "float[] x", w=W), {"x": (2, 3, 9, 8)})
+    network = read_whole(model(CONV, "float[] x", w=W), {"x": (2, 3, 9, 8)})
     assert sizes(network) == [(2, (9, 8))]
 
 
 def test_a_name_stands_for_one_size_in_all_inputs() -> None:
     nodes = "a = Conv(x, w) b = Conv(z, w) y = Add(a, b)"
     proto = model(nodes, "float[N,3,H,W] x, float[N,3,H,W] z", w=W)
-    assert sizes(read_onnx(proto, {"z": (2, 3, 9, 8)})) == [(2, (9, 8))] * 2
+    assert sizes(read_whole(proto, {"z": (2, 3, 9, 8)})) == [(2, (9, 8))] * 2
 
 
 def test_a_name_stands_for_one_size_in_declared_shapes() -> None:
     proto = model("h = unheard.of.Mystery(x) y = Conv(h, w)", "float[N,3,H,W] x", w=W)
     declared = helper.make_tensor_value_info("h", TensorProto.FLOAT, ["N", 3, "W", "H"])
     proto.graph.value_info.append(declared)
-    network = read_onnx(proto, {"x": (2, 3, 9, 8)})
+    network = read_whole(proto, {"x": (2, 3, 9, 8)})
     assert network.layers[0].geometry.input_size == (8, 9)
 
 
@@ -106,13 +106,13 @@ def test_a_name_stands_for_one_size_in_declared_shapes() -> None:
 )
 def test_a_given_shape_that_does_not_fit_is_refused(given: Any, message: str) -> None:
     with pytest.raises(ModelError, match=message):
-        read_onnx(model(CONV, "float[N,3,H,H] x", w=W), given)
+        read_whole(model(CONV, "float[N,3,H,H] x", w=W), given)
 
 
 def test_an_unnamed_shape_needs_a_single_input() -> None:
     proto = model(CONV, "float[N,3,H,W] x, float[N] z", w=W)
     with pytest.raises(ModelError, match="needs a name, as the model has 2 inputs: x, z"):
-        read_onnx(proto, {"": (1, 3, 6, 5)})
+        read_whole(proto, {"": (1, 3, 6, 5)})
 
 
 # Opsets -----------------------------------------------------------------------------------------
@@ -135,7 +135,7 @@ def old_network() -> ModelProto:
 def test_every_opset_from_7_to_the_newest_gives_the_same_layers(opset: int) -> None:
     old = old_network()
     del old.opset_import[1:]
-    network = read_onnx(version_converter.convert_version(old, opset))
+    network = read_whole(version_converter.convert_version(old, opset))
     assert sizes(network) == [(1, (6, 5)), (1, ())]
     assert [layer.macs for layer in network.layers] == [4 * 3 * 9 * 30, 6 * 4]
     assert dict(network.source.opsets)[""] == opset
@@ -149,7 +149,7 @@ def test_initialisers_that_are_inputs_too_are_no_inputs() -> None:
     for tensor in proto.graph.initializer:
         info = helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
         proto.graph.input.append(info)
-    assert read_onnx(proto).source.inputs == (("x", (1, 3, 6, 5)),)
+    assert read_whole(proto).source.inputs == (("x", (1, 3, 6, 5)),)
 
 
 # Shape information ------------------------------------------------------------------------------
@@ -163,14 +163,14 @@ def test_declared_shapes_change_nothing() -> None:
     declared.graph.value_info.extend(
         list(declared.graph.value_info)
     )  # twice, as some tools write them
-    assert sizes(read_onnx(bare)) == sizes(read_onnx(declared))
+    assert sizes(read_whole(bare)) == sizes(read_whole(declared))
 
 
 def test_a_declared_shape_stands_in_where_inference_finds_none() -> None:
     proto = model("h = unheard.of.Mystery(x) y = Conv(h, w)", w=W)
     declared = helper.make_tensor_value_info("h", TensorProto.FLOAT, [1, 3, 4, 7])
     proto.graph.value_info.append(declared)
-    network = read_onnx(proto)
+    network = read_whole(proto)
     assert network.layers[0].geometry.input_size == (4, 7)
     assert [item.op for item in network.uncounted] == ["Mystery"]
 
@@ -179,7 +179,7 @@ def test_an_inferred_shape_goes_before_a_declared_one() -> None:
     proto = model("h = Relu(x) y = Conv(h, w)", "float[N,3,6,5] x", w=W)
     declared = helper.make_tensor_value_info("h", TensorProto.FLOAT, [8, 3, 6, 5])
     proto.graph.value_info.append(declared)
-    assert sizes(read_onnx(proto)) == [(1, (6, 5))]
+    assert sizes(read_whole(proto)) == [(1, (6, 5))]
 
 
 ZERO = np.array([0])
@@ -228,7 +228,7 @@ CHAINS = {
 @pytest.mark.parametrize("name", CHAINS)
 def test_shapes_that_the_graph_computes_are_followed(name: str) -> None:
     nodes, features, rows = CHAINS[name]
-    network = read_onnx(
+    network = read_whole(
         model(
             f"{nodes} y = Gemm<transB=1>(h, weights)", "float[N,3,6,5] x", opset=19, zero=ZERO,
             two=np.float32(2), scales=np.array([1, 1, 2, 3], np.float32),
@@ -244,7 +244,7 @@ def test_a_batch_that_is_computed_follows_the_given_one() -> None:
     proto = model(
         f"{nodes} y = Gemm<transB=1>(h, v)", "float[N,3,6,5] x", zero=ZERO, v=ramp(2, features)
     )
-    assert sizes(read_onnx(proto, {"x": (7, 3, 6, 5)})) == [(7, ())]
+    assert sizes(read_whole(proto, {"x": (7, 3, 6, 5)})) == [(7, ())]
 
 
 def test_com_microsoft_operators_have_the_shapes_of_those_they_stand_for() -> None:
@@ -256,4 +256,4 @@ def test_com_microsoft_operators_have_the_shapes_of_those_they_stand_for() -> No
         nodes, "uint8[1,3,6,5] x", s=np.float32(1), z=np.uint8(0),
         w=ramp(4, 6, 1, 1, dtype=np.uint8),
     )  # fmt: skip
-    assert sizes(read_onnx(proto)) == [(1, (1, 1))]
+    assert sizes(read_whole(proto)) == [(1, (1, 1))]

@@ -11,10 +11,9 @@ import onnx
 import pytest
 from onnx import ModelProto, NodeProto, helper, numpy_helper
 
-from esnsim import read_onnx
 from esnsim.model.network import Layer
 from tests.importer.cases import cases
-from tests.importer.models import Array, constants_of_inputs, only_layer, only_products
+from tests.importer.models import Array, constants_of_inputs, only_layer, only_products, read_whole
 from tests.naive.convolution import convolve, multiplications
 
 DATA = Path(onnx.__file__).parent / "backend/test/data"
@@ -59,7 +58,7 @@ def test_convolving_with_what_was_read_gives_pytorchs_output(folder: Path) -> No
         numpy_helper.to_array(onnx.load_tensor(data / f"{name}_0.pb"))
         for name in ("input", "output")
     )
-    network = read_onnx(folder / "model.onnx")
+    network = read_whole(folder / "model.onnx")
     (layer,) = network.layers
     graph = onnx.load(folder / "model.onnx").graph
     biases = [numpy_helper.to_array(t) for t in graph.initializer if len(t.dims) == 1]

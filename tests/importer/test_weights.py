@@ -9,8 +9,9 @@ import onnx
 import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from esnsim import read_onnx
-from tests.importer.models import Array, add_initializers, model, only_layer, ramp
+from esnsim import ModelError, cost, quantize
+from tests.importer.models import Array, add_initializers, model, only_layer, ramp, read_whole
+from tests.samples import EMBEDDED
 
 W = ramp(2, 3, 1, 2)
 FLAT = ", ".join(f"{v:.1f}" for v in W.ravel())
@@ -127,7 +128,7 @@ def test_a_file_and_a_model_in_memory_and_typed_or_raw_data_are_read_alike(
         add_initializers(proto, {"w": tensor})
         onnx.save(proto, tmp_path / "model.onnx")
         for source in (proto, tmp_path / "model.onnx"):
-            (layer,) = read_onnx(source).layers
+            (layer,) = read_whole(source).layers
             np.testing.assert_array_equal(layer.weight.load(), w)
             assert layer.weight.dtype == w.dtype.name
 
@@ -140,7 +141,7 @@ def test_external_data_is_read_in_place(tmp_path: Path) -> None:
         size_threshold=size,
     )  # fmt: skip
     assert (tmp_path / location).stat().st_size >= W.nbytes
-    (layer,) = read_onnx(tmp_path / "model.onnx").layers
+    (layer,) = read_whole(tmp_path / "model.onnx").layers
     np.testing.assert_array_equal(layer.weight.load(), W)
 
 
@@ -166,7 +167,7 @@ def test_a_sparse_constant_node_is_dense_too() -> None:
 
 def test_two_nodes_that_share_a_tensor_share_its_origin() -> None:
     nodes = "t = Transpose(w) h = MatMul(x, w) g = MatMul(h, t) y = Add(g, x)"
-    first, second = read_onnx(model(nodes, "float[2,3] x", w=ramp(3, 4))).layers
+    first, second = read_whole(model(nodes, "float[2,3] x", w=ramp(3, 4))).layers
     assert first.weight.origin == second.weight.origin == "w"
     np.testing.assert_array_equal(first.weight.load(), second.weight.load().T)
 
@@ -174,7 +175,7 @@ def test_two_nodes_that_share_a_tensor_share_its_origin() -> None:
 def test_two_slices_of_a_tensor_do_not_share_an_origin() -> None:
     nodes = """a, b = Split<axis=1, num_outputs=2>(w) h = MatMul(x, a) g = MatMul(x, b)
                y = Concat<axis=1>(h, g)"""
-    first, second = read_onnx(model(nodes, "float[2,3] x", w=ramp(3, 4))).layers
+    first, second = read_whole(model(nodes, "float[2,3] x", w=ramp(3, 4))).layers
     assert first.weight.origin != second.weight.origin
 
 
@@ -186,7 +187,7 @@ def test_reading_leaves_the_given_model_as_it_is() -> None:
         w=W.astype(np.float16),
     )
     before = proto.SerializeToString(deterministic=True)
-    read_onnx(proto)
+    read_whole(proto)
     assert proto.SerializeToString(deterministic=True) == before
 
 
@@ -195,5 +196,44 @@ def test_a_layer_is_named_by_its_node_or_its_output_and_its_weight_by_its_tensor
         f"v = Conv(x, w) {CONV.replace('x', 'v')}", X.replace("3", "2"), w=W[:, :2]
     )
     proto.graph.node[0].name = "first"
-    assert [layer.name for layer in read_onnx(proto).layers] == ["first", "y"]
-    assert {layer.weight.name for layer in read_onnx(proto).layers} == {"w"}
+    assert [layer.name for layer in read_whole(proto).layers] == ["first", "y"]
+    assert {layer.weight.name for layer in read_whole(proto).layers} == {"w"}
+
+
+def test_a_tensor_of_an_attribute_lies_beside_the_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its file is looked for in the model's folder, and not in the one that commands run in."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for folder, value in ((tmp_path, 3.0), (elsewhere, 1.0)):
+        (folder / "fill.bin").write_bytes(np.float32(value).tobytes())
+    fill = onnx.TensorProto(data_type=1, dims=[1], data_location=onnx.TensorProto.EXTERNAL)
+    fill.external_data.add(key="location", value="fill.bin")
+    model = onnx.parser.parse_model(
+        '<ir_version: 10, opset_import: ["" : 18]> g (float[1,2,4,4] x) => (float[1,3,4,4] y) '
+        "<int64[4] s = {3, 2, 1, 1}> { w = ConstantOfShape(s) y = Conv(x, w) }"
+    )
+    model.graph.node[0].attribute.append(onnx.helper.make_attribute("value", fill))
+    onnx.save(model, tmp_path / "m.onnx")
+    monkeypatch.chdir(elsewhere)
+    [layer] = read_whole(tmp_path / "m.onnx").layers
+    assert (layer.weight.load() == 3).all()
+
+
+def test_a_model_and_its_data_may_be_links_into_one_folder(tmp_path: Path) -> None:
+    """As the caches of model hubs lay files out; no other folder is reached through links."""
+    blobs, shown, other = (tmp_path / name for name in ("blobs", "shown", "other"))
+    for folder in (blobs, shown, other):
+        folder.mkdir()
+    model = onnx.load(EMBEDDED / "resnet8.onnx")
+    onnx.save(model, blobs / "aa", save_as_external_data=True, location="data", size_threshold=0)
+    (blobs / "data").rename(blobs / "bb")
+    (shown / "m.onnx").symlink_to("../blobs/aa")
+    (shown / "data").symlink_to("../blobs/bb")
+    assert cost(quantize(read_whole(shown / "m.onnx"))).total.macs > 0
+    (other / "bb").write_bytes((blobs / "bb").read_bytes())
+    (shown / "data").unlink()
+    (shown / "data").symlink_to("../other/bb")
+    with pytest.raises(ModelError, match="outside the model's folder"):
+        cost(quantize(read_whole(shown / "m.onnx")))

@@ -10,7 +10,7 @@ from esnsim.machines.array.engine import DigitalEngine
 from esnsim.machines.crossbar.converters import IDEAL
 from esnsim.machines.random_layers import random_layer
 from esnsim.model.network import Geometry
-from esnsim.quantization.quantizer import Scheme
+from esnsim.quantization.scheme import Scheme
 
 SPREAD = {"median": 2.0, "least": 1.0, "most": 3.0}
 

@@ -32,14 +32,14 @@ def unit_cycles(counts: dict[str, int]) -> int:
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A model whose images have 25 windows and 1, fewer than a tile has, and 37 images."""
+    """A model whose images have 25 windows and 1, fewer than a tile has; 37 images to run."""
     folder = tmp_path_factory.mktemp("small")
     proto = model(
         """[conv] c = Conv<pads=[1,1,1,1]>(x, w) r = Relu(c) f = Flatten(r)
            [fc] y = Gemm<transB=1>(f, v)""",
         "float[N,3,5,5] x", w=normal(10, 3, 3, 3), v=normal(7, 250),
     )  # fmt: skip
-    np.save(folder / "x.npy", np.random.default_rng(1).random((37, 3, 5, 5), np.float32))
+    np.save(folder / "x.npy", np.random.default_rng(1).random((74, 3, 5, 5), np.float32))
     return saved(proto, folder), folder / "x.npy"
 
 
@@ -67,17 +67,14 @@ def test_figures_of_data_are_sums_over_the_images(small: tuple[Path, Path]) -> N
     words = ("--array", "8x4x4", "--activation-bits", 3, "--json")
     found = []
     for part in (images[:7], images[:3], images[3:7]):
-        # The same extremes in front of each, so that activations have the same scales.
-        chosen = np.concatenate([np.zeros_like(part[:1]), np.ones_like(part[:1]), part])
-        np.save(path.parent / "part.npy", chosen)
-        ran = esnsim("simulate", path, "--data", path.parent / "part.npy", *words, "--images", 99)
+        # The first half sets the scales of activations: its extremes are the same for each part.
+        extremes = np.zeros_like(part)
+        extremes[0] = 1
+        np.save(path.parent / "part.npy", np.concatenate([extremes, part]))
+        chosen = ("--data", path.parent / "part.npy", "--images", len(part))
+        ran = esnsim("simulate", path, *chosen, *words)
         found.append(report(ran)["layers"][0]["counts"]["essential_bits"])
-    np.save(path.parent / "part.npy", chosen[:2])
-    ends = report(
-        esnsim("simulate", path, "--data", path.parent / "part.npy", *words, "--images", 2)
-    )
-    both = ends["layers"][0]["counts"]["essential_bits"]
-    assert found[0] - both == found[1] - both + found[2] - both
+    assert found[0] == found[1] + found[2] > 0
 
 
 @settings(max_examples=15)

@@ -87,10 +87,18 @@ def test_a_machine_that_is_not_there_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("images", "said", "code"),
     [
-        (np.zeros((2, 3, 32, 32), np.float32), "needs float32 of shape (batch, 1, 28, 28)", 2),
-        (np.zeros((2, 1, 28, 27), np.float32), "but got float32 of shape (2, 1, 28, 27)", 2),
+        (
+            np.zeros((2, 3, 32, 32), np.float32),
+            "are 3×32×32, but input 'image' takes 1×28×28",
+            1,
+        ),
+        (
+            np.zeros((2, 1, 28, 27), np.float32),
+            "are 1×28×27, but input 'image' takes 1×28×28",
+            1,
+        ),
         (np.zeros((5,), np.float32), "images are float32 of shape (5,), not (N, C, H, W)", 1),
-        (np.full((1, 1, 28, 28), np.nan, np.float32), "an activation is NaN or infinite", 2),
+        (np.full((1, 1, 28, 28), np.nan, np.float32), "has values that are NaN, infinite", 1),
     ],
 )
 @pytest.mark.parametrize("mode", ["layers", "--end-to-end"])

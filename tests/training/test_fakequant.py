@@ -10,7 +10,8 @@ from torch.nn.utils import parametrize
 
 from esnsim.errors import ModelError, WidthError
 from esnsim.model.network import Geometry
-from esnsim.quantization.quantizer import Scheme, codes, quantize
+from esnsim.quantization.quantizer import codes, quantize
+from esnsim.quantization.scheme import Scheme
 from esnsim.training.export import from_torch
 from esnsim.training.fakequant import FakeQuantize, fake_quantize
 from esnsim.training.fit import Recipe, accuracy, fit

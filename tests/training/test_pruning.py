@@ -7,7 +7,7 @@ from torch import nn
 
 from esnsim import cost, quantize
 from esnsim.errors import ModelError, UsageError
-from esnsim.quantization.quantizer import Scheme
+from esnsim.quantization.scheme import Scheme
 from esnsim.training.admm import Admm
 from esnsim.training.export import from_torch
 from esnsim.training.fit import Recipe, fit

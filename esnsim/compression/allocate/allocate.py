@@ -20,9 +20,10 @@ from esnsim.compression.allocate.budget import by_weights, known, of_filters, un
 from esnsim.errors import UsageError, WidthError
 from esnsim.model.network import Layer, Mask, Network, propagate
 from esnsim.quantization.filter_sums import Floats, Ints, midrise_sums, stored_sums
-from esnsim.quantization.quantizer import QuantizedLayer, Scheme, quantize
+from esnsim.quantization.quantizer import QuantizedLayer, quantize
+from esnsim.quantization.rules import RULES
+from esnsim.quantization.scheme import Scheme
 
-RULES = ("mse", "filter-max", "aciq")  # the step of a filter depends on its own width alone
 WIDEST = 8  # bits that a filter is offered
 NEVER = np.iinfo(np.int64).max
 
@@ -106,8 +107,9 @@ def choices(
     rule, made here unless given. Raises UsageError or WidthError for what is not offered.
     """
     metric = known(metric)
-    if rule not in RULES:
-        raise WidthError(f"no allocation under the rule '{rule}': use one of {', '.join(RULES)}")
+    if rule not in RULES or not RULES[rule].by_filter:
+        offered = ", ".join(name for name, known in RULES.items() if known.by_filter)
+        raise WidthError(f"no allocation under the rule '{rule}': use one of {offered}")
     if prune is None:
         prune = gains is not None and all(gain.ndim == 2 for gain in gains)
     runs = every_width(network, rule) if runs is None else runs

@@ -1,6 +1,6 @@
 """What a budget is of: a metric of live weights, in integers, filter by filter and in total."""
 
-from esnsim.costs.equations import Cost, Weightings
+from esnsim.costs.cost import Cost, Weightings
 from esnsim.errors import UsageError
 from esnsim.quantization.filter_sums import Ints
 from esnsim.quantization.quantizer import QuantizedLayer

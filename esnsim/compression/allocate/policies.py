@@ -4,11 +4,12 @@ from collections.abc import Callable
 from functools import cache
 
 from esnsim.compression.allocate.budget import spent, unit
-from esnsim.costs.equations import Cost, cost
+from esnsim.costs.cost import Cost, cost
 from esnsim.errors import WidthError
 from esnsim.model.network import Network
 from esnsim.quantization import rules as steps
-from esnsim.quantization.quantizer import WIDEST, Scheme, quantize
+from esnsim.quantization.quantizer import quantize
+from esnsim.quantization.scheme import WIDEST, Scheme
 
 TOLERANCE = 1e-4  # relative, of the α that is found
 

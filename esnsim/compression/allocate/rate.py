@@ -14,7 +14,7 @@ from esnsim.errors import UsageError, WidthError
 from esnsim.model.network import Array, Layer, Mask
 from esnsim.quantization.blocks import Matrix, each_live
 from esnsim.quantization.filter_sums import Floats, Ints, not_finite
-from esnsim.quantization.quantizer import WIDEST
+from esnsim.quantization.scheme import WIDEST
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ from math import gcd, nan
 import numpy as np
 
 from esnsim.compression.allocate.stages import Stage, stages
-from esnsim.evaluate.evaluator import Feeds
+from esnsim.evaluate.feeds import Feeds
+from esnsim.evaluate.scores import Scored
 from esnsim.graph.model import Model
 from esnsim.graph.sites import Site, sites
 from esnsim.images.sets import ImageSet
@@ -66,6 +67,7 @@ def sensitivity(
     effort: int = EFFORT,
     centred: bool = True,
     trust: float = TRUST,
+    scored: Scored | None = None,
 ) -> list[Floats]:
     """Gains (M, 2) of each layer's filters: the share of the output's energy that becomes noise,
     for a squared error of 1 in the filter's weights. The first is for the filter's removal, whose
@@ -78,35 +80,48 @@ def sensitivity(
     are few, errors of few bits are not white, and noise of many layers does not just add up, so
     that gains as they were measured (1) set widths too far apart (docs/allocate.md). Layers whose
     weights cannot be exchanged get the others' mean gain for an error in proportion to their
-    weights. Raises DataError or UsageError for images that do not fit, ModelError where the graph
-    can't run.
+    weights. The output is the one that is `scored`, by default the first; layers that do not lead
+    to it get the mean gain too. Raises DataError or UsageError for images that do not fit,
+    ModelError where the graph can't run.
     """
     rng = np.random.default_rng(seed)
     network, found = graph.network, sites(graph)
     most = effort // max(1, 2 * probes * sum(layer.macs for layer in network.layers))
     groups = {site.index: _groups(site.layer, size) for site, size in _sizes(found, most)}
     feeds = Feeds(graph, images)
-    batch = len(next(iter(feeds))[0][feeds.name])
+    batch = feeds.size(next(iter(feeds))[0])
+    output = scored.output if scored else graph.proto.graph.output[0].name
     batches = max(1, min(-(-images.count // batch), -(-probes // batch)))
     signal, turn = 0.0, count(1)
     for feed, _ in islice(feeds, batches):
-        for stage in stages(graph, found, feed, threads):
+        for stage in stages(graph, found, feed, threads, output):
             tell(f"measuring gains, {next(turn):,} of {batches * len(found):,}")
             each = groups[stage.site.index]
             runs = max(1, round(probes * each.count / (batches * batch)))
-            signal += _probe(stage, each, batch, runs, rng, centred) / (batches * len(found))
+            energy = _probe(stage, each, batch, runs, rng, centred, scored)
+            signal += energy / (batches * len(found))
     own = {i: _folded(network.layers[i], each.gains / (signal or 1)) for i, each in groups.items()}
     return drawn(_completed(network, own), trust)
 
 
 def _probe(
-    stage: Stage, groups: Groups, batch: int, runs: int, rng: np.random.Generator, centred: bool
+    stage: Stage,
+    groups: Groups,
+    batch: int,
+    runs: int,
+    rng: np.random.Generator,
+    centred: bool,
+    scored: Scored | None,
 ) -> float:
     """Add what `runs` runs of a batch find to `groups`; gives the energy of the output without."""
     weights = _plain(stage.site.layer)
     operator = stage.operator()
     plain = operator(weights)
-    rest = stage.rest(plain)
+    behind = stage.rest(plain)
+
+    def rest(result: Array) -> Array:
+        return behind(result) if scored is None else scored.by_image(behind(result))
+
     output = rest(plain).astype(np.float64)
     axis = _filter_axis(stage.site, plain)
     rows = batch if not len(plain) % batch and not len(output) % batch else 1

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from onnx import ModelProto, ValueInfoProto, helper
 
-from esnsim.evaluate.evaluator import open_model, run
+from esnsim.evaluate.runtime import open_runtime, run
 from esnsim.graph.model import Model
 from esnsim.graph.nodes import reads
 from esnsim.graph.sites import Site
@@ -22,6 +22,7 @@ class Stage:
     site: Site
     values: Mapping[str, Value]
     threads: int
+    output: str
 
     def operator(self) -> Callable[[Array], Array]:
         """From other weights (M, C/g, *kernel) to the operator's output on this batch."""
@@ -36,7 +37,7 @@ class Stage:
             kind = helper.np_dtype_to_tensor_dtype(array.dtype)
             model.graph.input.append(helper.make_tensor_value_info(name, kind, None))
         model.graph.output.append(ValueInfoProto(name=node.output[0]))
-        session, weight = open_model(model, self.threads), f"input{site.input}"
+        session, weight = open_runtime(model, self.threads), f"input{site.input}"
         dtype = feeds[weight].dtype
 
         def result(weights: Array) -> Array:
@@ -46,8 +47,8 @@ class Stage:
         return result
 
     def rest(self, result: Array) -> Callable[[Array], Array]:
-        """From the operator's output on this batch, such as `result`, to the graph's first."""
-        place, output = self.site.place, self.graph.proto.graph.output[0].name
+        """From the operator's output on this batch, such as `result`, to the one asked for."""
+        place, output = self.site.place, self.output
         name = self.graph.nodes[place].output[0]
         if output == name:
             return lambda result: result
@@ -69,16 +70,24 @@ class Stage:
 
 
 def stages(
-    graph: Model, places: Sequence[Site], feed: Mapping[str, Array], threads: int = 0
+    graph: Model, places: Sequence[Site], feed: Mapping[str, Array], threads: int, output: str
 ) -> Iterator[Stage]:
-    """The graph before each of some layers in turn, every node run once."""
+    """The graph before each of some layers in turn, every node run once, on the way to `output`.
+
+    Layers that do not lead there are left out.
+    """
+    wanted = {output}
+    for node in reversed(graph.nodes):
+        if wanted.intersection(node.output):
+            wanted |= reads(node)
+    places = [site for site in places if wanted.intersection(graph.nodes[site.place].output)]
     values: dict[str, Value] = {name: to_runtime(array) for name, array in feed.items()}
     first = 0
     for site in sorted(places, key=lambda site: site.place):
         values = _advanced(
-            graph, values, _nodes(graph, range(first, site.place)), site.place, threads
+            graph, values, _nodes(graph, range(first, site.place)), site.place, threads, output
         )
-        yield Stage(graph, site, values, threads)
+        yield Stage(graph, site, values, threads, output)
         first = site.place
 
 
@@ -88,11 +97,16 @@ def _nodes(graph: Model, places: Iterable[int]) -> list[int]:
 
 
 def _advanced(
-    graph: Model, values: Mapping[str, Value], nodes: Sequence[int], place: int, threads: int
+    graph: Model,
+    values: Mapping[str, Value],
+    nodes: Sequence[int],
+    place: int,
+    threads: int,
+    output: str,
 ) -> dict[str, Value]:
     """What is read from `place` on, after these nodes have run."""
     wanted = {name for node in graph.nodes[place:] for name in reads(node)}
-    wanted.add(graph.proto.graph.output[0].name)
+    wanted.add(output)
     made = [n for each in nodes for n in graph.nodes[each].output if n in wanted]
     kept = {name: value for name, value in values.items() if name in wanted}
     if not made:

@@ -12,12 +12,13 @@ import numpy as np
 
 from esnsim.compression.allocate.budget import spent, unit
 from esnsim.compression.allocate.rate import SortedLayer, largest_step, rates, sort_layer
-from esnsim.costs.equations import cost
+from esnsim.costs.cost import cost
 from esnsim.errors import WidthError
 from esnsim.model.network import Layer, Mask, Network, propagate
 from esnsim.quantization import rules
 from esnsim.quantization.filter_sums import Floats
-from esnsim.quantization.quantizer import WIDEST, Scheme, quantize
+from esnsim.quantization.quantizer import quantize
+from esnsim.quantization.scheme import WIDEST, Scheme
 
 SCHEMA = "esnsim.training/1"
 LARGEST = 1 << 28  # bytes of a file

@@ -52,7 +52,10 @@ def allocator(
     """
     few, centred = images.first(PROBED), made.corrector is not None
     limit = {} if effort is None else {"effort": effort}
-    gains = sensitivity(made.graph, few, threads=threads, centred=centred, trust=1.0, **limit)
+    gains = sensitivity(
+        made.graph, few, threads=threads, centred=centred, trust=1.0,
+        scored=made.evaluator.scored, **limit,
+    )  # fmt: skip
     runs = every_width(made.network, rule)
     offers = (
         choices(made.network, metric, rule, drawn(gains), runs=runs),
@@ -60,6 +63,7 @@ def allocator(
         choices(made.network, metric, rule, runs=runs),
     )
     judged = images.first(JUDGED)
-    whole = Evaluator(made.whole, judged, threads=threads).reference
-    evaluator = Evaluator(made.graph, replace(judged, labels=None), whole, threads)
+    judged, scored = replace(judged, labels=None), made.evaluator.scored
+    whole = Evaluator(made.whole, judged, threads=threads, scored=scored).reference
+    evaluator = Evaluator(made.graph, judged, whole, threads, scored=scored)
     return Allocator(offers, replace(made, evaluator=evaluator))

@@ -16,7 +16,8 @@ from esnsim.compression.correct.instruments import insert
 from esnsim.compression.correct.meters import Meter, Norm, Output, constant, meters, scaled
 from esnsim.compression.correct.moments import ByName, Moments, anchor_of, gains, pooled
 from esnsim.errors import ModelError, UsageError
-from esnsim.evaluate.evaluator import MOST, Feeds, fitting, open_model, run
+from esnsim.evaluate.feeds import BATCH_IMAGES, Feeds, fitting
+from esnsim.evaluate.runtime import open_runtime, run
 from esnsim.graph.model import Model
 from esnsim.graph.sites import Slot
 from esnsim.graph.substitute import Changes, complete, copied, place
@@ -115,12 +116,12 @@ def measure(
     insert(graph, model, meters, targets)
     del model.graph.value_info[:]
     for info in model.graph.input:
-        if whole and info.name == feeds.name and info.type.tensor_type.shape.dim:
-            info.type.tensor_type.shape.dim[0].dim_param = "images"
+        if whole and info.name in feeds.inputs and info.type.tensor_type.shape.dim:
+            info.type.tensor_type.shape.dim[feeds.inputs[info.name].axis].dim_param = "images"
     complete(graph, model)
-    session = open_model(model, threads)
+    session = open_runtime(model, threads)
     names = [output.name for output in model.graph.output]
-    batches = [(run(session, names, feed), count) for feed, count in feeds if feeds.full(count)]
+    batches = [(run(session, names, feed), count) for feed, count in feeds.whole()]
     return {
         meter.name: pooled([(found[2 * i], found[2 * i + 1], n) for found, n in batches])
         for i, meter in enumerate(meters)
@@ -129,7 +130,7 @@ def measure(
 
 def _even(graph: Model, count: int, whole: bool) -> int:
     """The size of batches of nearly the same size: as few as fit, or else small ones."""
-    batches = -(-count // fitting(graph, LARGEST, count if whole else MOST))
+    batches = -(-count // fitting(graph, LARGEST, count if whole else BATCH_IMAGES))
     return -(-count // batches)
 
 

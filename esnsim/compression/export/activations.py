@@ -8,7 +8,7 @@ from onnx import ModelProto, NodeProto
 from esnsim.compression.export.export import names_of
 from esnsim.compression.export.stored import Parts
 from esnsim.errors import ModelError
-from esnsim.evaluate.evaluator import Feeds
+from esnsim.evaluate.feeds import Feeds
 from esnsim.graph.model import open_model
 from esnsim.images.sets import ImageSet
 from esnsim.machines.activations import ActivationScale
@@ -26,7 +26,7 @@ def with_activations(
     ModelError for activations that are no float32.
     """
     graph = cut(open_model(model, shapes), threads)
-    batches = (feed for feed, _ in Feeds(graph.graph, images))
+    batches = (feed for feed, _ in Feeds(graph.graph, images).whole())
     scales = activation_scales(graph, batches, BITS)
     at = {mac.result: mac for mac in graph.macs if mac.index in scales}
     new = ModelProto()

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from onnx import ModelProto, helper, numpy_helper, version_converter
 
-from esnsim.compression.export import qdq, qonnx
+from esnsim.compression.export.formats import FORMATS
 from esnsim.compression.export.stored import Parts, Stored, arrange, before, stored
 from esnsim.errors import ModelError, UsageError
 from esnsim.graph.model import Model
@@ -23,7 +23,6 @@ from esnsim.importer.midrise import HALF_STEPS
 from esnsim.model.network import Array
 from esnsim.quantization.quantizer import QuantizedNetwork
 
-FORMATS = ("qdq", "qonnx", "float")
 IR_OF_INT4 = 10
 
 
@@ -38,16 +37,17 @@ def exported(
 
     `form` is one of FORMATS. `changes` are other constants: corrected biases, statistics, and
     weights that differ from Δ·W_int by a factor a filter. ModelError where the graph's opset is
-    too old for `qdq`: see `upgrade_opset`; WidthError for widths that a form does not hold.
+    too old for the form: see `upgrade_opset`; WidthError for widths that a form does not hold.
     """
     changes = dict(changes or {})
     if form not in FORMATS:
         raise UsageError(f"no format '{form}': use one of {', '.join(FORMATS)}")
-    if form == "float":
+    add = FORMATS[form].add
+    if add is None:
         return with_weights(graph, _floats(sites, quantized) | changes)
-    opset = opset_of(graph.proto)
-    if form == "qdq" and opset < qdq.OPSET:
-        raise ModelError(f"opset {opset} has no scale for each filter: raise it to {qdq.OPSET}")
+    opset, least = opset_of(graph.proto), FORMATS[form].least_opset
+    if opset < least:
+        raise ModelError(f"opset {opset} has no scale for each filter: raise it to {least}")
     model = ModelProto()
     model.CopyFrom(graph.proto)
     here = {site.slot: np.empty(0) for site in sites}
@@ -58,26 +58,24 @@ def exported(
         parts.tensors.append(numpy_helper.from_array(array, names[slot]))
     for weight in _shared(graph, model, sites, quantized, changes, names):
         value = before(weight, parts)
-        if form == "qdq":
-            qdq.add_qdq(weight, value, parts, opset)
-        else:
-            qonnx.add_qonnx(weight, value, parts)
+        add(weight, value, parts, opset)
         arrange(weight, value, parts)
     _insert(graph, model, parts)
     return model
 
 
-def upgrade_opset(model: ModelProto) -> ModelProto:
-    """The model at an opset that `qdq` can do with. Raises ModelError where that fails."""
-    if opset_of(model) >= qdq.OPSET:
+def upgrade_opset(model: ModelProto, form: str = "qdq") -> ModelProto:
+    """The model at an opset that a format can do with. Raises ModelError where that fails."""
+    least = FORMATS[form].least_opset
+    if opset_of(model) >= least:
         return model
     try:
-        return version_converter.convert_version(model, qdq.OPSET)
+        return version_converter.convert_version(model, least)
     except Exception as error:  # the converter raises RuntimeError and its own
         reason = (str(error).strip() or type(error).__name__).partition("\n")[0]
         raise ModelError(
             f"opset {opset_of(model)} has no scale for each filter, and onnx cannot raise it to "
-            f"{qdq.OPSET} ({reason}): export the model anew, or give --format float or qonnx"
+            f"{least} ({reason}): export the model anew, or give --format float or qonnx"
         ) from None
 
 

@@ -14,7 +14,6 @@ from esnsim.compression.export.stored import Parts, Stored
 from esnsim.errors import WidthError
 from esnsim.model.network import Array
 
-OPSET = 13  # of DequantizeLinear with a scale a filter
 NARROW = 21  # opset from which it takes int4 and int16
 
 

@@ -13,7 +13,8 @@ from esnsim.graph.sites import Site
 from esnsim.graph.substitute import dequantized
 from esnsim.model.network import Array
 from esnsim.quantization.filter_sums import Floats
-from esnsim.quantization.quantizer import LEAST_STEP, QuantizedLayer, codes
+from esnsim.quantization.quantizer import QuantizedLayer, codes
+from esnsim.quantization.scheme import LEAST_STEP
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,16 +6,12 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from esnsim.compression.prune.criteria import CRITERIA, SCOPES
 from esnsim.compression.prune.units import Coupling, couple
 from esnsim.errors import UsageError
 from esnsim.graph.graph import accepts_pair
 from esnsim.graph.model import Model
-from esnsim.importer.scope import label
 from esnsim.model.network import Layer, Mask, Network, propagate
-from esnsim.quantization.blocks import Matrix, each_filters
-
-CRITERIA = ("norm", "l1", "batchnorm")
-SCOPES = ("layer", "network")
 
 #: The filters (M,) that stay, of each layer.
 Kept: TypeAlias = tuple[Mask, ...]
@@ -89,12 +85,8 @@ def _order(
     spaces = _spaces(model.network, coupling, has)
     protected = np.zeros(len(scores), np.bool_)
     protected[[value[np.argmax(scores[value])] for value in coupling.values]] = True
-    if scope == "network":
-        for space in spaces:
-            scores[space] /= scores[space].mean() or 1.0
-        spaces = [np.concatenate(spaces)] if spaces else []
     units, due = [np.empty(0, np.int64)], [np.empty(0)]
-    for space in spaces:
+    for space in SCOPES[scope].competitors(spaces, scores):
         ordered = space[np.lexsort((scores[space], protected[space]))]
         units.append(ordered)
         due.append((np.arange(len(ordered)) + 0.5) / len(ordered))
@@ -108,46 +100,23 @@ def _scores(model: Model, coupling: Coupling, criterion: str) -> tuple[Floats, M
     """The criterion of each unit, and whether it has one."""
     network = model.network
     scores, has = np.zeros(len(coupling.unit)), np.zeros(len(coupling.unit), np.bool_)
-    gammas = _gammas(model) if criterion == "batchnorm" else {}
-    for layer in network.layers:
-        if layer.weight.codes is not None:
-            continue
-        if criterion != "batchnorm":
-            found = norms(layer, criterion)
-        elif layer.batchnorm is not None and layer.batchnorm.name in gammas:
-            found = gammas[layer.batchnorm.name]
-        else:
-            continue
-        np.add.at(scores, coupling.of(layer), found)
-        has[coupling.of(layer)] = True
+    score = CRITERIA[criterion].scorer(model)
+    floats = [layer for layer in network.layers if layer.weight.codes is None]
+    if not floats:
+        raise UsageError(
+            "every layer is quantised already, and those keep their filters: prune the float model"
+        )
+    for layer in floats:
+        found = score(layer)
+        if found is not None:
+            np.add.at(scores, coupling.of(layer), found)
+            has[coupling.of(layer)] = True
     if not has.any():
         raise UsageError(
             "no layer is followed by a BatchNormalization of its own: it may be folded into the "
             "weights; use the criterion 'norm' or 'l1'"
         )
     return scores, has
-
-
-def norms(layer: Layer, criterion: str) -> Floats:
-    """‖W_m‖² (`norm`) or Σ|W_m| (`l1`) of each filter (M,)."""
-    out = np.empty(layer.filters)
-
-    def fill(rows: slice, block: Matrix) -> None:
-        wide = block.astype(np.float64)
-        out[rows] = np.abs(wide).sum(axis=1) if criterion == "l1" else np.square(wide).sum(axis=1)
-
-    each_filters(layer.weight, fill)
-    return out
-
-
-def _gammas(model: Model) -> dict[str, Floats]:
-    """|γ| of each BatchNormalization by its name."""
-    found: dict[str, Floats] = {}
-    for node in model.nodes:
-        constant = model.scope.get(node.input[1]).constant if len(node.input) > 4 else None
-        if node.op_type == "BatchNormalization" and constant is not None:
-            found[label(node)] = np.abs(constant.read().astype(np.float64))
-    return found
 
 
 def _spaces(network: Network, coupling: Coupling, has: Mask) -> list[NDArray[np.int64]]:

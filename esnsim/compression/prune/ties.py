@@ -23,7 +23,7 @@ class Ties:
             self.parent[index] = index = self.parent[self.parent[index]]
         return index
 
-    def tie(self, left: Ids, right: Ids, reason: str) -> None:
+    def tie(self, left: Ids, right: Ids, reason: str = "") -> None:
         """Tie ids in pairs; one whose partner is no filter's stays, for this reason."""
         apart = left != right
         pairs = np.stack([left[apart], right[apart]], axis=1)

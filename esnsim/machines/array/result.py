@@ -31,7 +31,7 @@ class ArrayLayer:
         """The layer on integers, and what it took."""
         x, zero_point, signed = activations
         run = self._engine.run(self._layer, x, zero_point, signed, self._program)
-        images = len(x) // self._layer.layer.geometry.batch
+        images = len(x) // self._layer.layer.geometry.rows
         result = ArrayResult(
             layers=(self._layer,), images=images, counts=run.counts, spec=self._spec
         )
@@ -190,7 +190,7 @@ def _dram_bits(quantized: QuantizedLayer, spec: ArraySpec) -> int:
     widths = array_widths(quantized, spec) + needs_mask(quantized)
     inputs = int(quantized.live.sum()) * prod(geometry.input_size)
     outputs = int((sums.width_code > 0).sum()) * prod(geometry.output_size)
-    activations = geometry.batch * (inputs + outputs)
+    activations = geometry.rows * (inputs + outputs)
     return int((sums.weights * widths).sum()) + spec.activation_bits * activations
 
 

@@ -49,7 +49,7 @@ class CrossbarLayer:
         wanted = exact.astype(np.float64)
         result = CrossbarResult(
             layers=(self._layer,),
-            images=len(x) // self._layer.layer.geometry.batch,
+            images=len(x) // self._layer.layer.geometry.rows,
             counts=run.counts,
             signal=float((wanted**2).sum()),
             noise=float(((run.outputs - wanted) ** 2).sum()),

@@ -2,8 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
-from math import isfinite, isnan
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +10,16 @@ import esnsim
 from esnsim.compression.allocate.budget import spent
 from esnsim.compression.compress import Compressed
 from esnsim.compression.job import CALIBRATION, RANGES
-from esnsim.costs.equations import Cost
-from esnsim.evaluate.evaluator import Evaluation
+from esnsim.compression.policies import POLICIES
+from esnsim.costs.cost import Cost
+from esnsim.evaluate.scores import Evaluation
 from esnsim.model.network import Layer
 from esnsim.report.cost.document import totals
+from esnsim.report.scored import evaluation_document, scored_document, scored_words, sqnr_words
 from esnsim.report.sweep.table import metric_name
 from esnsim.report.units import human, printable
 
 SCHEMA = "esnsim.compress/1"
-POLICIES = {
-    "allocate": "widths allocated for least noise",
-    "uniform": "one nominal width",
-    "filter-sigma": "steps of one multiple of σ",
-    "esna-targets": "steps by targets of ESNa",
-}
 
 
 def words(result: Compressed, output: Path, size: int) -> str:
@@ -63,7 +58,9 @@ def done(result: Compressed) -> list[str]:
         aim = "" if recipe.budget is None else f": a budget of {human(recipe.budget)}"
         if recipe.drop is not None:
             aim = f": at most {100 * recipe.drop:g} points lost, {len(result.trials)} tried"
-        steps.append(f"{POLICIES[recipe.policy]}{aim}")
+        if recipe.sqnr is not None:
+            aim = f": an SQNR of {recipe.sqnr:g} dB at least, {len(result.trials)} tried"
+        steps.append(f"{POLICIES[recipe.policy].words}{aim}")
     if corrected(result):
         steps.append(f"statistics corrected with {corrected(result):,} images")
     if calibrated(result):
@@ -95,8 +92,9 @@ def document(result: Compressed, output: Path, size: int) -> dict[str, Any]:
         "model": {"path": source.path, "bytes": source.size_bytes},
         "output": {"path": str(output), "bytes": size, "format": recipe.form},
         "metric": recipe.metric,
-        "before": {"cost": totals(result.before), "evaluation": _evaluation(job.floats)},
-        "after": {"cost": totals(result.after), "evaluation": _evaluation(result.found)},
+        "scored": scored_document(job.bench.evaluator.scored) if job.bench else None,
+        "before": {"cost": totals(result.before), "evaluation": evaluation_document(job.floats)},
+        "after": {"cost": totals(result.after), "evaluation": evaluation_document(result.found)},
         "ratio": _ratio(recipe.metric, result.before, result.after),
         "tie": _tie(result),
         "done": {
@@ -109,13 +107,14 @@ def document(result: Compressed, output: Path, size: int) -> dict[str, Any]:
             "rule": recipe.scheme.resolved_rule if recipe.scheme else recipe.rule,
             "budget": recipe.budget,
             "drop": recipe.drop,
+            "sqnr_db": recipe.sqnr,
             "images": job.images.count if job.images else 0,
             "corrected_with": corrected(result),
             "activation_bits": 8 if recipe.activations else None,
             "activations_over": calibrated(result),
         },
         "trials": [
-            {"cost": trial.spent, "evaluation": _evaluation(trial.evaluation)}
+            {"cost": trial.spent, "evaluation": evaluation_document(trial.evaluation)}
             for trial in result.trials
         ],
         "layers": [
@@ -140,22 +139,30 @@ def _reasons(layers: Sequence[tuple[Layer, str]]) -> list[dict[str, str]]:
     return [{"name": layer.name, "op": layer.op, "reason": reason} for layer, reason in layers]
 
 
-def _evaluation(found: Evaluation | None) -> dict[str, Any] | None:
-    if found is None:
-        return None
-    values = asdict(found)
-    values["sqnr_db"] = found.sqnr_db if isfinite(found.sqnr_db) else None
-    return values | {"interval": list(found.interval)}
-
-
 def _accuracy(result: Compressed) -> list[str]:
     floats, found = result.job.floats, result.found
     if floats is None or found is None:
         return []
+    assert result.job.bench is not None
+    scored = scored_words(result.job.bench.evaluator.scored, found.images)
+    return [
+        *_change_of_accuracy(floats, found),
+        f"scored    {scored}",
+        f"          {sqnr_words(found)}",
+    ]
+
+
+def _change_of_accuracy(floats: Evaluation, found: Evaluation) -> list[str]:
+    if floats.accuracy is None or found.accuracy is None:
+        return []
     low, high = found.interval
     what = "top-1" if found.top1 is not None else "agreement"
     lost = 100 * (floats.accuracy - found.accuracy)
-    verdict = "a tie" if _tie(result) else f"{abs(lost):.2f} points {'lost' if lost > 0 else 'won'}"
+    verdict = f"{abs(lost):.2f} points {'lost' if lost > 0 else 'won'}"
+    if floats.ties(found):
+        verdict = "a tie"
+    elif found.at_chance:
+        verdict += f", no better than always the same answer ({100 * (found.chance or 0):.1f}%)"
     return [
         f"accuracy  {what} {100 * floats.accuracy:.2f}% → {100 * found.accuracy:.2f}% on "
         f"{found.images:,} images (95%: {100 * low:.1f} to {100 * high:.1f}%): {verdict}"

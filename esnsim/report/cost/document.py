@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 import esnsim
-from esnsim.costs.equations import Cost, LayerCost, Metrics, Weightings
+from esnsim.costs.cost import Cost, LayerCost, Metrics, estimate, other_width_of, ratio
+from esnsim.costs.equations import WidthRule
 
 SCHEMA = "esnsim.cost/1"
 
@@ -37,7 +38,7 @@ def as_json(cost: Cost) -> str:
     return json.dumps(document(cost), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def as_csv(rows: Sequence[LayerCost], width: str) -> str:
+def as_csv(rows: Sequence[LayerCost], width: WidthRule) -> str:
     """A header and a row a layer; nested keys are joined by dots, lists by spaces."""
     cells = [dict(flat(_layer(row, width))) for row in rows]
     out = io.StringIO()
@@ -89,14 +90,15 @@ def totals(cost: Cost) -> dict[str, Any]:
     """What is summed over the network."""
     return {
         **_metrics(cost.total, cost.width),
-        **_estimate(cost.layers, cost.total),
+        "esn_a_from_sn": asdict(cost.esn_a_from_sn),
+        "esn_a_over_sn": asdict(cost.esn_a_over_sn),
         "product_macs": cost.product_macs,
-        "bits_histogram": {str(bits): count for bits, count in cost.histogram.items()},
+        "bits_histogram": {str(bits): count for bits, count in cost.bits_histogram.items()},
     }
 
 
-def _layer(row: LayerCost, width: str) -> dict[str, Any]:
-    layer, sums = row.layer, row.quantized.sums
+def _layer(row: LayerCost, width: WidthRule) -> dict[str, Any]:
+    layer, sums, expected = row.layer, row.quantized.sums, estimate([row])
     alive = np.where(sums.width_code > 0, sums.weights, 0)
     stored = layer.weight.codes
     return {
@@ -112,7 +114,8 @@ def _layer(row: LayerCost, width: str) -> dict[str, Any]:
         "asymmetric": stored is not None and stored.asymmetric,
         "batchnorm": layer.batchnorm.name if layer.batchnorm else None,
         **_metrics(row.metrics, width),
-        **_estimate([row], row.metrics),
+        "esn_a_from_sn": asdict(expected),
+        "esn_a_over_sn": asdict(ratio(row.metrics.esn_a, expected)),
         "sn": row.sn,
         "bits_per_filter": row.bits.tolist(),
         "steps": [None if isnan(step) else step for step in row.quantized.steps.tolist()],
@@ -121,7 +124,7 @@ def _layer(row: LayerCost, width: str) -> dict[str, Any]:
     }
 
 
-def _metrics(metrics: Metrics, width: str) -> dict[str, Any]:
+def _metrics(metrics: Metrics, width: WidthRule) -> dict[str, Any]:
     return {
         "filters": metrics.filters,
         "pruned_filters": metrics.pruned_filters,
@@ -131,37 +134,10 @@ def _metrics(metrics: Metrics, width: str) -> dict[str, Any]:
         "macs": metrics.macs,
         "live_macs": metrics.live_macs,
         "mac_bits_layerwise": metrics.mac_bits_layerwise,
-        "esn_a": _quarter(metrics.esn_a_x4),
+        "esn_a": asdict(metrics.esn_a),
         "esn_a_x4": asdict(metrics.esn_a_x4),
         "esn_d": asdict(metrics.esn_d),
         "esn_d_tilde": asdict(metrics.esn_d_tilde),
-        "esn_a_class_a": {
-            "filter": _quarter(metrics.class_a_filter_x4),
-            "layer": _quarter(metrics.class_a_layer_x4),
-            "network": _quarter(metrics.class_a_network_x4),
-        },
-        "other_width": {
-            "width": "paper" if width == "code" else "code",
-            "esn_d": asdict(metrics.other_esn_d),
-            "esn_d_tilde": asdict(metrics.other_esn_d_tilde),
-        },
+        "esn_a_class_a": asdict(metrics.esn_a_class_a),
+        "other_width": asdict(other_width_of(metrics, width)),
     }
-
-
-def _estimate(rows: Sequence[LayerCost], metrics: Metrics) -> dict[str, Any]:
-    """Eq. 4 for the rows, and ESNa over it; nulls unless all of them have a signal-to-noise."""
-    parts = [(row.layer, row.esn_a_from_sn) for row in rows if row.esn_a_from_sn is not None]
-    if len(parts) < len(rows):
-        return {key: {"weights": None, "macs": None} for key in ("esn_a_from_sn", "esn_a_over_sn")}
-    by_tensor = {layer.weight.origin: value for layer, value in parts}  # shared ones count once
-    weights = sum(by_tensor.values())
-    macs = sum(value * layer.macs_per_weight for layer, value in parts)
-    ratios = {
-        "weights": metrics.esn_a_x4.weights / 4 / weights if weights else None,
-        "macs": metrics.esn_a_x4.macs / 4 / macs if macs else None,
-    }
-    return {"esn_a_from_sn": {"weights": weights, "macs": macs}, "esn_a_over_sn": ratios}
-
-
-def _quarter(value: Weightings) -> dict[str, float]:
-    return {"weights": value.weights / 4, "macs": value.macs / 4}

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from os.path import commonprefix
 
-from esnsim.costs.equations import Cost, LayerCost, Metrics
+from esnsim.costs.cost import Cost, LayerCost, Metrics
 from esnsim.report.grid import GAP, grid
 from esnsim.report.units import exact, human, percent, printable
 
@@ -21,7 +21,7 @@ SORTS: dict[str, Callable[[LayerCost], float]] = {
     "weights": lambda row: row.metrics.weights,
     "filters": lambda row: row.metrics.filters,
     "pruned": lambda row: row.metrics.pruned_filters,
-    "bits": lambda row: mean_bits(row.metrics),
+    "bits": lambda row: row.metrics.mean_width_by_macs,
     "esn_a": lambda row: row.metrics.esn_a_x4.macs,
     "esn_d": lambda row: row.metrics.esn_d.macs,
     "esn_d_tilde": lambda row: row.metrics.esn_d_tilde.macs,
@@ -31,27 +31,21 @@ Number = Callable[[float], str]
 Cells = tuple[str, ...]
 
 
-def mean_bits(metrics: Metrics) -> float:
-    """Mean width of the live weights, each charged its filter's width."""
-    return metrics.esn_d_tilde.weights / metrics.live_weights if metrics.live_weights else 0.0
-
-
 def render(
     cost: Cost,
     rows: Sequence[LayerCost],
     *,
-    filter_wise: bool,
+    histogram: bool = False,
     all_digits: bool = False,
     columns: int | None = None,
     bold: bool = False,
 ) -> str:
-    """The table of `rows`, the totals, and where `filter_wise` the histogram of widths.
+    """The table of `rows`, the totals, and perhaps the histogram of widths.
 
-    `filter_wise` makes ESNd~ the headline, which shares are of, in place of layer-wise MAC×bit.
-    Names are shortened to fit into `columns`; None is as wide as it needs.
+    Shares are of MAC×bit. Names are shortened to fit into `columns`; None is as wide as it needs.
     """
     number = exact if all_digits else human
-    cells = [_cells(row, cost.total, filter_wise, number) for row in rows]
+    cells = [_cells(row, cost.total, number) for row in rows]
     total = _totals(cost.total, number)
     names = _shortened([row[:2] for row in cells], _room([HEADINGS, *cells, total], columns))
     more = len(cost.layers) - len(rows)
@@ -61,15 +55,15 @@ def render(
     lines = [
         grid(HEADINGS, shown, total, texts=TEXTS, columns=columns, bold=bold),
         "",
-        *_summary(cost, filter_wise, number),
-        *(["", *_histogram(cost.histogram)] if filter_wise else []),
+        *_summary(cost, number),
+        *(["", *_histogram(cost.bits_histogram)] if histogram else []),
     ]
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
-def _cells(row: LayerCost, total: Metrics, filter_wise: bool, number: Number) -> Cells:
+def _cells(row: LayerCost, total: Metrics, number: Number) -> Cells:
     layer, metrics = row.layer, row.metrics
-    share = percent(_headline(metrics, filter_wise), _headline(total, filter_wise))
+    share = percent(metrics.esn_d_tilde.macs, total.esn_d_tilde.macs)
     shape = "×".join(map(str, layer.weight.shape))
     return printable(layer.name), printable(layer.op), shape, *_numbers(metrics, number), share
 
@@ -83,15 +77,11 @@ def _numbers(metrics: Metrics, number: Number) -> Cells:
         number(metrics.macs),
         f"{metrics.filters:,}",
         f"{metrics.pruned_filters:,}",
-        f"{mean_bits(metrics):.2f}",
+        f"{metrics.mean_width_by_macs:.2f}",
         number(metrics.esn_a_x4.macs / 4),
         number(metrics.esn_d.macs),
         number(metrics.esn_d_tilde.macs),
     )
-
-
-def _headline(metrics: Metrics, filter_wise: bool) -> int:
-    return metrics.esn_d_tilde.macs if filter_wise else metrics.mac_bits_layerwise
 
 
 def _room(lines: Sequence[Cells], columns: int | None) -> int:
@@ -123,10 +113,10 @@ def _shortened(rows: Sequence[Cells], room: int) -> list[str]:
     return [cut(name) for name in names]
 
 
-def _summary(cost: Cost, filter_wise: bool, number: Number) -> list[str]:
+def _summary(cost: Cost, number: Number) -> list[str]:
     total, machines = cost.total, cost.machines
     lines = [
-        *_both_widths(total, filter_wise, number),
+        *_widths(total, number),
         f"ESNa      {number(total.esn_a_x4.macs / 4)} by MACs, "
         f"{number(total.esn_a_x4.weights / 4)} by weights",
         f"ESNd      {number(total.esn_d.macs)} bits by MACs, {number(total.esn_d.weights)} by "
@@ -149,18 +139,14 @@ def _summary(cost: Cost, filter_wise: bool, number: Number) -> list[str]:
     return [*lines, *_assumptions(cost)]
 
 
-def _both_widths(total: Metrics, filter_wise: bool, number: Number) -> list[str]:
+def _widths(total: Metrics, number: Number) -> list[str]:
     wise, layerwise = total.esn_d_tilde.macs, total.mac_bits_layerwise
-    named = [(number(layerwise), "layer-wise widths"), (number(wise), "filter-wise ones (ESNd~)")]
-    if filter_wise:
-        named = [
-            (number(wise), "filter-wise widths (ESNd~)"),
-            (number(layerwise), "layer-wise ones"),
-        ]
-    (first, ours), (second, theirs) = named
     return [
-        f"MAC×bit   {first} with {ours}; shares are of this,",
-        f"          {second} with {theirs}; {percent(layerwise - wise, layerwise)} saved by filter",
+        f"MAC×bit   {number(wise)}, each filter by its own width (ESNd~); shares are of this,",
+        f"          {number(layerwise)} with every filter as wide as its layer's widest: "
+        f"{percent(layerwise - wise, layerwise)} saved",
+        f"width     {total.mean_width_by_macs:.2f} bits, mean by MACs; "
+        f"{total.mean_width_by_weights:.2f} by weights",
     ]
 
 

@@ -6,7 +6,8 @@ from esnsim.machines.base import Machine, unit_of
 from esnsim.machines.crossing import crossing_widths, uniform_crossing
 from esnsim.machines.simulator import Simulation
 from esnsim.report.grid import grid
-from esnsim.report.simulation.table import Look, accuracy_lines, folded, simulated
+from esnsim.report.scored import end_to_end_words, score
+from esnsim.report.simulation.table import Look, folded, simulated
 from esnsim.report.units import printable
 from esnsim.units import joules
 
@@ -22,7 +23,7 @@ def variants(simulations: Sequence[Simulation], field: str, look: Look) -> str:
             str(getattr(simulation.machine, field)),
             *(cells[heading] for heading in total.compared),
             look.energy(total.total_energy, machine.priced),
-            *([_accuracy(simulation)] if scored else []),
+            *([score(simulation.accuracy.found)] if simulation.accuracy else []),
         ])  # fmt: skip
     spent = "energy" if machine.priced else f"energy, {unit_of(machine)}"
     headings = (field, *simulations[0].total.compared, spent, *(["accuracy"] if scored else []))
@@ -61,16 +62,14 @@ def kinds(simulations: Sequence[Simulation], look: Look) -> str:
         "crosses at: the nominal width (one step a layer) from which e_cell·ESNa exceeds "
         f"e_bit·{one.activation_bits}·MAC×bit",
         f"Eq. 6, all weights at the largest amplitude: {'none' if cross is None else cross} bits",
-        *(f"{s.machine.kind}: {line}" for s in simulations for line in accuracy_lines(s.accuracy)),
+        *(
+            f"{s.machine.kind}: {line}"
+            for s in simulations
+            for line in end_to_end_words(s.accuracy)
+        ),
         simulated(first, look),
     ]
     return "\n".join([table, *folded(lines, look)]) + "\n"
-
-
-def _accuracy(simulation: Simulation) -> str:
-    found = simulation.accuracy
-    assert found is not None
-    return f"{found.agreement if found.simulated is None else found.simulated:.1%}"
 
 
 def _price(machine: Machine) -> str:

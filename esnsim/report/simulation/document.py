@@ -11,6 +11,7 @@ import esnsim
 from esnsim.machines.base import Machine, Result, unit_of
 from esnsim.machines.simulator import NotRun, Simulation, speed
 from esnsim.report.cost.document import flat
+from esnsim.report.scored import end_to_end_document
 
 SCHEMA = "esnsim.simulate/2"
 
@@ -42,7 +43,7 @@ def document(simulation: Simulation, clock: float | None = None) -> dict[str, An
         "products": [
             {"name": item.name, "op": item.op, "macs": item.macs} for item in network.products
         ],
-        "accuracy": asdict(simulation.accuracy) if simulation.accuracy else None,
+        "accuracy": end_to_end_document(simulation.accuracy),
     }  # fmt: skip
 
 

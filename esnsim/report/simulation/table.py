@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from textwrap import wrap
 
 from esnsim.machines.base import Result
-from esnsim.machines.simulator import Accuracy, Simulation, Speed, speed
+from esnsim.machines.simulator import Simulation, Speed, speed
 from esnsim.report.grid import grid
+from esnsim.report.scored import end_to_end_words
 from esnsim.report.units import printable
 from esnsim.units import Digits, human, percent
 
@@ -38,7 +39,7 @@ def render(simulation: Simulation, look: Look) -> str:
         *total.summary(look),
         *([_speed(found)] if found else []),
         f"input     {simulation.activations}; figures are of one image's inference",
-        *accuracy_lines(simulation.accuracy),
+        *end_to_end_words(simulation.accuracy),
         simulated(simulation, look),
     ]
     return "\n".join([table, *folded(summary, look)]) + "\n"
@@ -66,22 +67,6 @@ def simulated(simulation: Simulation, digits: Digits) -> str:
     products = simulation.product_macs
     more = f"; products of activations, {digits.number(products)} MACs, are not" if products else ""
     return f"simulated {'; '.join(told)}{more}"
-
-
-def accuracy_lines(accuracy: Accuracy | None) -> list[str]:
-    """What an end-to-end run gave, if there was one."""
-    if accuracy is None:
-        return []
-    if accuracy.simulated is None:
-        return [
-            f"agreement {accuracy.agreement:.1%} with the float model's class on "
-            f"{accuracy.images:,} images (no labels)"
-        ]
-    return [
-        f"accuracy  {accuracy.simulated:.1%} top-1 end to end, float model "
-        f"{accuracy.float_model:.1%}, on {accuracy.images:,} images; they agree on "
-        f"{accuracy.agreement:.1%}"
-    ]
 
 
 def _cells(

@@ -5,11 +5,11 @@ import io
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from math import isfinite
 from typing import Any
 
 import esnsim
 from esnsim.report.cost.document import flat
+from esnsim.report.scored import evaluation_document
 from esnsim.sweeps.pareto import (
     METHODS,
     Baseline,
@@ -77,7 +77,7 @@ def _baseline(baseline: Baseline) -> dict[str, Any]:
         "macs": baseline.macs,
         "filters": baseline.filters,
         "accuracy": baseline.accuracy,
-        "evaluation": _evaluation(baseline),
+        "evaluation": evaluation_document(baseline.evaluation),
     }
 
 
@@ -88,7 +88,7 @@ def _point(sweep: Sweep, point: Point, frontier: bool) -> dict[str, Any]:
         "cost": sweep.price(point),
         "accuracy": point.accuracy,
         "frontier": frontier,
-        "evaluation": _evaluation(point),
+        "evaluation": evaluation_document(point.evaluation),
         "esn_a": {"weights": total.esn_a_x4.weights / 4, "macs": total.esn_a_x4.macs / 4},
         "esn_a_x4": asdict(total.esn_a_x4),
         "esn_d": asdict(total.esn_d),
@@ -100,14 +100,6 @@ def _point(sweep: Sweep, point: Point, frontier: bool) -> dict[str, Any]:
         "bits_histogram": {str(bits): count for bits, count in sorted(point.histogram.items())},
         "seconds": point.seconds,
     }
-
-
-def _evaluation(item: Baseline | Point) -> dict[str, Any]:
-    values = asdict(item.evaluation)
-    values["interval"] = list(values["interval"])
-    if not isfinite(values["sqnr_db"]):  # no noise at all
-        values["sqnr_db"] = None
-    return values
 
 
 def _equal(sweep: Sweep, baseline: Baseline) -> list[dict[str, Any]]:

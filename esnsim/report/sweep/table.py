@@ -110,19 +110,14 @@ def _rows(sweep: Sweep, shown: Sequence[Point]) -> list[tuple[str, ...]]:
         rows.append(
             (
                 names[candidate.model], candidate.policy, candidate.rule,
-                f"{100 * candidate.ratio:g}%", f"{candidate.bits:g}", f"{mean_bits(point):.2f}",
+                f"{100 * candidate.ratio:g}%", f"{candidate.bits:g}",
+                f"{point.total.mean_width_by_macs:.2f}",
                 human(sweep.price(point)), _percent(point.accuracy),
                 f"{100 * low:.1f}–{100 * high:.1f}", f"{evaluation.sqnr_db:.1f}",
                 MARK if id(point) in best else "",
             )
         )  # fmt: skip
     return rows
-
-
-def mean_bits(point: Point) -> float:
-    """Mean width over the live MACs."""
-    macs = point.total.live_macs
-    return point.total.esn_d_tilde.macs / macs if macs else 0.0
 
 
 def _models(sweep: Sweep) -> list[str]:

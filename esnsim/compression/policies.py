@@ -1,0 +1,120 @@
+"""How filters share a budget: one table of policies, which commands, help and sweeps read.
+
+A plan is made once for a network and gives codes for any budget. What a plan needs is imported
+when it is made: the table itself is read by every `--help`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import isinf
+from typing import TYPE_CHECKING
+
+from esnsim.errors import UsageError
+
+if TYPE_CHECKING:
+    from esnsim.compression.allocate.targets import Target
+    from esnsim.compression.bench import Bench
+    from esnsim.images.sets import ImageSet
+    from esnsim.model.network import Network
+    from esnsim.quantization.scheme import Scheme
+
+#: The codes for a budget in units of the metric; inf is no budget.
+Plan = Callable[[float], "Scheme"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """What a policy plans for: a network, the metric of the budget, and what is known beside it.
+
+    `rule` is the step rule of policies that take one. `workspace` and `images` (unlabelled) are
+    there where noise at the output can be measured, `targets` where training left them.
+    """
+
+    network: "Network"
+    metric: str = "esn_d_tilde"
+    rule: str | None = None
+    targets: "tuple[Target, ...] | None" = None
+    workspace: "Bench | None" = None
+    images: "ImageSet | None" = None
+    threads: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """A policy: how it plans, what it does in words, and the step rule it goes by.
+
+    `nominal`: a sweep takes its points at whole nominal widths, under any rule, and not at means.
+    """
+
+    plan: Callable[[Problem], Plan]
+    words: str
+    help: str
+    rule: str
+    nominal: bool = False
+    needs_targets: bool = False
+
+
+def _allocate(problem: Problem) -> Plan:
+    """By noise at the output where there are images, else by the squared error of the weights."""
+    from esnsim.compression.allocate.allocate import allocate, choices
+    from esnsim.compression.allocate.weighing import allocator
+
+    network, metric, rule = problem.network, problem.metric, problem.rule or "mse"
+    if problem.workspace is not None and problem.images is not None:
+        best = allocator(problem.workspace, problem.images, metric, rule, problem.threads)
+        return lambda budget: best(budget).scheme
+    offer = choices(network, metric, rule)
+    return lambda budget: allocate(offer, budget).scheme
+
+
+def _uniform(problem: Problem) -> Plan:
+    from esnsim.compression.allocate.policies import uniform
+
+    rule = problem.rule or "layer-max"
+    return lambda budget: uniform(problem.network, budget, problem.metric, rule)
+
+
+def _filter_sigma(problem: Problem) -> Plan:
+    from esnsim.compression.allocate.policies import filter_sigma
+
+    return lambda budget: filter_sigma(problem.network, budget, problem.metric)
+
+
+def _esna_targets(problem: Problem) -> Plan:
+    from esnsim.compression.allocate.targets import target_steps, within_budget
+    from esnsim.quantization.scheme import Scheme
+
+    network, targets = problem.network, problem.targets
+    if targets is None:
+        raise UsageError("the policy esna-targets needs the ESNa of training: give --targets")
+    return lambda budget: (
+        Scheme(given_steps=target_steps(network, targets)) if isinf(budget)
+        else within_budget(network, targets, budget, problem.metric)
+    )  # fmt: skip
+
+
+POLICIES = {
+    "allocate": Policy(
+        plan=_allocate, rule="mse", words="widths allocated for least noise",
+        help="a width a filter, for the least noise at the output",
+    ),
+    "uniform": Policy(
+        plan=_uniform, rule="layer-max", nominal=True, words="one nominal width",
+        help="one nominal width",
+    ),
+    "filter-sigma": Policy(
+        plan=_filter_sigma, rule="filter-sigma", words="steps of one multiple of σ",
+        help="one multiple of σ, our reconstruction of Sasaki et al. 2019",
+    ),
+    "esna-targets": Policy(
+        plan=_esna_targets, rule="given", needs_targets=True, words="steps by targets of ESNa",
+        help="the ESNa of each layer in training",
+    ),
+}  # fmt: skip
+
+
+def find_policy(name: str) -> Policy:
+    """A policy by its name. Raises UsageError for one that there is none of."""
+    if name not in POLICIES:
+        raise UsageError(f"no policy '{name}': use one of {', '.join(POLICIES)}")
+    return POLICIES[name]

@@ -1,0 +1,320 @@
+"""The cost of a network: metrics of its layers and their totals, exact integers."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from esnsim.costs.equations import (
+    OTHER,
+    WIDTH_RULES,
+    WidthRule,
+    class_a_x4,
+    esn_a_from_sn,
+    esn_a_x4,
+    esn_d,
+    esn_d_tilde,
+    mac_bits_layerwise,
+    signal_to_noise,
+    widths,
+)
+from esnsim.costs.fig1 import Machines, cpu_cost, gpu_cost, int8_array_cost
+from esnsim.errors import WidthError
+from esnsim.model.network import Layer, Network
+from esnsim.quantization.filter_sums import Ints
+from esnsim.quantization.quantizer import QuantizedLayer, QuantizedNetwork
+from esnsim.quantization.scheme import Scheme
+
+#: Fields of Metrics that are plain counts; the rest are Weightings.
+PARAMETERS = {"weights", "live_weights", "nonzero_weights"}
+COUNTS = {"filters", "pruned_filters", "macs", "live_macs", "mac_bits_layerwise"}
+
+
+@dataclass(frozen=True, slots=True)
+class Weightings:
+    """A metric weighted by parameters (c = 1) and by computations (c = MACs per weight)."""
+
+    weights: int
+    macs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Quotients:
+    """As Weightings, of what is no whole number; None where it is not defined."""
+
+    weights: float | None
+    macs: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ClassA:
+    """Class-A energy with the largest amplitude of each filter, layer, or of the network."""
+
+    filter: Quotients
+    layer: Quotients
+    network: Quotients
+
+
+@dataclass(frozen=True, slots=True)
+class OtherWidth:
+    """The digital metrics under another width rule."""
+
+    width: WidthRule
+    esn_d: Weightings
+    esn_d_tilde: Weightings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metrics:
+    """The metrics of a layer or of a network. `*_x4` are four times the metric, to be integers.
+
+    `esn_d*` and `mac_bits_layerwise` are in bits, MACs and weights are counts; `class_a_*` is the
+    class-A energy with the largest amplitude of a filter, a layer, the network. `other_*` are the
+    digital metrics under the width rule that was not chosen.
+    """
+
+    filters: int
+    pruned_filters: int
+    weights: int
+    live_weights: int
+    nonzero_weights: int
+    macs: int
+    live_macs: int
+    esn_a_x4: Weightings
+    class_a_filter_x4: Weightings
+    class_a_layer_x4: Weightings
+    class_a_network_x4: Weightings
+    esn_d: Weightings
+    esn_d_tilde: Weightings
+    mac_bits_layerwise: int
+    other_esn_d: Weightings
+    other_esn_d_tilde: Weightings
+
+    @property
+    def esn_a(self) -> Quotients:
+        """Eq. 2."""
+        return quarter(self.esn_a_x4)
+
+    @property
+    def esn_a_class_a(self) -> ClassA:
+        """Section 2.1."""
+        return ClassA(
+            quarter(self.class_a_filter_x4),
+            quarter(self.class_a_layer_x4),
+            quarter(self.class_a_network_x4),
+        )
+
+    @property
+    def mean_width_by_macs(self) -> float:
+        """Σ MAC·b / Σ MAC over live MACs, each at its filter's width; 0 where there are none."""
+        return self.esn_d_tilde.macs / self.live_macs if self.live_macs else 0.0
+
+    @property
+    def mean_width_by_weights(self) -> float:
+        """Σ b / number of live weights, each at its filter's width; 0 where there are none."""
+        return self.esn_d_tilde.weights / self.live_weights if self.live_weights else 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerCost:
+    """The cost of one layer; `bits` (M,) are the widths of its filters.
+
+    `sn` and `esn_a_from_sn` (Eq. 4) are None where codes are exact.
+    """
+
+    quantized: QuantizedLayer
+    metrics: Metrics
+    bits: Ints
+    sn: float | None
+    esn_a_from_sn: float | None
+
+    @property
+    def layer(self) -> Layer:
+        """The layer that this is the cost of."""
+        return self.quantized.layer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Cost:
+    """The cost of a network: rows in graph order, totals, and the machines of Fig. 1."""
+
+    network: Network
+    scheme: Scheme
+    width: WidthRule
+    layers: tuple[LayerCost, ...]
+    total: Metrics
+    machines: Machines
+    notes: tuple[str, ...]
+
+    @property
+    def esn_a_from_sn(self) -> Quotients:
+        """Eq. 4 for the whole network; None unless all layers have a signal-to-noise."""
+        return estimate(self.layers)
+
+    @property
+    def esn_a_over_sn(self) -> Quotients:
+        """ESNa over its estimate from signal-to-noise."""
+        return ratio(self.total.esn_a, self.esn_a_from_sn)
+
+    @property
+    def other_width(self) -> OtherWidth:
+        """The digital metrics under the width rule that was not chosen."""
+        return other_width_of(self.total, self.width)
+
+    @property
+    def product_macs(self) -> int:
+        """Multiply-accumulates of products of two activations, in no other number."""
+        return sum(product.macs for product in self.network.products)
+
+    @property
+    def bits_histogram(self) -> dict[int, int]:
+        """How many filters have each width (Fig. 6), 0 for pruned ones."""
+        counts: Counter[int] = Counter()
+        for row in self.layers:
+            counts.update(row.bits.tolist())
+        return dict(sorted(counts.items()))
+
+    histogram = bits_histogram
+
+    def to_dict(self) -> dict[str, object]:
+        """The report that `esnsim cost --json` prints (docs/json.md)."""
+        from esnsim.report.cost.document import document
+
+        return document(self)
+
+    def to_csv(self) -> str:
+        """The rows that `esnsim cost --csv` prints."""
+        from esnsim.report.cost.document import as_csv
+
+        return as_csv(self.layers, self.width)
+
+    def __repr__(self) -> str:
+        """The table that `esnsim cost` prints, of the ten largest layers."""
+        from esnsim.report.cost.table import SORTS, render
+
+        rows = sorted(self.layers, key=SORTS["esn_d_tilde"], reverse=True)
+        return render(self, rows[:10], columns=100)
+
+
+def cost(
+    quantized: QuantizedNetwork,
+    width: WidthRule = "code",
+    include: Callable[[Layer], bool] = lambda layer: True,
+) -> Cost:
+    """The closed-form cost of a quantised network, of the layers that `include` accepts."""
+    if width not in WIDTH_RULES:
+        raise WidthError(f"no width rule '{width}': use one of {', '.join(WIDTH_RULES)}")
+    chosen = [layer for layer in quantized.layers if include(layer.layer)]
+    top = max((int(layer.sums.largest_x2.max(initial=0)) for layer in chosen), default=0)
+    rows = tuple(_layer_cost(layer, width, top) for layer in chosen)
+    return Cost(
+        network=quantized.network,
+        scheme=quantized.scheme,
+        width=width,
+        layers=rows,
+        total=total(rows),
+        machines=machines(rows),
+        notes=quantized.network.notes + quantized.notes,
+    )
+
+
+def estimate(rows: Sequence[LayerCost]) -> Quotients:
+    """Eq. 4 summed over rows, a weight tensor that they share once where parameters count."""
+    parts = [(row.layer, row.esn_a_from_sn) for row in rows if row.esn_a_from_sn is not None]
+    if len(parts) < len(rows):
+        return Quotients(None, None)
+    by_tensor = {layer.weight.origin: value for layer, value in parts}
+    macs = sum(value * layer.macs_per_weight for layer, value in parts)
+    return Quotients(sum(by_tensor.values()), macs)
+
+
+def ratio(part: Quotients, whole: Quotients) -> Quotients:
+    """One over the other, None over nothing."""
+    return Quotients(
+        part.weights / whole.weights if part.weights is not None and whole.weights else None,
+        part.macs / whole.macs if part.macs is not None and whole.macs else None,
+    )
+
+
+def quarter(value: Weightings) -> Quotients:
+    """A metric that is counted four times."""
+    return Quotients(value.weights / 4, value.macs / 4)
+
+
+def other_width_of(metrics: Metrics, width: WidthRule) -> OtherWidth:
+    """What `metrics` would be under the rule that is not `width`."""
+    return OtherWidth(OTHER[width], metrics.other_esn_d, metrics.other_esn_d_tilde)
+
+
+def machines(rows: Iterable[LayerCost]) -> Machines:
+    """The same rows priced by the machines of Fig. 1."""
+    cpu = gpu = array = digital = analog_x4 = 0
+    for row in rows:
+        metrics, widest = row.metrics, int(row.bits.max(initial=0))
+        cpu += cpu_cost(metrics.nonzero_weights * row.layer.macs_per_weight, widest)
+        gpu += gpu_cost(metrics.macs, widest)
+        array += int8_array_cost(metrics.macs, widest)
+        digital += metrics.esn_d_tilde.macs
+        analog_x4 += metrics.esn_a_x4.macs
+    return Machines(cpu, gpu, array, digital, analog_x4 / 4)
+
+
+def total(rows: Sequence[LayerCost]) -> Metrics:
+    """Sums over the rows; where parameters are counted, a weight tensor that rows share counts
+    once, by the row that needs most of it.
+    """
+    values: dict[str, Any] = {}
+    for name in (field.name for field in fields(Metrics)):
+        column = [getattr(row.metrics, name) for row in rows]
+        if name in COUNTS:
+            values[name] = sum(column)
+        elif name in PARAMETERS:
+            values[name] = _once(rows, column)
+        else:
+            weights = _once(rows, [value.weights for value in column])
+            values[name] = Weightings(weights, sum(value.macs for value in column))
+    return Metrics(**values)
+
+
+def _once(rows: Sequence[LayerCost], column: Sequence[int]) -> int:
+    tensors: dict[str, int] = {}
+    for row, value in zip(rows, column, strict=True):
+        origin = row.layer.weight.origin
+        tensors[origin] = max(value, tensors.get(origin, 0))
+    return sum(tensors.values())
+
+
+def _layer_cost(quantized: QuantizedLayer, width: WidthRule, network_top: int) -> LayerCost:
+    layer, sums = quantized.layer, quantized.sums
+    c = layer.macs_per_weight
+
+    def both(value: int) -> Weightings:
+        return Weightings(value, value * c)
+
+    other = OTHER[width]
+    tops = sums.largest_x2
+    live = int(sums.weights[sums.width_code > 0].sum())
+    metrics = Metrics(
+        filters=layer.filters,
+        pruned_filters=int((sums.width_code == 0).sum()),
+        weights=layer.weight.size,
+        live_weights=live,
+        nonzero_weights=int(sums.coded.sum()),
+        macs=layer.macs,
+        live_macs=live * c,
+        esn_a_x4=both(esn_a_x4(sums)),
+        class_a_filter_x4=both(class_a_x4(sums, tops)),
+        class_a_layer_x4=both(class_a_x4(sums, int(tops.max(initial=0)))),
+        class_a_network_x4=both(class_a_x4(sums, network_top)),
+        esn_d=both(esn_d(sums, width)),
+        esn_d_tilde=both(esn_d_tilde(sums, width)),
+        mac_bits_layerwise=mac_bits_layerwise(sums, width) * c,
+        other_esn_d=both(esn_d(sums, other)),
+        other_esn_d_tilde=both(esn_d_tilde(sums, other)),
+    )
+    sn = signal_to_noise(sums) if layer.weight.codes is None else None
+    from_sn = None if sn is None else esn_a_from_sn(sn, int(sums.nonzero.sum()))
+    return LayerCost(
+        quantized=quantized, metrics=metrics, bits=widths(sums, width), sn=sn,
+        esn_a_from_sn=from_sn,
+    )  # fmt: skip

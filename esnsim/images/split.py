@@ -1,0 +1,22 @@
+"""Images that calibrate are not those that are scored."""
+
+from esnsim.images.sets import ImageSet
+
+
+def split(
+    images: ImageSet, most: int, calibration: ImageSet | None = None
+) -> tuple[ImageSet, ImageSet]:
+    """The images that calibrate, at most so many, and those that are scored.
+
+    Where no others are given the first calibrate, and at most half of them. A single image does
+    both. Labels of those that calibrate are not looked at.
+    """
+    if calibration is not None:
+        return calibration.first(most), images
+    few = calibrating(images.count, most)
+    return images.first(few), images.after(few) if images.count > 1 else images
+
+
+def calibrating(count: int, most: int) -> int:
+    """How many of so many images calibrate, where there are no others."""
+    return max(1, min(most, count // 2))

@@ -33,6 +33,16 @@ MOVED = {
 }
 
 
+class CallablePackage(ModuleType):
+    """`esnsim.compress` is a function, and stays one where the module of that name was imported."""
+
+    def __call__(self, *arguments: object, **options: object) -> object:
+        """Compress a model."""
+        from esnsim.api import compress
+
+        return compress(*arguments, **options)  # type: ignore[arg-type]
+
+
 class Redirect(MetaPathFinder, Loader):
     """Finds a module under its old name, and gives the one that has its contents now."""
 
@@ -49,6 +59,8 @@ class Redirect(MetaPathFinder, Loader):
         new = f"esnsim.{MOVED[old]}"
         warn(f"{spec.name} is now {new}: import that", DeprecationWarning, stacklevel=2)
         spec.loader_state = import_module(new).__spec__
+        if old == "compress":
+            sys.modules[new].__class__ = CallablePackage
         return sys.modules[new]
 
     def exec_module(self, module: ModuleType) -> None:

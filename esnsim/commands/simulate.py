@@ -25,8 +25,6 @@ outputs, cycles and energy, counted tile by tile and checked against the closed 
 the float model's activations for the images of --data, or on random integers; with --end-to-end the
 whole network runs, and its accuracy is measured."""
 
-CALIBRATION = 64  # images that set the scales of activations
-
 
 def add_options(p: argparse.ArgumentParser) -> None:
     """Add the options of `simulate`."""
@@ -110,62 +108,17 @@ def _simulate(
     arguments: argparse.Namespace, graph: "CutGraph", quantized: "QuantizedNetwork",
     spec: "Machine", pictures: "ImageSet | None",
 ) -> "Simulation":  # fmt: skip
-    from esnsim.evaluate import inference
-    from esnsim.machines.simulator import Simulator
+    from esnsim.evaluate.simulation import Activations, simulate_graph
     from esnsim.report.progress import Meter
 
-    if not graph.macs:
-        raise UsageError("no layer of the model can be simulated: " + _reasons(graph))
-    simulator, layers = (
-        Simulator(quantized, spec, arguments.threads, arguments.seed),
-        len(graph.macs),
-    )
-    if pictures is None:
-        with Meter(layers, arguments.quiet, unit="images", per=layers) as meter:
-            inference.on_random_integers(
-                simulator, graph, arguments.seed, spec.activation_bits, meter.advance
-            )
-        return simulator.simulation(graph.not_simulated, "random integers")
-    few, chosen = _chosen(arguments, pictures)
-    with Meter(chosen.count * layers, arguments.quiet, unit="images", per=layers) as meter:
-        scales = inference.calibrated(
-            graph, few, spec.activation_bits, arguments.percentile, arguments.signed
-        )
-        if spec.calibrates:
-            inference.layer_by_layer(graph, simulator.observe, few, scales, _unseen)
-        accuracy = None
-        if arguments.end_to_end:
-            scoring = images.scoring_of(arguments)
-            accuracy = inference.end_to_end(
-                graph, simulator, chosen, scales, meter.advance, scoring
-            )
-        else:
-            inference.layer_by_layer(graph, simulator.run, chosen, scales, meter.advance)
-    used = (
-        f"{chosen.count:,} of {pictures.count:,} images of {pictures.name}; {few.count:,} "
-        f"{'others ' if pictures.count > 1 else ''}calibrate"
-    )
-    return simulator.simulation(graph.not_simulated, used, accuracy)
-
-
-def _chosen(arguments: argparse.Namespace, pictures: "ImageSet") -> "tuple[ImageSet, ImageSet]":
-    """The images that set scales and ranges, and those that are run."""
-    from esnsim.images.split import split
-
-    few, rest = split(pictures, CALIBRATION)
-    wanted = arguments.images or (rest.count if arguments.end_to_end else 1)
-    return few, images.some(rest, wanted)
-
-
-def _reasons(graph: "CutGraph") -> str:
-    """Why the first layer stays where it is, and how many more do."""
-    first, more = graph.not_simulated[0], len(graph.not_simulated) - 1
-    others = f" (and {more} more)" if more else ""
-    return f"layer '{first.layer.name}': {first.reason}{others}"
-
-
-def _unseen(layer: str, images: int) -> None:
-    """Calibration is no part of the progress that is shown."""
+    given = Activations(
+        images=pictures, count=arguments.images, end_to_end=arguments.end_to_end,
+        percentile=arguments.percentile, signed=arguments.signed, seed=arguments.seed,
+        scoring=images.scoring_of(arguments),
+    )  # fmt: skip
+    count, layers = given.split()[1].count if pictures else 1, max(1, len(graph.macs))
+    with Meter(count * layers, arguments.quiet, unit="images", per=layers) as meter:
+        return simulate_graph(graph, quantized, spec, given, arguments.threads, meter.advance)
 
 
 def _render(simulations: "Sequence[Simulation]", arguments: argparse.Namespace) -> str:

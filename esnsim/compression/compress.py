@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from math import inf, sqrt
+from pathlib import Path
 
 from onnx import ModelProto
 
@@ -39,7 +40,7 @@ class Trial:
     evaluation: Evaluation
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Compressed:
     """A compressed model, complete in memory.
 
@@ -53,6 +54,11 @@ class Compressed:
     after: Cost
     found: Evaluation | None
     trials: tuple[Trial, ...]
+
+    def __repr__(self) -> str:
+        from esnsim.report.compression.document import words
+
+        return words(self, Path("model"), self.model.ByteSize())
 
 
 @accepts_pair
@@ -90,7 +96,9 @@ def compress(
             f"{recipe.metric} came out as {spent(after, recipe.metric):,.10g}, above the budget of "
             f"{recipe.budget:,.10g}: weights that several layers share became several; give more"
         )
-    return Compressed(job, written.proto, before, after, found, trials)
+    return Compressed(
+        job=job, model=written.proto, before=before, after=after, found=found, trials=trials
+    )
 
 
 def _chosen(job: Job, watch: Watch) -> tuple[QuantizedNetwork | None, tuple[Trial, ...]]:

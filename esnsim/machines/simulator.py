@@ -32,7 +32,7 @@ class NotRun:
         return esn_d_tilde(self.layer.sums, "code") * self.layer.layer.macs_per_weight
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Simulation:
     """Layers in graph order on a machine, and what of the network did not run there.
 
@@ -46,6 +46,11 @@ class Simulation:
     not_simulated: tuple[NotRun, ...]
     activations: str
     accuracy: "EndToEnd | None" = None
+
+    def __repr__(self) -> str:
+        from esnsim.report.simulation.table import Look, render
+
+        return render(self, Look(columns=80))
 
     @property
     def total(self) -> Result:

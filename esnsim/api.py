@@ -1,0 +1,139 @@
+"""What the commands do, as functions of Python: cost, simulate, compress."""
+
+from collections.abc import Callable, Mapping
+from os import PathLike
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from esnsim.costs import cost as costs
+from esnsim.costs.cost import Cost
+from esnsim.costs.equations import WidthRule
+from esnsim.errors import UsageError
+from esnsim.model.network import Layer, Network
+from esnsim.quantization.quantizer import QuantizedNetwork, quantize
+from esnsim.quantization.scheme import Scheme
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+    from torch import nn
+
+    from esnsim.compression.compress import Compressed
+    from esnsim.graph.model import Model
+    from esnsim.images.sets import ImageSet
+    from esnsim.machines.base import Machine
+    from esnsim.machines.simulator import Simulation
+
+    Source: TypeAlias = str | PathLike[str] | ModelProto | nn.Module
+    Shapes: TypeAlias = Mapping[str, tuple[int, ...]]
+
+
+def cost(
+    source: "Source | Network | QuantizedNetwork",
+    width: WidthRule = "code",
+    include: Callable[[Layer], bool] = lambda layer: True,
+    *,
+    scheme: Scheme | None = None,
+    input_shapes: "Shapes | None" = None,
+    input_values: Mapping[str, float] | None = None,
+    example: Any = None,
+) -> Cost:
+    """The closed-form cost (Eq. 2, 3 and 7) of a model, of the layers that `include` accepts.
+
+    `source` is a path, `builtin:NAME`, a ModelProto, a torch module with an `example` input, a
+    Network, which are quantised by `scheme`, or a QuantizedNetwork. Raises ModelError for what
+    cannot be read, WidthError for widths that do not fit.
+    """
+    if isinstance(source, QuantizedNetwork):
+        return costs.cost(source, width, include)
+    network = source if isinstance(source, Network) else None
+    if network is None:
+        from esnsim.importer.read import read_onnx
+
+        network = read_onnx(_onnx(source, example), input_shapes, input_values)
+    return costs.cost(quantize(network, scheme), width, include)
+
+
+def simulate(
+    source: "Source",
+    machine: "str | Machine" = "maki",
+    *,
+    scheme: Scheme | None = None,
+    images: "ImageSet | None" = None,
+    count: int | None = None,
+    end_to_end: bool = False,
+    seed: int = 0,
+    input_shapes: "Shapes | None" = None,
+    input_values: Mapping[str, float] | None = None,
+    example: Any = None,
+    threads: int = 0,
+) -> "Simulation":
+    """What a machine spends on a model, counted layer by layer, or end to end with its accuracy.
+
+    `machine` is a name, a size or a file, as `--array` takes it, or a description. Layers run on
+    the float model's activations for `count` of the `images`, or on random integers without any.
+    Raises UsageError, ModelError.
+    """
+    from esnsim.evaluate.simulation import Activations, simulate_graph
+    from esnsim.machines import presets
+    from esnsim.run.cut import cut
+
+    model = _opened(source, example, input_shapes, input_values)
+    described = presets.machine(machine) if isinstance(machine, str) else machine
+    given = Activations(images=images, count=count, end_to_end=end_to_end, seed=seed)
+    quantized = quantize(model.network, scheme)
+    return simulate_graph(cut(model, threads), quantized, described, given, threads)
+
+
+def compress(
+    source: "Source",
+    *,
+    images: "ImageSet | None" = None,
+    calibration: "ImageSet | None" = None,
+    input_shapes: "Shapes | None" = None,
+    input_values: Mapping[str, float] | None = None,
+    example: Any = None,
+    threads: int = 0,
+    **recipe: Any,
+) -> "Compressed":
+    """A cheaper model: `recipe` are the fields of `Recipe`, such as budget=20e6 or drop=0.01.
+
+    The images that calibrate are the first of `images`, which are then not scored, or those of
+    `calibration`. Raises UsageError for what does not go together, WidthError for a budget below
+    the least possible.
+    """
+    from esnsim.compression.compress import compress as compressed
+    from esnsim.compression.recipe import Recipe
+
+    model = _opened(source, example, input_shapes, input_values)
+    unknown = [name for name in recipe if name not in Recipe.__dataclass_fields__]
+    if unknown:
+        known = ", ".join(Recipe.__dataclass_fields__)
+        raise UsageError(f"compress takes no '{unknown[0]}': give some of {known}")
+    return compressed(model, Recipe(**recipe), images, calibration, threads)
+
+
+def _opened(
+    source: "Source", example: Any, shapes: "Shapes | None", values: Mapping[str, float] | None
+) -> "Model":
+    from esnsim.graph.model import open_model
+
+    return open_model(_onnx(source, example), shapes, values)
+
+
+def _onnx(source: Any, example: Any) -> "str | PathLike[str] | ModelProto":
+    """What the importer reads; a torch module is exported with its example."""
+    from onnx import ModelProto
+
+    if isinstance(source, str | PathLike | ModelProto):
+        return source
+    if not hasattr(source, "named_modules"):
+        raise UsageError(
+            f"a {type(source).__name__} is no model: give a path, builtin:NAME, a ModelProto, or a "
+            "torch module with example="
+        )
+    if example is None:
+        raise UsageError("a torch module needs an input: give example=")
+    import onnx
+
+    from esnsim.training.export import export_onnx
+
+    return onnx.load_from_string(export_onnx(source, example))

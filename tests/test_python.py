@@ -1,0 +1,97 @@
+"""What commands do, from Python: any source, the same figures, errors that name the right call."""
+
+import json
+from importlib import import_module
+from pathlib import Path
+from pkgutil import walk_packages
+
+import onnx
+import pytest
+
+import esnsim
+from tests.commandline import esnsim as command
+from tests.samples import EMBEDDED
+
+MODEL = "builtin:resnet8"
+
+
+def test_cost_takes_any_source() -> None:
+    network = esnsim.read_onnx(MODEL)
+    proto = onnx.load(EMBEDDED / "resnet8.onnx")
+    quantized = esnsim.quantize(network)
+    sources = (MODEL, EMBEDDED / "resnet8.onnx", proto, network, quantized)
+    wanted = json.loads(command("cost", MODEL, "--json").out)["totals"]
+    for source in sources:
+        found = esnsim.cost(source)
+        assert found.total == esnsim.cost(quantized).total
+        assert found.total.esn_d_tilde.macs == wanted["esn_d_tilde"]["macs"]
+        assert found.total.esn_a.macs == wanted["esn_a"]["macs"]
+
+
+def test_cost_takes_a_module_with_an_example() -> None:
+    torch = pytest.importorskip("torch")
+    module = torch.nn.Conv2d(3, 5, (3, 2))
+    found = esnsim.cost(module, example=torch.zeros(1, 3, 8, 7))
+    assert found.total.macs == 3 * 5 * 6 * 6 * 6
+
+
+def test_simulate_is_the_command() -> None:
+    found = esnsim.simulate(MODEL, "8x16x4", scheme=esnsim.Scheme(bits=4))
+    ran = command("simulate", MODEL, "--array", "8x16x4", "--bits", 4, "--json")
+    totals = json.loads(ran.out)["totals"]
+    assert found.total.cycles == totals["cycles"]
+    assert (
+        found.total.esn_d_tilde
+        == esnsim.cost(MODEL, scheme=esnsim.Scheme(bits=4)).total.esn_d_tilde.macs
+    )
+
+
+def test_compress_meets_its_budget() -> None:
+    found = esnsim.compress(MODEL, budget=30e6)
+    assert esnsim.cost(found.model).total.esn_d_tilde.macs <= 30e6
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: esnsim.cost(3), "a int is no model: give a path"),  # type: ignore[arg-type]
+        (lambda: esnsim.compress(MODEL, bugdet=1), "compress takes no 'bugdet': give some of"),
+        (lambda: esnsim.simulate(MODEL, "mak"), "neither a preset"),
+        (lambda: esnsim.cost("resnet8"), "there is no file 'resnet8'"),
+    ],
+)
+def test_errors_name_the_right_call(call, said: str) -> None:
+    with pytest.raises(esnsim.EsnsimError, match=said):
+        call()
+
+
+def test_a_repr_is_one_screen() -> None:
+    for result in (
+        esnsim.cost("builtin:resnet20"),
+        esnsim.simulate(MODEL),
+        esnsim.compress(MODEL, budget=30e6),
+    ):
+        assert len(repr(result)) < 4000
+        assert len(repr(result).splitlines()) < 45
+
+
+def test_public_functions_stay_functions_after_all_modules_are_imported() -> None:
+    for module in walk_packages(esnsim.__path__, "esnsim."):
+        if not module.name.startswith(
+            ("esnsim.training", "esnsim.__main__", "esnsim.sweeps.cluster")
+        ):
+            import_module(module.name)
+    with pytest.warns(DeprecationWarning, match="is now esnsim"):
+        import_module("esnsim.compress.evaluate")
+    assert all(callable(getattr(esnsim, name)) for name in esnsim.__all__)
+    assert esnsim.compress(MODEL, budget=30e6).found is None
+
+
+def test_images_that_calibrate_are_not_run(tmp_path: Path) -> None:
+    from esnsim.images.sets import embedded
+
+    found = esnsim.simulate(MODEL, images=embedded(), count=2)
+    assert found.images == 2
+    assert "2 of 1,000 images" in found.activations
+    assert "64 others calibrate" in found.activations
+    assert found.total.cycles == esnsim.simulate(MODEL).total.cycles

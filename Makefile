@@ -2,13 +2,22 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test properties check bench picture figures clean
+.PHONY: demo test quick properties check bench picture figures clean
 
 demo: .venv/run.stamp
 	$(BIN)/esnsim cost builtin:resnet20 --bits-per-filter
 
 test: .venv/test.stamp
 	$(BIN)/python -m pytest
+
+# What a developer wants between edits: the laws and the small tests, in under a minute.
+QUICK := tests/test_laws.py tests/test_metrics.py tests/test_quantizer.py tests/test_steps.py \
+  tests/test_network.py tests/test_digital.py tests/test_kernels.py tests/test_api.py \
+  tests/test_moved.py tests/test_blocks.py tests/importer/test_products.py \
+  tests/importer/test_convolutions.py tests/importer/test_quantized.py tests/analog/test_ideal.py
+
+quick: .venv/test.stamp
+	HYPOTHESIS_PROFILE=local $(BIN)/python -m pytest $(QUICK)
 
 properties: .venv/test.stamp
 	HYPOTHESIS_PROFILE=properties $(BIN)/python -m pytest -m hypothesis

@@ -1,5 +1,6 @@
 """Analog-to-digital converters: what range they cover, and what a conversion takes."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil, lcm
@@ -10,7 +11,6 @@ from numpy.typing import NDArray
 from esnsim.errors import UsageError
 
 ADC_RANGES = ("max", "granular", "calibrated")
-ADC_LAWS = ("fixed", "scaled", "capacitive", "survey")
 WIDEST_ADC = 24  # bits
 HISTOGRAM_BITS = 16  # of the sums that a range is calibrated from
 EXACT = 1 << 51  # quotients of integers below are rounded right in float64
@@ -106,12 +106,19 @@ def conversion_energy(law: str, bits: int | None, e_adc: float, vdd: float) -> f
         raise UsageError(
             "an ideal converter has no energy: give adc_bits, or leave converters out of the energy"
         )
-    if law == "fixed":
-        return e_adc
-    if law == "scaled":
-        return e_adc * 2.0 ** (bits - 8)
-    if law == "capacitive":
-        return (0.1 * bits + 1e-6 * 4.0**bits) * vdd**2
+    return ADC_LAWS[law](bits, e_adc, vdd)
+
+
+def _surveyed(bits: int) -> float:
     if not min(SURVEY) <= bits <= max(SURVEY):
         raise UsageError(f"the survey of converters covers 4 to 12 bits, not {bits}")
     return float(np.exp(np.interp(bits, list(SURVEY), np.log(list(SURVEY.values())))))
+
+
+#: Law -> pJ of a conversion, from its bits, e_adc and VDD.
+ADC_LAWS: dict[str, Callable[[int, float, float], float]] = {
+    "fixed": lambda bits, e_adc, vdd: e_adc,
+    "scaled": lambda bits, e_adc, vdd: e_adc * 2.0 ** (bits - 8),
+    "capacitive": lambda bits, e_adc, vdd: (0.1 * bits + 1e-6 * 4.0**bits) * vdd**2,
+    "survey": lambda bits, e_adc, vdd: _surveyed(bits),
+}

@@ -25,7 +25,7 @@ from benchmarks.machine import load as machine_load
 from benchmarks.machine import machine, versions
 from esnsim.compression.allocate.allocate import Allocation, allocate, choices
 from esnsim.compression.allocate.budget import spent
-from esnsim.compression.allocate.sensitivity import EFFORT
+from esnsim.compression.allocate.sensitivity import EFFORT_MACS
 from esnsim.compression.allocate.weighing import allocator
 from esnsim.compression.bench import Bench, bench
 from esnsim.costs.cost import cost
@@ -54,7 +54,7 @@ class Case:
     size: tuple[int, int] = (0, 0)
     evaluated: int = 0
     calibrated: int = CALIBRATION
-    effort: int = EFFORT
+    effort: int = EFFORT_MACS
 
 
 CASES = {

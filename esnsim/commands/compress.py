@@ -52,6 +52,7 @@ def add_options(p: argparse.ArgumentParser) -> None:
 
 
 def _add_aim(group: "argparse._ArgumentGroup") -> None:
+    from esnsim.compression.allocate.effort import EFFORTS
     from esnsim.compression.policies import POLICIES
 
     aim = group.add_mutually_exclusive_group()
@@ -73,6 +74,10 @@ def _add_aim(group: "argparse._ArgumentGroup") -> None:
     group.add_argument(
         "--policy", choices=list(POLICIES),
         help=f"how filters share a budget (default allocate): {options.offered(POLICIES)}",
+    )  # fmt: skip
+    group.add_argument(
+        "--effort", choices=list(EFFORTS), default="normal",
+        help=f"what allocate measures noise with (default normal): {options.offered(EFFORTS)}",
     )  # fmt: skip
     group.add_argument(
         "--targets", type=InputFile(), metavar="FILE",
@@ -192,7 +197,8 @@ def _recipe(arguments: argparse.Namespace) -> "Recipe":
     return Recipe(
         ratio=a.prune, criterion=a.criterion, scope=a.scope, scheme=scheme,
         policy=a.policy or ("esna-targets" if a.targets else "allocate"),
-        rule=a.step if aimed else None, targets=a.targets, epoch=a.epoch, metric=known(a.metric),
+        rule=a.step if aimed else None, effort=a.effort,
+        targets=a.targets, epoch=a.epoch, metric=known(a.metric),
         budget=a.budget, drop=a.drop, sqnr=a.sqnr, correct=a.correct,
         form=a.format or ("qdq" if a.quantize else "float"),
         activations=a.activations is not None, quantize=a.quantize,

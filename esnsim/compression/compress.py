@@ -114,6 +114,7 @@ def _chosen(job: Job, watch: Watch) -> tuple[QuantizedNetwork | None, tuple[Tria
         Problem(
             network=network, metric=recipe.metric, rule=recipe.rule, targets=targets,
             workspace=job.bench, images=job.calibration, threads=job.threads,
+            effort=recipe.effort,
         )
     )  # fmt: skip
     if recipe.drop is not None or recipe.sqnr is not None:

@@ -27,7 +27,8 @@ class Problem:
     """What a policy plans for: a network, the metric of the budget, and what is known beside it.
 
     `rule` is the step rule of policies that take one. `workspace` and `images` (unlabelled) are
-    there where noise at the output can be measured, `targets` where training left them.
+    there where noise at the output can be measured, with an `effort`; `targets` where training
+    left them.
     """
 
     network: "Network"
@@ -37,6 +38,7 @@ class Problem:
     workspace: "Bench | None" = None
     images: "ImageSet | None" = None
     threads: int = 0
+    effort: str = "normal"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +63,9 @@ def _allocate(problem: Problem) -> Plan:
 
     network, metric, rule = problem.network, problem.metric, problem.rule or "mse"
     if problem.workspace is not None and problem.images is not None:
-        best = allocator(problem.workspace, problem.images, metric, rule, problem.threads)
+        best = allocator(
+            problem.workspace, problem.images, metric, rule, problem.threads, problem.effort
+        )
         return lambda budget: best(budget).scheme
     offer = choices(network, metric, rule)
     return lambda budget: allocate(offer, budget).scheme

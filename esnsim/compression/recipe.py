@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from esnsim.compression.allocate.effort import EFFORTS
 from esnsim.compression.export.formats import FORMATS
 from esnsim.compression.policies import find_policy
 from esnsim.errors import UsageError
@@ -16,7 +17,8 @@ class Recipe:
     A share `ratio` of its filters goes, the first by `criterion` in each `scope`. Then weights
     become codes: by `scheme`, or where that is None by `policy` within a `budget` of `metric`, or
     for the least of it whose accuracy is at most `drop` (0 to 1) below the float model's, or whose
-    outputs have an SQNR of `sqnr` dB at least. `rule` is the step rule of a policy that takes one.
+    outputs have an SQNR of `sqnr` dB at least. `rule` is the step rule of a policy that takes one,
+    `effort` what the policy allocate spends on measuring.
     `targets` is the file of esna-targets, which can do without an aim, and `epoch` the one to take
     (None: the last). Statistics are corrected where `correct`. The model is written as `form`, with
     activations in eight bits where `activations`. Without `quantize` it is only pruned.
@@ -31,6 +33,7 @@ class Recipe:
     targets: Path | None = None
     epoch: int | None = None
     metric: str = "esn_d_tilde"
+    effort: str = "normal"
     budget: float | None = None
     drop: float | None = None
     sqnr: float | None = None
@@ -46,6 +49,8 @@ class Recipe:
             raise UsageError("give one of a budget, a drop of accuracy, an SQNR, and codes")
         if find_policy(self.policy).needs_targets != (self.targets is not None):
             raise UsageError("the policy esna-targets takes a file of targets, and no other does")
+        if self.effort not in EFFORTS:
+            raise UsageError(f"no effort '{self.effort}': use one of {', '.join(EFFORTS)}")
         if self.form not in FORMATS:
             raise UsageError(f"no format '{self.form}': use one of {', '.join(FORMATS)}")
         if self.activations and not FORMATS[self.form].activations:

@@ -70,13 +70,17 @@ def open_session(
     inputs: Mapping[str, str],
     outputs: Sequence[str],
     threads: int = 0,
+    optimised: bool = False,
 ) -> Session:
     """A session of nodes (by place), with copies of the constant nodes that they need.
 
+    Unless `optimised` each node gives the very numbers that it gives alone.
     `inputs` maps names to ONNX Runtime's types. Raises ModelError where it can't be loaded.
     """
     part, held = _part(graph, nodes, inputs, outputs)
     options = session_options(threads)
+    if optimised:
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
     values = [ort.OrtValue.ortvalue_from_numpy(array) for array in held.values()]
     options.add_external_initializers([*held], values)
     try:

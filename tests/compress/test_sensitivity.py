@@ -115,6 +115,20 @@ def test_filters_share_probes_where_there_are_too_many() -> None:
     assert all(np.isfinite(gains).all() for gains in found)
 
 
+@pytest.mark.parametrize(("probes", "joined"), [(1, 3.0), (COUNT, 5.0)])
+def test_probes_of_the_layer_count_beside_a_filters_own(probes: int, joined: float) -> None:
+    graph = open_model(convolutional())
+    options = {"probes": probes, "threads": 1, "trust": 1}
+    alone = sensitivity(graph, IMAGES, **options)[-1]
+    mean = sensitivity(graph, IMAGES, **options, joined=1e12)[-1]
+    found = sensitivity(graph, IMAGES, **options, joined=joined)[-1]
+    assert np.ptp(mean, axis=0) == pytest.approx(0, abs=1e-9 * mean.max())
+    share = (found - mean) / (alone - mean)
+    most = max(probes, COUNT) / (max(probes, COUNT) + joined)  # a run probes at least once an image
+    assert (share >= probes / (probes + joined) - 1e-6).all()
+    assert (share <= most + 1e-6).all()
+
+
 def test_layers_that_stay_as_they_are_get_the_mean_share_of_noise() -> None:
     graph = open_model(
         model(

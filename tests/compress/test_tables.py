@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from esnsim.compression.allocate.effort import EFFORTS
 from esnsim.compression.export.formats import FORMATS
 from esnsim.compression.policies import POLICIES
 from esnsim.compression.prune.criteria import CRITERIA, SCOPES
@@ -18,6 +19,7 @@ from tests.commandline import esnsim
         (CRITERIA, "--criterion", ["compress", "pareto"]),
         (SCOPES, "--scope", ["compress", "pareto"]),
         (FORMATS, "--format", ["compress"]),
+        (EFFORTS, "--effort", ["compress"]),
     ],
 )
 def test_a_new_entry_is_offered(

@@ -24,7 +24,7 @@ from esnsim.progress import tell
 from esnsim.quantization.filter_sums import Floats, Ints
 from esnsim.quantization.rules import moments
 
-EFFORT = 5 * 10**12  # multiply-accumulates of all probes: a few minutes on two cores
+EFFORT_MACS = 5 * 10**12  # of all probes: a few minutes on two cores
 PROBES = 16  # images that probe each filter
 TRUST = 0.5  # of gains, where 1 takes them as measured and 0 makes them alike
 TINY = 1e-12  # of the largest gain of a layer, for filters without one
@@ -32,30 +32,39 @@ AMPLITUDE = 0.1  # of white noise, in units of the filter's own
 REMOVAL, NOISE = 0, 1  # columns of gains
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Groups:
     """The filters of a layer in groups that are probed together.
 
     `of` (M,) is each filter's group. Within a group gains go as `scale` (M,), the square of the
     BatchNormalization's gain. `found` and `put` (2, groups) sum up what probes of each group gave
-    at the output, and what they put in, times `scale`: by removal, and by white noise.
+    at the output, and what they put in, times `scale`: by removal, and by white noise. `probes`
+    (groups,) is how many there were of each kind.
     """
 
     of: Ints
     scale: Floats
     found: Floats
     put: Floats
+    probes: Ints
 
     @property
     def count(self) -> int:
         """The number of groups."""
         return len(self.found[0])
 
+    def gains(self, joined: float) -> Floats:
+        """What is given for a unit of what is put in (M, 2), NaN where nothing was.
+
+        The probes of a group count beside `joined` more that gave what the layer's give on average.
+        """
+        own, layer = _ratio(self.found, self.put), _ratio(*self._of_layer)
+        share = self.probes / np.maximum(1e-9, self.probes + joined)
+        return np.asarray(self.scale[:, None] * (share * own + (1 - share) * layer).T[self.of])
+
     @property
-    def gains(self) -> Floats:
-        """What is given for a unit of what is put in (M, 2), NaN where nothing was."""
-        ratio = np.divide(self.found, self.put, out=np.full_like(self.put, nan), where=self.put > 0)
-        return np.asarray(self.scale[:, None] * ratio.T[self.of])
+    def _of_layer(self) -> tuple[Floats, Floats]:
+        return self.found.sum(axis=1, keepdims=True), self.put.sum(axis=1, keepdims=True)
 
 
 def sensitivity(
@@ -64,10 +73,11 @@ def sensitivity(
     seed: int = 0,
     threads: int = 0,
     probes: int = PROBES,
-    effort: int = EFFORT,
+    effort: int = EFFORT_MACS,
     centred: bool = True,
     trust: float = TRUST,
     scored: Scored | None = None,
+    joined: float = 0.0,
 ) -> list[Floats]:
     """Gains (M, 2) of each layer's filters: the share of the output's energy that becomes noise,
     for a squared error of 1 in the filter's weights. The first is for the filter's removal, whose
@@ -75,13 +85,14 @@ def sensitivity(
 
     Each filter is probed on `probes` images, one filter at a time where that takes no more than
     `effort` MACs; else filters of a layer with similar gains of BatchNormalization, or norms, share
-    their probes. `centred` leaves out what an error adds to the mean of a filter's output, as
-    statistics correction does. `trust` draws gains to their median, on a logarithmic scale: probes
-    are few, errors of few bits are not white, and noise of many layers does not just add up, so
-    that gains as they were measured (1) set widths too far apart (docs/allocate.md). Layers whose
-    weights cannot be exchanged get the others' mean gain for an error in proportion to their
-    weights. The output is the one that is `scored`, by default the first; layers that do not lead
-    to it get the mean gain too. Raises DataError or UsageError for images that do not fit,
+    their probes. What few probes find is uncertain: `joined` is how many of its layer's average
+    count beside a filter's own. `centred` leaves out what an error adds to the mean of a filter's
+    output, as statistics correction does. `trust` draws gains to their median, on a logarithmic
+    scale: probes are few, errors of few bits are not white, and noise of many layers does not just
+    add up, so that gains as they were measured (1) set widths too far apart (docs/allocate.md).
+    Layers whose weights cannot be exchanged get the others' mean gain for an error in proportion to
+    their weights. The output is the one that is `scored`, by default the first; layers that do not
+    lead to it get the mean gain too. Raises DataError or UsageError for images that do not fit,
     ModelError where the graph can't run.
     """
     rng = np.random.default_rng(seed)
@@ -100,7 +111,10 @@ def sensitivity(
             runs = max(1, round(probes * each.count / (batches * batch)))
             energy = _probe(stage, each, batch, runs, rng, centred, scored)
             signal += energy / (batches * len(found))
-    own = {i: _folded(network.layers[i], each.gains / (signal or 1)) for i, each in groups.items()}
+    own = {
+        index: _folded(network.layers[index], each.gains(joined) / (signal or 1))
+        for index, each in groups.items()
+    }
     return drawn(_completed(network, own), trust)
 
 
@@ -138,6 +152,7 @@ def _probe(
             mask = chosen[:, None] == groups.of
             change *= _spread(mask, plain.shape, axis)
         off = ((rest(plain + change) - output) ** 2).reshape(rows, -1).sum(axis=1)
+        np.add.at(groups.probes, chosen, kind == NOISE)
         np.add.at(groups.found[kind], chosen, off * rows / batch)
         np.add.at(groups.put[kind], chosen, mask @ (_energies(error) * groups.scale))
     return float((output**2).sum()) / batch
@@ -192,7 +207,14 @@ def _groups(layer: Layer, count: int) -> Groups:
     of = np.empty(layer.filters, np.int64)
     for group, members in enumerate(np.array_split(np.argsort(key, kind="stable"), count)):
         of[members] = group
-    return Groups(of, scale, *np.zeros((2, 2, count)))
+    return Groups(
+        of=of, scale=scale, found=np.zeros((2, count)), put=np.zeros((2, count)),
+        probes=np.zeros(count, np.int64),
+    )  # fmt: skip
+
+
+def _ratio(found: Floats, put: Floats) -> Floats:
+    return np.divide(found, put, out=np.full_like(put, nan), where=put > 0)
 
 
 def _completed(network: Network, gains: Mapping[int, Floats]) -> list[Floats]:

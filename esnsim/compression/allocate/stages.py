@@ -121,4 +121,4 @@ def _segment(
     """A session of nodes that reads such values."""
     read = {name for place in nodes for name in reads(graph.nodes[place])}
     inputs = {name: to_runtime(v).data_type() for name, v in values.items() if name in read}
-    return open_session(graph, nodes, inputs, outputs, threads)
+    return open_session(graph, nodes, inputs, outputs, threads, optimised=True)

@@ -8,14 +8,17 @@ is spent under each, and what is kept leaves the least noise at the output for c
 from dataclasses import dataclass, replace
 
 from esnsim.compression.allocate.allocate import Allocation, Choices, allocate, choices, every_width
-from esnsim.compression.allocate.sensitivity import drawn, sensitivity
+from esnsim.compression.allocate.effort import EFFORTS, Effort
+from esnsim.compression.allocate.sensitivity import PROBES, drawn, sensitivity
 from esnsim.compression.bench import Bench
+from esnsim.errors import UsageError
 from esnsim.evaluate.evaluator import Evaluator
 from esnsim.images.sets import ImageSet
 from esnsim.quantization.quantizer import quantize
 
 PROBED = 64  # images that gains are measured with
 JUDGED = 128  # images that allocations are compared on
+JOINED = 3.0  # probes of its layer's average that count beside a filter's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +47,20 @@ def allocator(
     metric: str = "esn_d_tilde",
     rule: str = "mse",
     threads: int = 0,
-    effort: int | None = None,
+    effort: str | int = "normal",
 ) -> Allocator:
     """Weigh by gains with pruning, by gains as measured without, and by squared error alone.
 
-    `images` calibrate, their labels unseen. `effort` bounds the MACs of all probes.
+    `images` calibrate, their labels unseen. `effort` is one of EFFORTS, or the most MACs of all
+    probes. Raises UsageError for another.
     """
+    given = Effort(PROBES, effort, "given") if isinstance(effort, int) else EFFORTS.get(effort)
+    if given is None:
+        raise UsageError(f"no effort '{effort}': use one of {', '.join(EFFORTS)}")
     few, centred = images.first(PROBED), made.corrector is not None
-    limit = {} if effort is None else {"effort": effort}
     gains = sensitivity(
         made.graph, few, threads=threads, centred=centred, trust=1.0,
-        scored=made.evaluator.scored, **limit,
+        scored=made.evaluator.scored, probes=given.probes, effort=given.macs, joined=JOINED,
     )  # fmt: skip
     runs = every_width(made.network, rule)
     offers = (

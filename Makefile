@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test quick properties check bench picture figures clean
+.PHONY: demo test quick mutants properties check bench picture figures clean
 
 demo: .venv/run.stamp
 	$(BIN)/esnsim cost builtin:resnet20 --bits-per-filter
@@ -18,6 +18,10 @@ QUICK := tests/test_laws.py tests/test_metrics.py tests/test_quantizer.py tests/
 
 quick: .venv/test.stamp
 	HYPOTHESIS_PROFILE=local $(BIN)/python -m pytest $(QUICK)
+
+# Whether tests notice changes in the rooms where numbers are made (docs/testing.md)
+mutants: .venv/test.stamp
+	$(BIN)/python -m tests.mutants
 
 properties: .venv/test.stamp
 	HYPOTHESIS_PROFILE=properties $(BIN)/python -m pytest -m hypothesis

@@ -47,9 +47,9 @@ def changes(tree: ast.Module) -> Iterator[tuple[int, str]]:
         operator = operator_of(node)
         if type(operator) in SWAPPED:
             yield place, f"{type(operator).__name__} in {ast.unparse(node)}"
-        if isinstance(node, ast.Constant) and type(node.value) in (int, float):
-            if id(node) not in formatted:
-                yield place, f"constant {ast.unparse(node)}"
+        number = isinstance(node, ast.Constant) and type(node.value) in (int, float)
+        if number and id(node) not in formatted:
+            yield place, f"constant {ast.unparse(node)}"
 
 
 def changed(tree: ast.Module, place: int) -> str:

@@ -80,6 +80,10 @@ def scheme_of(arguments: argparse.Namespace) -> "Scheme":
     from esnsim.quantization.scheme import Scheme
 
     widths, step = arguments.bits_per_filter, arguments.step
+    if arguments.bits is not None and isinstance(widths, int):
+        raise UsageError("--bits and --bits-per-filter N both say a width: leave one out")
+    if arguments.alpha != 1.0 and step != "filter-sigma":
+        raise UsageError("--alpha is the step of filter-sigma in σ: give --step filter-sigma too")
     given: float | dict[str, Any] | None = None
     if isinstance(widths, Path):
         widths = read_values(widths, "width")

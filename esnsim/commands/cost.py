@@ -90,6 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _form(arguments: argparse.Namespace) -> str:
     suffix = arguments.output.suffix.lower() if arguments.output else ""
+    options.check_suffix(arguments)
     if arguments.json or arguments.csv:
         form = "json" if arguments.json else "csv"
     else:

@@ -1,7 +1,7 @@
 """Values of options: text in, value out. Each raises ArgumentTypeError that says what to give."""
 
 import re
-from argparse import ArgumentTypeError
+from argparse import ArgumentTypeError, Namespace
 from collections.abc import Callable, Mapping, Sequence
 from math import inf
 from pathlib import Path
@@ -68,6 +68,14 @@ def input_shape(text: str) -> tuple[str, tuple[int, ...]]:
     if found is None:
         raise ArgumentTypeError(f"'{text}': give NAME=1,3,224,224 or NAME:1x3x224x224")
     return found[1] or "", tuple(map(int, re.split("[,x]", found[2])))
+
+
+def check_suffix(arguments: Namespace) -> None:
+    """Raise UsageError for a file whose name says JSON and whose option CSV, or the reverse."""
+    suffix = arguments.output.suffix.lower() if arguments.output else ""
+    for form, other in (("json", ".csv"), ("csv", ".json")):
+        if getattr(arguments, form) and suffix == other:
+            raise UsageError(f"--{form} and '{arguments.output}': leave one, or name it .{form}")
 
 
 def input_value(text: str) -> tuple[str, float]:

@@ -128,6 +128,7 @@ def _render(simulations: "Sequence[Simulation]", arguments: argparse.Namespace) 
     from esnsim.report.simulation.comparison import kinds, variants
     from esnsim.report.simulation.table import Look, render
 
+    options.check_suffix(arguments)
     suffix = arguments.output.suffix.lower() if arguments.output else ""
     if arguments.json or (suffix == ".json" and not arguments.csv):
         found = [documents.document(simulation, arguments.clock) for simulation in simulations]

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from esnsim.errors import EsnsimError, UsageError
+from esnsim.files.read import read_small
 from esnsim.machines.array import spec as array
 from esnsim.machines.base import Kind, Machine
 from esnsim.machines.crossbar import spec as crossbar
@@ -19,7 +20,7 @@ KINDS: dict[str, Kind] = {"digital": array.KIND, "analog": crossbar.KIND}
 PRESETS: dict[str, Machine] = {n: m for kind in KINDS.values() for n, m in kind.presets.items()}
 IDEAL = "ideal"  # in a file: what is None in a description
 FILES = (".toml", ".yaml", ".yml")
-LONGEST = 1 << 20  # bytes of a file
+LONGEST_BYTES = 1 << 16
 
 
 def machine(text: str) -> Machine:
@@ -47,14 +48,11 @@ def read_machine(path: Path) -> Machine:
     `preset` names a machine to start from; "ideal" stands for no limit. Raises EsnsimError.
     """
     try:
-        with path.open("rb") as file:
-            text = file.read(LONGEST + 1)
+        text = read_small(path, LONGEST_BYTES)
     except OSError as error:
         raise EsnsimError(f"cannot read '{path}': {error.strerror}; check --array") from None
-    if len(text) > LONGEST:
-        raise EsnsimError(
-            f"'{path}' has more than {LONGEST:,} bytes: give a description of a machine"
-        )
+    except ValueError as error:
+        raise EsnsimError(f"'{path}': {error}; give a description of a machine") from None
     tables = _tables(path, text)
     found = list(tables.items()) if isinstance(tables, dict) else []
     if len(found) != 1 or found[0][0] not in KINDS or not isinstance(found[0][1], dict):
@@ -67,13 +65,31 @@ def read_machine(path: Path) -> Machine:
         raise EsnsimError(f"'{path}', {kind}: {error}") from None
 
 
+class StrictLoader(yaml.SafeLoader):  # type: ignore[misc]
+    """YAML without aliases, which unfold without bound, and without a key that stands twice."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> Any:
+        """A node; an alias is refused."""
+        if self.check_event(yaml.AliasEvent):
+            raise ValueError("it has an alias (*): write the value itself")
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """A mapping whose keys are all different."""
+        keys = [key.value for key, _ in node.value]
+        twice = next((key for key in keys if keys.count(key) > 1), None)
+        if twice is not None:
+            raise ValueError(f"'{twice!s:.40}' stands there twice: leave one")
+        return dict(super().construct_mapping(node, deep))
+
+
 def _tables(path: Path, text: bytes) -> object:
     """What a TOML or YAML file holds."""
     toml = path.suffix.lower() == ".toml"
     try:
         if toml:
             return tomllib.loads(text.decode())
-        return yaml.safe_load(text)
+        return yaml.load(text, StrictLoader)
     except (tomllib.TOMLDecodeError, yaml.YAMLError, ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise EsnsimError(f"'{path}' is no {'TOML' if toml else 'YAML'} file: {reason}") from None

@@ -1,6 +1,7 @@
 """Files of widths or steps: layer name -> one value, or one a filter. JSON, CSV or NPZ."""
 
 import csv
+import io
 import json
 import zipfile
 from collections import Counter
@@ -11,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esnsim.errors import WidthError
+from esnsim.files.read import read_small
 
-LARGEST = 1 << 28  # bytes
+LARGEST_BYTES = 1 << 28
 ENCODING = "utf-8-sig"  # UTF-8, with the mark that spreadsheets put before it or without
 
 REPORT = "schema"  # the key that tells a report of `esnsim cost --json`
@@ -34,9 +36,7 @@ def read_values(path: Path, what: str) -> Values:
     if reader is None:
         raise WidthError(f"'{path}' is no file of {what}s: give {', '.join(readers)}")
     try:
-        if path.stat().st_size > LARGEST:
-            raise ValueError(f"it is larger than {LARGEST:,} bytes")
-        values = reader(path, what)
+        values = reader(read_small(path, LARGEST_BYTES), what)
     except FileNotFoundError:
         raise WidthError(f"there is no file '{path}': check the path") from None
     except Exception as error:  # json, csv, zipfile and numpy raise each their own
@@ -45,8 +45,8 @@ def read_values(path: Path, what: str) -> Values:
     return {name: _array(path, name, value, what) for name, value in values.items()}
 
 
-def _json(path: Path, what: str) -> dict[str, object]:
-    content = json.loads(path.read_text(ENCODING), object_pairs_hook=_unique)
+def _json(data: bytes, what: str) -> dict[str, object]:
+    content = json.loads(data.decode(ENCODING), object_pairs_hook=_unique)
     if not isinstance(content, dict):
         raise ValueError(f"it holds no object of layer name: {what}")
     if not isinstance(content.get(REPORT), str):
@@ -69,10 +69,10 @@ def _unique(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
     return found
 
 
-def _csv(path: Path, what: str) -> dict[str, object]:
+def _csv(data: bytes, what: str) -> dict[str, object]:
     by_hand, in_report = COLUMNS[what]
     values: dict[str, list[float | None]] = {}
-    with path.open(newline="", encoding=ENCODING) as file:
+    with io.StringIO(data.decode(ENCODING), newline="") as file:
         reader = csv.DictReader(file)
         columns = set(reader.fieldnames or ())
         name, key = ("name", in_report) if in_report in columns else ("layer", by_hand)
@@ -86,11 +86,11 @@ def _csv(path: Path, what: str) -> dict[str, object]:
     return {name: v[0] if len(v) == 1 else v for name, v in values.items()}
 
 
-def _npz(path: Path, what: str) -> dict[str, object]:
-    with zipfile.ZipFile(path) as archive:
-        if sum(entry.file_size for entry in archive.infolist()) > LARGEST:
-            raise ValueError(f"it unpacks to more than {LARGEST:,} bytes")
-    with np.load(path, allow_pickle=False) as arrays:
+def _npz(data: bytes, what: str) -> dict[str, object]:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        if sum(entry.file_size for entry in archive.infolist()) > LARGEST_BYTES:
+            raise ValueError(f"it unpacks to more than {LARGEST_BYTES:,} bytes")
+    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
         return {name: arrays[name] for name in arrays.files}
 
 

@@ -100,10 +100,11 @@ def test_the_suffix_of_the_output_says_the_form(tiny: Path, suffix: str) -> None
     assert path.read_text() == esnsim("cost", tiny, *form).out
 
 
-def test_an_option_for_the_form_beats_the_suffix(tiny: Path) -> None:
-    path = tiny.parent / "out.json"
+def test_an_option_for_the_form_holds_for_any_suffix_but_the_other_forms(tiny: Path) -> None:
+    path = tiny.parent / "out.txt"
     assert esnsim("cost", tiny, "--csv", "-o", path).code == 0
     assert path.read_text() == esnsim("cost", tiny, "--csv").out
+    assert esnsim("cost", tiny, "--csv", "-o", path.with_suffix(".json")).code == 2
 
 
 @pytest.mark.parametrize("path", ["-", "/dev/stdout"])

@@ -14,6 +14,7 @@ from esnsim.compression.allocate.budget import spent, unit
 from esnsim.compression.allocate.rate import SortedLayer, largest_step, rates, sort_layer
 from esnsim.costs.cost import cost
 from esnsim.errors import WidthError
+from esnsim.files.read import read_small
 from esnsim.model.network import Layer, Mask, Network, propagate
 from esnsim.quantization import rules
 from esnsim.quantization.filter_sums import Floats
@@ -21,7 +22,7 @@ from esnsim.quantization.quantizer import quantize
 from esnsim.quantization.scheme import WIDEST, Scheme
 
 SCHEMA = "esnsim.training/1"
-LARGEST = 1 << 28  # bytes of a file
+LARGEST_BYTES = 1 << 28
 TOLERANCE = 1e-3  # relative, of the factor that fits a budget
 LEAST = 1e-12  # of the targets: a step so large that one filter of each layer is left
 
@@ -41,9 +42,7 @@ def read_targets(path: Path, epoch: int | None = None) -> tuple[Target, ...]:
     Raises WidthError for a file that is none, or has no such epoch.
     """
     try:
-        if path.stat().st_size > LARGEST:
-            raise ValueError(f"it is larger than {LARGEST:,} bytes")
-        text = path.read_text("utf-8-sig")
+        text = read_small(path, LARGEST_BYTES).decode("utf-8-sig")
         epochs = _from_csv(text) if path.suffix.lower() == ".csv" else _from_json(text)
     except FileNotFoundError:
         raise WidthError(f"there is no file '{path}': check the path") from None

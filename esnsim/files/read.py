@@ -1,0 +1,21 @@
+"""Small files that strangers wrote, read bounded."""
+
+import os
+import stat
+from pathlib import Path
+
+
+def read_small(path: Path, most_bytes: int) -> bytes:
+    """The bytes of a regular file that has at most so many.
+
+    Raises ValueError for larger ones and for pipes and devices, which may have no end; OSError
+    where it cannot be opened.
+    """
+    number = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe without a writer would wait
+    with os.fdopen(number, "rb") as file:
+        if not stat.S_ISREG(os.fstat(number).st_mode):
+            raise ValueError("it is no regular file")
+        data = file.read(most_bytes + 1)
+    if len(data) > most_bytes:
+        raise ValueError(f"it is larger than {most_bytes:,} bytes")
+    return data

@@ -13,6 +13,7 @@ from pathlib import Path
 from stat import S_ISREG
 from types import TracebackType
 from typing import IO, Any
+from zlib import crc32
 
 import esnsim
 from esnsim.costs.cost import Metrics, Weightings
@@ -20,6 +21,7 @@ from esnsim.errors import EsnsimError
 from esnsim.evaluate.scores import Evaluation
 from esnsim.sweeps.pareto import Baseline, Candidate, Point
 
+CHECKSUM = "crc32"  # key of a line: of the rest of it, as it is written
 SCHEMA = "esnsim.pareto-results/1"
 LARGEST = 1 << 30  # bytes of a file that is read back
 INFORMATION = ("schema", "esnsim")  # keys of the header that may differ
@@ -96,7 +98,7 @@ class Results:
             raise self._no_results()  # a device may never end
         text = self._file.read()
         whole = text[: text.rfind(b"\n") + 1]
-        if not whole and not b'{"schema": "esnsim.pareto'.startswith(text[:25]):
+        if not whole and not _line(header).startswith(text):
             raise self._no_results()
         for number, line in enumerate(whole.splitlines(), 1):
             record = self._record(line, number)
@@ -112,6 +114,9 @@ class Results:
         except ValueError:
             record = None
         if isinstance(record, dict):
+            known = record.pop(CHECKSUM, None)  # none in files of versions before 0.2.0
+            if known is not None and known != _checksum(record):
+                raise self._damaged(number)
             return record
         raise self._no_results() if number == 1 else self._damaged(number)
 
@@ -138,7 +143,7 @@ class Results:
             raise self._damaged(number) from None
 
     def _append(self, record: Mapping[str, Any]) -> None:
-        line = (json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n").encode()
+        line = _line(record)
         try:
             while line:
                 line = line[self._file.write(line) :]
@@ -206,6 +211,19 @@ def _evaluation(record: Mapping[str, Any]) -> Evaluation:
         interval=(low, high),
         chance=_share(record.get("chance")),
     )
+
+
+def _line(record: Mapping[str, Any]) -> bytes:
+    """A record with its checksum, as a line of the file."""
+    return (_text({**record, CHECKSUM: _checksum(record)}) + "\n").encode()
+
+
+def _checksum(record: Mapping[str, Any]) -> int:
+    return crc32(_text(record).encode())
+
+
+def _text(record: Mapping[str, Any]) -> str:
+    return json.dumps(record, ensure_ascii=False, allow_nan=False)
 
 
 def _share(value: Any) -> float | None:

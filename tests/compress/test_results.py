@@ -166,3 +166,26 @@ def test_a_device_is_refused_and_not_read(device: str) -> None:
 def test_a_file_too_large_for_results_is_not_read(path: Path, monkeypatch) -> None:
     monkeypatch.setattr("esnsim.sweeps.results.LARGEST", 100)
     refused(path, "is no results file of esnsim pareto")
+
+
+def test_a_changed_digit_is_told(path: Path) -> None:
+    """As JSON the line is whole, and its numbers are such as may be."""
+    lines = path.read_bytes().splitlines(keepends=True)
+    lines[-1] = lines[-1].replace(b'"seconds": ', b'"seconds": 1', 1)
+    path.write_bytes(b"".join(lines))
+    refused(path, "line 6")
+
+
+def test_lines_of_versions_without_checksums_are_taken(path: Path) -> None:
+    records = [json.loads(line) for line in path.read_bytes().splitlines()]
+    for record in records:
+        del record["crc32"]
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    with Results(path, BINDING, resume=True) as results:
+        assert [*results.points.values()] == POINTS
+
+
+def test_another_file_that_begins_as_ours_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "p.json"
+    path.write_text('{"schema": "esnsim.pareto/1", "models": []}')
+    refused(path, "is no results file")

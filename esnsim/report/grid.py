@@ -1,20 +1,19 @@
 """Tables for the terminal: text to the left, numbers to the right, no wider than the screen."""
 
-import io
 from collections.abc import Sequence
+from os.path import commonprefix
+from unicodedata import combining, east_asian_width
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
-ENDLESS = 10_000  # columns of a file or a pipe
 GAP = 2  # characters between columns, 1 on a screen that is too narrow
+NAMES = (12, 100)  # characters of the column of names, least and most
+
+Cells = Sequence[str]
 
 
 def grid(
-    headings: Sequence[str],
-    rows: Sequence[Sequence[str]],
-    total: Sequence[str] | None = None,
+    headings: Cells,
+    rows: Sequence[Cells],
+    total: Cells | None = None,
     *,
     texts: int = 1,
     columns: int | None = None,
@@ -22,35 +21,76 @@ def grid(
 ) -> str:
     """Rows under headings, perhaps with a total; the first `texts` columns are text.
 
-    With `columns`, gaps and then the first column become narrower. `bold` is for terminals.
+    With `columns`, gaps and then the names in the first column become narrower, and lines that are
+    still too long stay whole: the terminal folds them. `bold` is for terminals.
     """
+    if texts and columns is not None:
+        room = room_for_names([headings, *rows, *([total] if total else [])], columns)
+        operators = [row[1] if texts > 1 else "" for row in rows]
+        names = shortened([row[0] for row in rows], operators, room)
+        rows = [(name, *row[1:]) for name, row in zip(names, rows, strict=True)]
     lines = [headings, *rows, *([total] if total else [])]
-    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
-    table = Table.grid(padding=(0, gap(lines, columns), 0, 0))
-    for index, width in enumerate(widths):
-        table.add_column(
-            justify="left" if index < texts else "right",
-            overflow="ellipsis",
-            no_wrap=True,
-            min_width=width if index else None,
-        )
+    widths = [max(map(width, cells)) for cells in zip(*lines, strict=True)]
+    between = " " * gap(lines, columns)
+    printed = []
     for line in lines:
-        style = "bold" if bold and (line is headings or line is total) else ""
-        table.add_row(*(Text(cell, style) for cell in line))
-    out = io.StringIO()
-    Console(
-        file=out, width=columns or ENDLESS, force_terminal=bold, color_system="standard",
-        highlight=False, legacy_windows=False,
-    ).print(table)  # fmt: skip
-    head, *body = (line.rstrip() for line in out.getvalue().splitlines())
-    whole = sum(widths) + gap(lines, columns) * (len(widths) - 1)
-    rule = "─" * min(whole, columns or ENDLESS)
+        cells = [
+            cell + fill if index < texts else fill + cell
+            for index, (cell, most) in enumerate(zip(line, widths, strict=True))
+            for fill in [" " * (most - width(cell))]
+        ]
+        text = between.join(cells).rstrip()
+        styled = bold and (line is headings or line is total)
+        printed.append(f"\x1b[1m{text}\x1b[0m" if styled else text)
+    head, *body = printed
+    whole = sum(widths) + len(between) * (len(widths) - 1)
+    rule = "─" * (whole if columns is None else min(whole, columns))
     foot = [rule, body.pop()] if total else []
     return "\n".join([head, rule, *body, *foot]) + "\n"
 
 
-def gap(lines: Sequence[Sequence[str]], columns: int | None) -> int:
+def gap(lines: Sequence[Cells], columns: int | None) -> int:
     """Characters between the columns of a table."""
-    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
+    widths = [max(map(width, cells)) for cells in zip(*lines, strict=True)]
     fits = columns is None or sum(widths) + GAP * (len(widths) - 1) <= columns
     return GAP if fits else 1
+
+
+def room_for_names(lines: Sequence[Cells], columns: int | None) -> int:
+    """Characters for a name in the first column, so that the other columns fit beside it."""
+    least, most = NAMES
+    if columns is None:
+        return most
+    longest, *others = (max(map(width, column)) for column in zip(*lines, strict=True))
+    if longest + sum(others) + GAP * len(others) <= columns:
+        return most
+    return max(least, min(most, columns - sum(others) - len(others)))
+
+
+def shortened(names: Sequence[str], operators: Sequence[str], room: int) -> list[str]:
+    """Names that keep what tells them apart: not the operator that exporters append, not what all
+    that are too long begin with, and the middle last.
+    """
+    bare = [
+        name if len(name) <= room else name.removesuffix(f"/{operator}")
+        for name, operator in zip(names, operators, strict=True)
+    ]
+    long = [name for name in bare if len(name) > room]
+    shared = len(commonprefix(long))  # noqa: RUF071 - characters, names are no paths
+
+    def cut(name: str) -> str:
+        if len(name) > room:
+            name = "…" + name[min(shared, len(name) - room + 1) :]
+        half = (room - 1) // 2
+        return name if len(name) <= room else name[: room - 1 - half] + "…" + name[-half:]
+
+    return [cut(name) for name in bare]
+
+
+def width(text: str) -> int:
+    """Columns of a terminal that a text takes: two for wide characters, none for combining ones."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in text
+    )  # fmt: skip

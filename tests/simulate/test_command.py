@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+import esnsim as library
 from esnsim import Scheme, cost, quantize, read_onnx
 from esnsim.cli import main
 from esnsim.commands import simulate
@@ -21,6 +22,7 @@ from esnsim.machines.base import MismatchError
 from esnsim.machines.crossbar.engine import AnalogEngine
 from esnsim.machines.presets import PRESETS
 from esnsim.report import progress
+from esnsim.report.simulation.table import Look, render
 from esnsim.report.units import joules
 from tests.commandline import Terminal, esnsim, refused, report
 from tests.importer.models import model
@@ -84,6 +86,53 @@ def test_priced_energies_are_printed_in_joules_and_others_in_their_unit() -> Non
     text = esnsim("simulate", MODEL, "-q", "--compare", "digital", "analog").out
     assert "digital in one-bit MACs, 1 each; analog in cell operations at |W| = 1, 1 each" in text
     assert "J" not in text.partition("\n\n")[0]
+
+
+@pytest.mark.parametrize(
+    "text", ["e_bit: 50fj", "e_bit: 50 fJ\n  priced: true", "e_bit: 0.05\n  priced: true"]
+)
+def test_a_file_gives_energies_with_a_unit_in_any_case_or_in_picojoules(
+    text: str, tmp_path: Path
+) -> None:
+    (tmp_path / "array.yaml").write_text(f"digital:\n  {text}\n")
+    by_file = report(esnsim("simulate", MODEL, "--array", tmp_path / "array.yaml", "--json"))
+    words = "--e-bit 50FJ --array 64x16x1 --json"
+    assert by_file == report(esnsim("simulate", MODEL, *words.split()))
+    assert by_file["machine"]["energy_unit"] == "pJ"
+
+
+def test_a_clock_is_read_in_any_case() -> None:
+    first, second = (esnsim("simulate", MODEL, "--clock", c, "-q") for c in ("500MHz", "500mhz"))
+    assert first == second
+
+
+def test_energies_without_a_unit_are_not_called_operations(tmp_path: Path) -> None:
+    (tmp_path / "array.toml").write_text("[digital]\ne_bit = 50\n")
+    for words in (["--e-bit", 50], ["--array", tmp_path / "array.toml"]):
+        found = report(esnsim("simulate", MODEL, *words, "--json"))
+        assert found["machine"]["energy_unit"] == "units of which a one-bit MAC takes 50"
+
+
+def test_the_model_may_stand_behind_what_is_compared() -> None:
+    words = ("--compare", "digital", "analog")
+    assert esnsim("simulate", "-q", *words, MODEL) == esnsim("simulate", MODEL, "-q", *words)
+
+
+@pytest.mark.parametrize("words", [("schedules",), ("digital", "analog")])
+def test_machines_compared_end_to_end_show_their_accuracy(words: tuple[str, ...]) -> None:
+    few = ("--end-to-end", "--images", 8)
+    text = esnsim("simulate", MODEL, "-q", *few, "--compare", *words).out
+    assert text.count("%") > text.count("accuracy") >= 1
+
+
+@pytest.mark.parametrize("columns", [80, 100, 140])
+@pytest.mark.parametrize("array", ["maki", "isaac"])
+def test_reports_fit_the_screen_with_the_energy_and_the_share(array: str, columns: int) -> None:
+    simulation = library.simulate("builtin:resnet20", array)
+    lines = render(simulation, Look(columns=columns)).splitlines()
+    assert max(map(len, lines)) <= columns
+    assert lines[0].split()[-2:] == ["energy", "share"]
+    assert len({line.split()[0] for line in lines[2:25]}) == 23
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,8 @@ def _filter_serial(order: Ints, widths: Ints, rows: int) -> Parts:
             bits += [bit] * len(wide)
             used.append(len(wide))
             assigned.append(len(group))
-    return tuple(np.array(part, np.int64) for part in (filters, bits, used, assigned))  # type: ignore[return-value]
+    parts = (np.array(part, np.int64) for part in (filters, bits, used, assigned))
+    return next(parts), next(parts), next(parts), next(parts)
 
 
 def _in_model_order(widths: Ints) -> Ints:

@@ -1,10 +1,9 @@
 """A Cost as a table for the terminal."""
 
 from collections.abc import Callable, Sequence
-from os.path import commonprefix
 
 from esnsim.costs.cost import Cost, LayerCost, Metrics
-from esnsim.report.grid import GAP, grid
+from esnsim.report.grid import grid, room_for_names, shortened
 from esnsim.report.units import exact, human, percent, printable
 
 HEADINGS = (
@@ -12,7 +11,6 @@ HEADINGS = (
     "share",
 )  # fmt: skip
 TEXTS = 3  # columns of text, aligned left; the numbers after them are aligned right
-NAMES = (12, 100)  # characters of the column of names, least and most
 BAR = 40  # characters of the longest bar of the histogram
 
 #: Sort keys of `--sort` besides the order of the graph.
@@ -47,7 +45,8 @@ def render(
     number = exact if all_digits else human
     cells = [_cells(row, cost.total, number) for row in rows]
     total = _totals(cost.total, number)
-    names = _shortened([row[:2] for row in cells], _room([HEADINGS, *cells, total], columns))
+    room = room_for_names([HEADINGS, *cells, total], columns)
+    names = shortened([row[0] for row in cells], [row[1] for row in cells], room)
     more = len(cost.layers) - len(rows)
     shown = [(name, *row[1:]) for name, row in zip(names, cells, strict=True)]
     if more:
@@ -82,35 +81,6 @@ def _numbers(metrics: Metrics, number: Number) -> Cells:
         number(metrics.esn_d.macs),
         number(metrics.esn_d_tilde.macs),
     )
-
-
-def _room(lines: Sequence[Cells], columns: int | None) -> int:
-    """Characters for a name, so that the other columns fit beside it."""
-    least, most = NAMES
-    if columns is None:
-        return most
-    others = [max(map(len, column)) for column in zip(*lines, strict=True)][1:]
-    longest = max(len(line[0]) for line in lines)
-    if longest + sum(others) + GAP * len(others) <= columns:
-        return most
-    return max(least, min(most, columns - sum(others) - len(others)))
-
-
-def _shortened(rows: Sequence[Cells], room: int) -> list[str]:
-    """Names of (name, operator) that keep what tells them apart: not the operator that exporters
-    append, not what all that are too long begin with, and the middle last.
-    """
-    names = [name if len(name) <= room else name.removesuffix(f"/{op}") for name, op in rows]
-    long = [name for name in names if len(name) > room]
-    shared = len(commonprefix(long))  # noqa: RUF071 - characters, names are no paths
-
-    def cut(name: str) -> str:
-        if len(name) > room:
-            name = "…" + name[min(shared, len(name) - room + 1) :]
-        half = (room - 1) // 2
-        return name if len(name) <= room else name[: room - 1 - half] + "…" + name[-half:]
-
-    return [cut(name) for name in names]
 
 
 def _summary(cost: Cost, number: Number) -> list[str]:

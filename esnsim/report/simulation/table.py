@@ -6,14 +6,13 @@ from textwrap import wrap
 
 from esnsim.machines.base import Result
 from esnsim.machines.simulator import Simulation, Speed, speed
-from esnsim.report.grid import grid
+from esnsim.report.grid import NAMES, grid, width
 from esnsim.report.scored import end_to_end_words
 from esnsim.report.units import printable
 from esnsim.units import Digits, human, percent
 
 TEXTS = 2
 INDENT = 10  # characters of the labels before a summary
-NAME = 12  # characters of the first column that is left, where other columns have to go
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +85,8 @@ def _fitting(lines: Sequence[Sequence[str]], total: Result, look: Look) -> list[
     columns = list(zip(*lines, strict=True))
     shown = [c for c in columns if c[0] not in total.details or {*c[1:]} != {percent(0, 1)}]
     for detail in total.details:
-        widths = [max(map(len, column)) for column in shown]
-        if look.columns is None or NAME + sum(widths[1:]) + len(widths) - 1 <= look.columns:
+        widths = [max(map(width, column)) for column in shown]
+        if look.columns is None or NAMES[0] + sum(widths[1:]) + len(widths) - 1 <= look.columns:
             break
         shown = [column for column in shown if column[0] != detail]
     return list(zip(*shown, strict=True))

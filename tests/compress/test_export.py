@@ -109,11 +109,12 @@ def models(draw: st.DrawFn) -> ModelProto:
 
 
 def sprinkle(proto: ModelProto, rng: np.random.Generator) -> None:
-    """Zeros among the weights."""
+    """Zeros among the weights: many, or in few filters."""
+    kept = rng.choice([0.7, 0.98])
     for tensor in proto.graph.initializer:
         array = numpy_helper.to_array(tensor)
         if array.ndim > 1 and array.dtype == np.float32:
-            zeroed = array * (rng.random(array.shape) < 0.7)
+            zeroed = array * (rng.random(array.shape) < kept)
             tensor.CopyFrom(numpy_helper.from_array(zeroed.astype(np.float32), tensor.name))
 
 
@@ -301,6 +302,21 @@ def test_filters_too_small_for_a_step_are_written_as_pruned(form: str) -> None:
     if form != "float":
         same(written, quantized)
     assert not dequantized(quantized.layers[0])[[0, 2]].any()
+
+
+@pytest.mark.parametrize(("bits", "opset", "narrow"), [(8, 21, 8), (4, 21, 4), (8, 13, 8)])
+def test_one_zero_widens_its_own_filter_alone(bits: int, opset: int, narrow: int) -> None:
+    weights = np.random.default_rng(1).normal(size=(16, 64)).astype(np.float32)
+    sizes = []
+    for zero in (False, True):
+        weights[5, 7] *= not zero
+        written, quantized = compressed(dense(weights, opset=opset), Scheme(widths=bits), "qdq")
+        same(written, quantized)
+        wanted = dequantized(quantized.layers[0]).sum(axis=1)
+        np.testing.assert_allclose(run(written)[0][0], wanted, rtol=1e-5)
+        sizes.append(sum(len(t.raw_data) for t in written.graph.initializer))
+    assert sizes[0] >= 16 * 64 * narrow / 8
+    assert sizes[1] - sizes[0] <= 64 * narrow / 8 + 8 * 16 + 64  # a filter, the order, its scale
 
 
 def test_an_old_opset_is_raised() -> None:

@@ -31,13 +31,7 @@ def add_qonnx(weight: Stored, target: str, parts: Parts) -> None:
         names.append(output)
     if len(found) == 1:
         return
-    order = np.argsort(kinds, kind="stable")
-    whole = (order == np.arange(len(order))).all()
-    value = target if whole else parts.fresh(f"{target}_sorted")
-    parts.node("Concat", names, value, axis=weight.axis)
-    if not whole:
-        places = parts.constant(f"{weight.name}_order", np.argsort(order))
-        parts.node("Gather", [value, places], target, axis=weight.axis)
+    parts.in_order(names, np.argsort(kinds, kind="stable"), weight, target)
 
 
 def _add_kind(weight: Stored, filters: Array, kind: int, output: str, parts: Parts) -> None:

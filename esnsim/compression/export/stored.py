@@ -75,6 +75,15 @@ class Parts:
         self.nodes.append(node)
         return output
 
+    def in_order(self, names: Sequence[str], order: Array, weight: "Stored", target: str) -> None:
+        """Join parts of a weight as `target`; `order` (M,) is the filter at each of their places."""
+        whole = (order == np.arange(len(order))).all()
+        value = target if whole else self.fresh(f"{target}_sorted")
+        self.node("Concat", names, value, axis=weight.axis)
+        if not whole:
+            places = self.constant(f"{weight.name}_order", np.argsort(order))
+            self.node("Gather", [value, places], target, axis=weight.axis)
+
 
 def stored(
     site: Site,

@@ -9,7 +9,7 @@ from onnx import ModelProto
 from esnsim import read_onnx
 from esnsim.compression.prune.prune import Kept, choose, live_macs
 from esnsim.compression.prune.shrink import masked, shrunk
-from esnsim.compression.prune.units import units, whole
+from esnsim.compression.prune.units import units, unprunable_layers, whole
 from esnsim.costs.cost import cost
 from esnsim.errors import UsageError
 from esnsim.graph.model import Model, open_model
@@ -21,6 +21,7 @@ from tests.compress.prune_cases import CASES, net
 from tests.compress.pruning import FINE, filters
 from tests.compress.whole_cases import WHOLE
 from tests.execute.models import normal
+from tests.importer.models import model
 from tests.naive.pruning import smallest
 
 SCOPES = st.sampled_from(["layer", "network"])
@@ -193,3 +194,16 @@ def test_masks_that_tear_units_apart_are_refused() -> None:
     none = tuple(np.zeros_like(k) if i < 2 else k for i, k in enumerate(kept))
     with pytest.raises(UsageError, match="keep at least one"):
         shrunk(graph, none)
+
+
+def test_what_mixes_channels_is_named_and_not_what_joins_them() -> None:
+    proto = model(
+        """[first] a = MatMul(x, u) [next] f = MatMul(a, w)
+        [norm] b = LayerNormalization<axis=-1>(f, s, t) c = Sigmoid(b)
+        [join] d = Add(a, c) y = MatMul(d, v)""",
+        "float[1,5,4] x", opset=17,
+        u=normal(4, 6), w=normal(6, 6), s=normal(6), t=normal(6), v=normal(6, 3),
+    )  # fmt: skip
+    reasons = {layer.name: reason for layer, reason in unprunable_layers(open_model(proto))}
+    assert "LayerNormalization 'norm'" in reasons["first"]
+    assert "LayerNormalization 'norm'" in reasons["next"]

@@ -76,7 +76,7 @@ class Parts:
         return output
 
     def in_order(self, names: Sequence[str], order: Array, weight: "Stored", target: str) -> None:
-        """Join parts of a weight as `target`; `order` (M,) is the filter at each of their places."""
+        """Join parts of a weight as `target`; `order` (M,) is the filter at each place of them."""
         whole = (order == np.arange(len(order))).all()
         value = target if whole else self.fresh(f"{target}_sorted")
         self.node("Concat", names, value, axis=weight.axis)

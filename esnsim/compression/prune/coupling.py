@@ -98,8 +98,14 @@ def tie_node(graph: Model, ties: Ties, node: NodeProto) -> None:
     outputs = [ids_of(graph, n) for n in (first, *(n for n in rest if graph.scope.uses[n]))]
     title = f"{node.op_type} '{label(node)}'"
     if not _keeps_apart(graph, node, carried) or any(ids is None for ids in outputs):
+        mixer = _mixer(graph, node)
+        reason = f"{title} reads what they make, and may mix channels"
+        if mixer is not node:
+            reason = (
+                f"{title} joins them with what {mixer.op_type} '{label(mixer)}' makes of channels"
+            )
         for ids in carried.values():
-            ties.pin(ids, f"{title} reads what they make, and may mix channels")
+            ties.pin(ids, reason)
     elif node.op_type in ELEMENTWISE:
         for ids in carried.values():
             given = outputs[0]
@@ -108,6 +114,22 @@ def tie_node(graph: Model, ties: Ties, node: NodeProto) -> None:
             left, right = np.broadcast_arrays(placed, given)
             left = np.where(left == CONSTANT, right, left)  # added zeros go with what they meet
             ties.tie(left, right, f"{title} meets channels that stay")
+
+
+def _mixer(graph: Model, node: NodeProto) -> NodeProto:
+    """The node that the channels were lost at: this one, or one before what it joins."""
+    while node.op_type in ELEMENTWISE:
+        before = [graph.producers[name] for name in node.input if _unknown(graph, name)]
+        if not before:
+            break
+        node = graph.nodes[before[0]]
+    return node
+
+
+def _unknown(graph: Model, name: str) -> bool:
+    """Whether a computed value has no channel ids."""
+    computed = name in graph.producers and name not in graph.constants
+    return computed and ids_of(graph, name) is None
 
 
 def tie_shared(ties: Ties, sites: Sequence[Site]) -> None:

@@ -82,8 +82,6 @@ def scheme_of(arguments: argparse.Namespace) -> "Scheme":
     widths, step = arguments.bits_per_filter, arguments.step
     if arguments.bits is not None and isinstance(widths, int):
         raise UsageError("--bits and --bits-per-filter N both say a width: leave one out")
-    if arguments.alpha != 1.0 and step != "filter-sigma":
-        raise UsageError("--alpha is the step of filter-sigma in σ: give --step filter-sigma too")
     given: float | dict[str, Any] | None = None
     if isinstance(widths, Path):
         widths = read_values(widths, "width")
@@ -93,9 +91,12 @@ def scheme_of(arguments: argparse.Namespace) -> "Scheme":
         given = read_values(step, "step") if isinstance(step, Path) else step
         step = "given"
     try:
-        return Scheme(step, arguments.bits, arguments.alpha, arguments.keep_zeros, widths, given)
+        scheme = Scheme(step, arguments.bits, arguments.alpha, arguments.keep_zeros, widths, given)
     except WidthError as error:
         raise UsageError(str(error)) from None
+    if arguments.alpha != 1.0 and step != "filter-sigma":
+        raise UsageError("--alpha is the step of filter-sigma in σ: give --step filter-sigma too")
+    return scheme
 
 
 def read_model(arguments: argparse.Namespace) -> "Model":

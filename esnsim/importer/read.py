@@ -18,7 +18,7 @@ from esnsim.importer.walk import Walker
 from esnsim.model.network import Network, Source
 from esnsim.onnxfile.damage import reading
 from esnsim.onnxfile.load import Loaded, load
-from esnsim.onnxfile.nodes import repeated
+from esnsim.onnxfile.nodes import graphs_of, repeated
 from esnsim.onnxfile.tensors import Store
 
 
@@ -54,7 +54,7 @@ def read(loaded: Loaded, given: Shapes, values: Mapping[str, float]) -> Found:
         network, scope = _network(loaded, given, values)
         proto = loaded.proto
         if proto.functions:
-            proto = inliner.inline_local_functions(proto)
+            proto = inliner.inline_local_functions(_with_defaults(proto))
             scope, _, _ = explore(proto, loaded.store, dict(network.source.inputs), values)
         places = {}
         for place, node in enumerate(proto.graph.node):
@@ -111,3 +111,18 @@ def _network(loaded: Loaded, given: Shapes, values: Mapping[str, float]) -> tupl
         (*repeated(proto.graph), *resolved.notes, *([note] if images > 1 else []), *record.notes),
     )
     return network, scope
+
+
+def _with_defaults(proto: ModelProto) -> ModelProto:
+    """The model with the defaults of functions at their calls, where the inliner forgets them."""
+    copy = ModelProto()
+    copy.CopyFrom(proto)
+    functions = {(f.domain, f.name, f.overload): f.attribute_proto for f in proto.functions}
+    graphs = [copy.graph.node, *(f.node for f in copy.functions)]
+    while graphs:
+        for node in graphs.pop():
+            graphs += [graph.node for graph in graphs_of(node)]
+            given = {item.name for item in node.attribute}
+            defaults = functions.get((node.domain, node.op_type, node.overload), ())
+            node.attribute.extend(item for item in defaults if item.name not in given)
+    return copy

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from onnx import ModelProto
 
+from esnsim.graph.model import open_model
 from esnsim.model.network import Network
 from tests.importer.models import model, only_layer, ramp, read_whole
 
@@ -30,9 +31,10 @@ def test_functions_call_functions_and_pass_attributes_on() -> None:
       {OPSETS} outer <strides> (a, w) => (b) {{ b = local.inner<steps: ints = @strides>(a, w) }}
       {OPSETS} inner <steps, group: int = 3> (a, w) => (b)
         {{ b = Conv<strides: ints = @steps, group: int = @group>(a, w) }}"""
-    layer = only_layer(
-        model("y = local.outer<strides=[2,1]>(x, w)", X, functions, w=ramp(6, 1, 2, 2))
-    )
+    proto = model("y = local.outer<strides=[2,1]>(x, w)", X, functions, w=ramp(6, 1, 2, 2))
+    layer = only_layer(proto)
+    [opened] = open_model(proto).network.layers  # its graph has the functions inlined
+    assert opened.geometry == layer.geometry
     assert layer.geometry.strides == (2, 1)
     assert layer.geometry.groups == 3
     assert layer.geometry.output_size == (3, 4)

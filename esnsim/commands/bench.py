@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from esnsim.commands import options
 from esnsim.commands.paths import OutputFile
 from esnsim.errors import EsnsimError
-from esnsim.report.units import human
 from esnsim.report.write import write
+from esnsim.units import human
 
 if TYPE_CHECKING:
     from esnsim.selfcheck.bench import Figure, Task

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from esnsim.commands import options
+from esnsim.commands.parser import refuse
 from esnsim.commands.paths import InputFile, model_files
 from esnsim.errors import ModelError, UsageError, WidthError
 from esnsim.report.write import say
@@ -94,8 +95,10 @@ def scheme_of(arguments: argparse.Namespace) -> "Scheme":
         scheme = Scheme(step, arguments.bits, arguments.alpha, arguments.keep_zeros, widths, given)
     except WidthError as error:
         raise UsageError(str(error)) from None
-    if arguments.alpha != 1.0 and step != "filter-sigma":
-        raise UsageError("--alpha is the step of filter-sigma in σ: give --step filter-sigma too")
+    if step != "filter-sigma":
+        refuse(
+            arguments, ["alpha"], "is the step of filter-sigma in σ: give --step filter-sigma too"
+        )
     return scheme
 
 

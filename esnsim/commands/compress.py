@@ -153,7 +153,7 @@ def _compressed(arguments: argparse.Namespace, recipe: "Recipe") -> "Compressed"
     from esnsim.compression.compress import compress
     from esnsim.compression.job import CALIBRATION
     from esnsim.images import sets as data
-    from esnsim.images.split import split
+    from esnsim.images.split import first_of, split
     from esnsim.progress import listening
     from esnsim.report.progress import Meter
 
@@ -165,7 +165,7 @@ def _compressed(arguments: argparse.Namespace, recipe: "Recipe") -> "Compressed"
     elif pictures is not None:
         used, pictures = split(pictures, CALIBRATION)
     if pictures is not None and arguments.images:
-        pictures = images.some(pictures, arguments.images)
+        pictures = first_of(pictures, arguments.images)
     steps = 3 if recipe.drop is None and recipe.sqnr is None else 12
     with Meter(steps, arguments.quiet) as meter, listening(meter.within):
         return compress(

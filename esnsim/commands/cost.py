@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from esnsim.commands import codes, options
 from esnsim.commands.paths import OutputFile
 from esnsim.errors import UsageError
-from esnsim.report.units import exact, percent
 from esnsim.report.write import say, write
+from esnsim.units import exact, percent
 
 if TYPE_CHECKING:
     from esnsim.costs.cost import Cost, LayerCost

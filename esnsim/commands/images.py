@@ -4,8 +4,8 @@ import argparse
 from typing import TYPE_CHECKING
 
 from esnsim.commands import options
+from esnsim.commands.parser import refuse
 from esnsim.commands.paths import InputFile, image_files
-from esnsim.errors import UsageError
 
 if TYPE_CHECKING:
     from esnsim.evaluate.outputs import Scoring
@@ -83,25 +83,18 @@ def _check_unused(arguments: argparse.Namespace, model: str) -> None:
     """Raise UsageError for options about images where none are read."""
     if arguments.data is not None:
         return
-    used = (
-        "the embedded images are used as they are"
-        if model.startswith("builtin:")
-        else ("there are no images")
+    builtin = model.startswith("builtin:")
+    used = "the embedded images are used as they are" if builtin else "there are no images"
+    options = (
+        "labels",
+        "imagenet",
+        "resize",
+        "crop",
+        "mean",
+        "std",
+        *(() if builtin else ["images"]),
     )
-    for name in ("labels", "imagenet", "resize", "crop", "mean", "std"):
-        if getattr(arguments, name):
-            raise UsageError(f"--{name} is about the images of --data, but {used}: leave it out")
-    if arguments.images and not model.startswith("builtin:"):
-        raise UsageError(f"--images is about the images of --data, but {used}: leave it out")
-
-
-def some(images: "ImageSet", count: int) -> "ImageSet":
-    """The first images. Raises UsageError where there are not as many."""
-    if count > images.count:
-        raise UsageError(
-            f"--images {count:,}, but '{images.name}' has {images.count:,} to run: give no more"
-        )
-    return images.first(count)
+    refuse(arguments, options, f"is about the images of --data, but {used}: leave it out")
 
 
 def images_of(arguments: argparse.Namespace, model: str) -> "ImageSet | None":

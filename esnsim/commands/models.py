@@ -4,8 +4,8 @@ import argparse
 
 from esnsim.commands.paths import OutputFile
 from esnsim.errors import UsageError
-from esnsim.report.units import exact
 from esnsim.report.write import say, write, write_bytes
+from esnsim.units import exact
 
 HELP = "the paper's networks: list them, export them"
 DESCRIPTION = """\

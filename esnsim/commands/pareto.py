@@ -237,6 +237,7 @@ def _check(arguments: argparse.Namespace) -> None:
 def _task(arguments: argparse.Namespace) -> "Task":
     from os import cpu_count
 
+    from esnsim.images.split import first_of
     from esnsim.sweeps.sweep import Pictures, Task, split_pictures
 
     preparation = images.preparation_of(arguments)
@@ -248,7 +249,7 @@ def _task(arguments: argparse.Namespace) -> "Task":
     else:
         scored, calibration = everything, Pictures(arguments.calibration, None, preparation)
     if arguments.images:
-        images.some(scored.open(), arguments.images)
+        first_of(scored.open(), arguments.images)
         scored = replace(scored, count=arguments.images)
     return Task(
         scored,

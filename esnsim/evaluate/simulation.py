@@ -7,7 +7,7 @@ from esnsim.errors import UsageError
 from esnsim.evaluate import inference
 from esnsim.evaluate.outputs import GUESS, Scoring
 from esnsim.images.sets import ImageSet
-from esnsim.images.split import split
+from esnsim.images.split import first_of, split
 from esnsim.machines.base import Machine
 from esnsim.machines.simulator import Simulation, Simulator
 from esnsim.model.network import Skipped
@@ -42,12 +42,7 @@ class Activations:
         assert self.images is not None
         few, rest = split(self.images, CALIBRATION_IMAGES)
         wanted = self.count or (rest.count if self.end_to_end else 1)
-        if wanted > rest.count:
-            raise UsageError(
-                f"--images {wanted:,}, but '{rest.name}' has {rest.count:,} to run, as "
-                f"{few.count:,} calibrate: give no more"
-            )
-        return few, rest.first(wanted)
+        return few, first_of(rest, wanted)
 
 
 def simulate_graph(

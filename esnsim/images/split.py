@@ -1,5 +1,6 @@
 """Images that calibrate are not those that are scored."""
 
+from esnsim.errors import UsageError
 from esnsim.images.sets import ImageSet
 
 
@@ -15,6 +16,15 @@ def split(
         return calibration.first(most), images
     few = calibrating(images.count, most)
     return images.first(few), images.after(few) if images.count > 1 else images
+
+
+def first_of(images: ImageSet, count: int) -> ImageSet:
+    """The first images. Raises UsageError where there are not as many."""
+    if count > images.count:
+        raise UsageError(
+            f"--images {count:,}, but '{images.name}' has {images.count:,} to run: give no more"
+        )
+    return images.first(count)
 
 
 def calibrating(count: int, most: int) -> int:

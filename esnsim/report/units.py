@@ -1,12 +1,6 @@
-"""Names as people read them; numbers are in `esnsim.units`."""
+"""Names as people read them (numbers: `esnsim.units`)."""
 
 from esnsim.errors import brief
-from esnsim.units import JOULES as JOULES
-from esnsim.units import PREFIXES as PREFIXES
-from esnsim.units import exact as exact
-from esnsim.units import human as human
-from esnsim.units import joules as joules
-from esnsim.units import percent as percent
 
 LONGEST = 1000  # characters of a message; names come from files that anybody may have written
 

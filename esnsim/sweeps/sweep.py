@@ -15,6 +15,7 @@ from typing import Any
 
 from esnsim.compression.allocate.targets import read_targets
 from esnsim.compression.bench import Bench, bench
+from esnsim.compression.job import CALIBRATION
 from esnsim.compression.policies import Plan, Problem, find_policy
 from esnsim.compression.prune.prune import choose
 from esnsim.costs.cost import cost
@@ -34,7 +35,6 @@ from esnsim.sweeps import cluster, workers
 from esnsim.sweeps.pareto import Baseline, Candidate, Point
 from esnsim.sweeps.results import Results, ResultsError
 
-CALIBRATION = 256  # images that statistics are corrected with
 SAMPLED = 32  # images at each end of a set that tell it from others
 
 _ONE_AT_A_TIME = Lock()  # the threads of a Dask worker share what is kept

@@ -14,7 +14,9 @@ from esnsim.compression.allocate.targets import read_targets
 from esnsim.images.sets import load
 from esnsim.machines.presets import read_machine
 from esnsim.quantization.files import read_values
+from esnsim.training.history import as_csv
 from tests.commandline import esnsim, refused
+from tests.compress.test_targets import history
 
 MODEL = "builtin:resnet8"
 TOML = b"""[digital]
@@ -25,7 +27,7 @@ e_bit = "50fJ"
 YAML = b"digital:\n  rows: 8\n  lanes: 16\n  e_bit: 50fJ\n"
 WIDTHS = json.dumps({"first": 4, "second": [1, 2, 3]}).encode()
 TABLE = b"layer,bits\nfirst,4\nsecond,1 2 3\n"
-EPOCHS = b"epoch,layer,esn_a\n1,first,20.5\n1,second,3.25\n"
+EPOCHS = as_csv(history()).encode()
 READERS = {
     "m.toml": (TOML, read_machine),
     "m.yaml": (YAML, read_machine),
@@ -64,7 +66,9 @@ def refusals(path: Path, data: bytes, read: Callable[[Path], object]) -> list[st
 @pytest.mark.parametrize("name", READERS)
 def test_damaged_files_are_read_or_refused_in_a_line(name: str, tmp_path: Path) -> None:
     data, read = READERS[name]
-    assert len(refusals(tmp_path / name, data, read)) > 20
+    (tmp_path / name).write_bytes(data)
+    read(tmp_path / name)  # as it was, it is read
+    assert 20 < len(refusals(tmp_path / name, data, read)) < 150
 
 
 @pytest.mark.parametrize("kind", ["npz", "npy", "idx"])
@@ -77,7 +81,9 @@ def test_damaged_images_are_read_or_refused_in_a_line(kind: str, tmp_path: Path)
     else:
         path = tmp_path / "x-idx3-ubyte"
         path.write_bytes(bytes([0, 0, 8, 3]) + b"\0\0\0\3\0\0\0\4\0\0\0\5" + bytes(60))
-    assert len(refusals(path, path.read_bytes(), lambda each: load(each).read(0, 1))) > 20
+    load(path).read(0, 1)  # as it was, it is read
+    said = refusals(path, path.read_bytes(), lambda each: load(each).read(0, 1))
+    assert 20 < len(said) < 150
 
 
 @pytest.mark.parametrize("option", ["--bits-per-filter", "--step"])

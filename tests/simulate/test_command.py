@@ -23,7 +23,7 @@ from esnsim.machines.crossbar.engine import AnalogEngine
 from esnsim.machines.presets import PRESETS
 from esnsim.report import progress
 from esnsim.report.simulation.table import Look, render
-from esnsim.report.units import joules
+from esnsim.units import joules
 from tests.commandline import Terminal, esnsim, refused, report
 from tests.importer.models import model
 from tests.samples import convolutions, saved, weights

@@ -17,7 +17,8 @@ from esnsim.model.network import Layer
 from esnsim.report.cost.document import totals
 from esnsim.report.scored import evaluation_document, scored_document, scored_words, sqnr_words
 from esnsim.report.sweep.table import metric_name
-from esnsim.report.units import human, printable
+from esnsim.report.units import printable
+from esnsim.units import human
 
 SCHEMA = "esnsim.compress/1"
 

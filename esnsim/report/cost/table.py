@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 
 from esnsim.costs.cost import Cost, LayerCost, Metrics
 from esnsim.report.grid import grid, room_for_names, shortened
-from esnsim.report.units import exact, human, percent, printable
+from esnsim.report.units import printable
+from esnsim.units import exact, human, percent
 
 HEADINGS = (
     "layer", "op", "shape", "MACs", "filters", "pruned", "bits", "ESNa", "ESNd", "ESNd~",

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 
 from esnsim.report.grid import grid
-from esnsim.report.units import human, printable
+from esnsim.report.units import printable
 from esnsim.sweeps.pareto import (
     METHODS,
     Baseline,
@@ -19,6 +19,7 @@ from esnsim.sweeps.pareto import (
     floor,
     levels,
 )
+from esnsim.units import human
 
 MARK = "●"  # of a point on the frontier
 LETTERS = dict(zip(METHODS, ("Q", "P", "PQ"), strict=True))

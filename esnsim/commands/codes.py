@@ -10,6 +10,7 @@ from esnsim.commands import options
 from esnsim.commands.parser import refuse
 from esnsim.commands.paths import InputFile, model_files
 from esnsim.errors import ModelError, UsageError, WidthError
+from esnsim.onnxfile.path import ModelPath
 from esnsim.report.write import say
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from esnsim.quantization.quantizer import QuantizedNetwork
     from esnsim.quantization.scheme import Scheme
 
-MODEL = InputFile(str, model_files)
+MODEL = InputFile(ModelPath, model_files)
 
 
 def add_model(parser: argparse.ArgumentParser) -> "argparse._ArgumentGroup":

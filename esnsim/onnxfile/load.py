@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
+from typing import cast
 
 from google.protobuf.message import DecodeError
 from onnx import ModelProto
@@ -11,6 +12,7 @@ from onnx import ModelProto
 from esnsim.errors import ModelError
 from esnsim.onnxfile.damage import reading
 from esnsim.onnxfile.nodes import check_names, order_of, stored_names
+from esnsim.onnxfile.path import ModelPath
 from esnsim.onnxfile.tensors import Store, map_file
 from esnsim.onnxfile.wire import skeleton
 
@@ -38,6 +40,9 @@ def load(model: str | PathLike[str] | ModelProto) -> Loaded:
 
     Raises ModelError for what is no model.
     """
+    if isinstance(model, ModelPath):
+        model.loaded = model.loaded or load(str(model))
+        return cast(Loaded, model.loaded)
     if isinstance(model, ModelProto):
         loaded = Loaded(model, Store(), None, model.ByteSize())
     else:

@@ -35,6 +35,7 @@ from esnsim.sweeps import cluster, workers
 from esnsim.sweeps.pareto import Baseline, Candidate, Point
 from esnsim.sweeps.results import Results, ResultsError
 
+MODELS = 8  # that stay open; their weights are in their files
 SAMPLED = 32  # images at each end of a set that tell it from others
 
 _ONE_AT_A_TIME = Lock()  # the threads of a Dask worker share what is kept
@@ -198,7 +199,7 @@ def _scheme(task: Task, candidate: Candidate) -> Scheme:
     return plan(candidate.bits * sum(layer.macs for layer in network.layers))
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=MODELS)
 def _opened(task: Task, model: str) -> Model:
     return open_model(model, dict(task.shapes), dict(task.values))
 

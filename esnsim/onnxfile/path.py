@@ -4,7 +4,7 @@ from typing import Any
 
 
 class ModelPath(str):
-    """A path, or `builtin:NAME`, whose file `load` parses once; sent elsewhere, it is plain text."""
+    """A path, or `builtin:NAME`, whose file `load` parses once; pickled, it is plain text."""
 
     loaded: Any = None
 

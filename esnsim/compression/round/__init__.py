@@ -1,0 +1,1 @@
+"""Codes, and weights that are left after pruning, chosen for the error at a layer's output."""

@@ -82,11 +82,12 @@ class ConstantPart:
     def __call__(self, x: Array, zero_point: int) -> Array:
         """(batch, M, *output_size), or for a batch of 1 where all give the same."""
         dead = x[:, self._dead]
-        if (dead == dead[:1]).all():
-            x, dead = x[:1], dead[:1]
-        alone = np.full_like(x, zero_point)
-        alone[:, self._dead] = dead
-        return self._engine.run(self._layer, alone, zero_point, self._signed, self._program).outputs
+        alike = bool((dead == dead[:1]).all())
+        count = self._layer.layer.geometry.rows if alike else len(x)
+        alone = np.full_like(x[:count], zero_point)
+        alone[:, self._dead] = dead[:count]
+        run = self._engine.run(self._layer, alone, zero_point, self._signed, self._program)
+        return run.outputs[:1] if alike else run.outputs
 
 
 def _rescaled(

@@ -71,14 +71,17 @@ def open_session(
     outputs: Sequence[str],
     threads: int = 0,
     optimised: bool = False,
+    arena: bool = True,
 ) -> Session:
     """A session of nodes (by place), with copies of the constant nodes that they need.
 
-    Unless `optimised` each node gives the very numbers that it gives alone.
+    Unless `optimised` each node gives the very numbers that it gives alone. Without an `arena` its
+    memory goes with each value, and not with the last of them.
     `inputs` maps names to ONNX Runtime's types. Raises ModelError where it can't be loaded.
     """
     part, held = _part(graph, nodes, inputs, outputs)
     options = session_options(threads)
+    options.enable_cpu_mem_arena = arena
     if optimised:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
     values = [ort.OrtValue.ortvalue_from_numpy(array) for array in held.values()]

@@ -59,7 +59,7 @@ class Sums:
             chosen = places[start : start + rows]
             first = _rows(own, chosen, self._geometries[0])
             second = first if v is x else _rows(other, chosen, self._geometries[1])
-            self._add(first, second)
+            self._add(first, first if np.array_equal(first, second) else second)
 
     def _add(self, x: Array, v: Array) -> None:
         gram = x.swapaxes(1, 2) @ x

@@ -1,0 +1,108 @@
+"""The filters of one layer: refitted to the inputs that they get, and rounded for them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esnsim.compression.round.codes import Problem
+from esnsim.compression.round.moments import Moments
+from esnsim.compression.round.refit import Factor, factor, ridge, target
+from esnsim.compression.round.steps import BY_LAYER, Coded, coded, polished, tries
+from esnsim.model.network import Array, Codes, Layer
+from esnsim.quantization.filter_sums import Floats
+from esnsim.quantization.quantizer import QuantizedLayer, codes
+
+Group = tuple[slice, Moments]
+
+
+def refitted(layer: Layer, weights: Array, moments: Sequence[Moments]) -> Array:
+    """A pruned layer's weights (M, C/g, *kernel) refitted; `weights` (M, K') are those in float."""
+    own = flat(layer.weight.load())
+    found = own.copy()
+    for rows, each in _groups(layer, moments):
+        by = factor(each.gram, ridge(each, pruned=True))
+        if by is not None:
+            found[rows] = target(weights[rows], own[rows], each, by)
+    return found.reshape(layer.weight.shape)
+
+
+def compensated(
+    layer: QuantizedLayer, weights: Array, moments: Sequence[Moments], rule: str, pruned: bool
+) -> QuantizedLayer:
+    """A layer with codes that compensate, no filter wider than it was, none noisier at the output.
+
+    `weights` (M, K') are those in float, on inputs whose `moments` there are for each group.
+    """
+    q = flat(codes(layer)).astype(np.int32)
+    steps = np.where(layer.steps > 0, layer.steps, 1.0)
+    limit = (np.int64(1) << layer.sums.width_code) - 1
+    parts = [*_problems(layer, weights, moments, pruned)]
+    found = [tries(problem, steps[rows], limit[rows], rule) for rows, _, problem in parts]
+    for chosen, (rows, lanes, problem) in zip(_best(found, rule), parts, strict=True):
+        near = coded(problem, q[rows][:, lanes], steps[rows])
+        better = polished(problem, chosen, limit[rows], rule)
+        which = (better.noise < near.noise) & (limit[rows] > 0)
+        if rule == BY_LAYER:
+            which[:] = which.any() and better.noise.sum() < near.noise.sum()
+        best = near.better(better, which)
+        q[rows, lanes], steps[rows] = best.q, best.steps
+    return given(layer, q, steps)
+
+
+def given(layer: QuantizedLayer, q: NDArray[np.int32], steps: Floats) -> QuantizedLayer:
+    """The layer with codes q = 2·W_int (M, …) at steps (M,), which quantising again leaves."""
+    weight = layer.layer.weight
+    found, column = q.reshape(weight.shape), (-1, *[1] * (len(weight.shape) - 1))
+    steps = np.where(steps > 0, steps, 1.0)
+    scale = np.broadcast_to(steps.reshape(column), weight.shape)
+    bits = int(layer.sums.width_code.max(initial=1))
+    stored = Codes(bits, True, False, lambda: scale)
+    with_codes = replace(weight, load=lambda: found, codes=stored)
+    return replace(layer, layer=replace(layer.layer, weight=with_codes), steps=steps)
+
+
+def _problems(
+    layer: QuantizedLayer, weights: Array, moments: Sequence[Moments], pruned: bool
+) -> Iterator[tuple[slice, NDArray[np.bool_], Problem]]:
+    """For each group its filters, the inputs that are alive, and what is to be solved."""
+    own, channels = flat(layer.layer.weight.load()), layer.live.reshape(len(moments), -1)
+    for (rows, every), alive in zip(_groups(layer.layer, moments), channels, strict=True):
+        lanes = np.repeat(alive, own.shape[1] // len(alive))
+        each = every.of(lanes)
+        by = factor(each.gram, ridge(each, pruned))
+        if by is not None:
+            yield rows, lanes, _problem(own[rows][:, lanes], weights[rows], each, by, layer)
+
+
+def _problem(
+    own: Floats, weights: Floats, moments: Moments, by: Factor, layer: QuantizedLayer
+) -> Problem:
+    kept = (own == 0) & layer.keep_zeros
+    aim = target(weights, own, moments, by)
+    return Problem(aim, weights @ moments.cross, moments.gram, kept, by)
+
+
+def _best(found: Sequence[Sequence[Coded]], rule: str) -> list[Coded]:
+    """Of each group's tries the best of each filter, or the one that is best for the layer."""
+    if rule == BY_LAYER:
+        total = [sum(float(group[i].noise.sum()) for group in found) for i in range(len(found[0]))]
+        return [group[int(np.argmin(total))] for group in found]
+    best = []
+    for first, *rest in found:
+        for other in rest:
+            first = first.better(other, other.noise < first.noise)
+        best.append(first)
+    return best
+
+
+def _groups(layer: Layer, moments: Sequence[Moments]) -> list[Group]:
+    """The filters of each group, and the moments of what they read."""
+    size = layer.filters // len(moments)
+    return [(slice(i * size, (i + 1) * size), each) for i, each in enumerate(moments)]
+
+
+def flat(weights: Array) -> Floats:
+    """Weights (M, …) as a matrix (M, K)."""
+    return weights.reshape(len(weights), -1).astype(np.float64)

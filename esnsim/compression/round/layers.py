@@ -1,0 +1,208 @@
+"""Layers in graph order, each refitted or rounded on what the changed layers before it deliver."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from esnsim.compression.correct.meters import Meter, Norm, Output, constant, meters
+from esnsim.compression.correct.moments import ByName, Floats, anchor_of, pooled
+from esnsim.compression.round.filters import compensated, flat, given, refitted
+from esnsim.compression.round.inputs import in_integers, mac_of, moments_of, pairs_of
+from esnsim.compression.round.moments import Moments
+from esnsim.compression.round.walk import Walk
+from esnsim.evaluate.feeds import Feeds
+from esnsim.graph.model import Model
+from esnsim.graph.sites import Site, Slot, sites
+from esnsim.graph.substitute import Changes, dequantized, dtype_of
+from esnsim.images.sets import ImageSet
+from esnsim.model.network import Array, Mask
+from esnsim.progress import tell
+from esnsim.quantization.quantizer import QuantizedLayer, QuantizedNetwork, codes, quantize
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """Where layers are rounded: a `model`, which is `whole` without the filters not `kept` (M,).
+
+    `images` are what layers read, labels unseen. With `targets`, the whole model's moments in
+    float, statistics are corrected on the way; None leaves them. `activation_bits` quantise what
+    layers read, None in float.
+    """
+
+    whole: Model
+    model: Model
+    images: ImageSet
+    kept: Sequence[Mask] | None = None
+    targets: ByName | None = None
+    activation_bits: int | None = None
+    threads: int = 0
+
+
+def round_layers(setting: Setting, near: QuantizedNetwork) -> tuple[QuantizedNetwork, Changes]:
+    """Codes that compensate, no filter wider than its nearest ones, and the constants that follow.
+
+    Filters have the steps that they had, unless the rule is one of least error. Raises DataError
+    for images that do not fit, ModelError where the model can't run.
+    """
+    work = _Work(setting, near)
+    work.run()
+    layers = tuple(row.layer for row in work.rows)
+    found = quantize(replace(near.network, layers=layers))
+    return replace(found, scheme=near.scheme, notes=near.notes), work.changes
+
+
+def refit_layers(setting: Setting) -> Changes:
+    """A pruned model's weights and biases for the inputs that are left, and its statistics."""
+    work = _Work(setting, None)
+    work.run()
+    return work.changes
+
+
+class _Work:
+    """One way through a model, and through the whole one in float beside it."""
+
+    def __init__(self, setting: Setting, near: QuantizedNetwork | None) -> None:
+        self.changes: dict[Slot, Array] = {}
+        self.rows: list[QuantizedLayer] = [] if near is None else list(near.layers)
+        self._setting, self._rule = setting, near.scheme.resolved_rule if near else ""
+        model, whole = setting.model, setting.whole
+        self._meters = meters(model) if setting.targets is not None else ()
+        self._sites = sites(model)
+        self._macs = {site.index: mac_of(model, site) for site in self._sites}
+        self._whole = {site.index: site for site in sites(whole)}
+        feeds = [feed for feed, _ in Feeds(model, setting.images).whole()]
+        wanted = {m.value: m.place + 1 for m in self._meters if isinstance(m, Output)}
+        for site in self._sites:  # in order: the last layer that reads a value
+            wanted |= {name: site.place for name in model.nodes[site.place].input}
+        ends = wanted.values(), [site.place for site in self._whole.values()]
+        self._walk = Walk(
+            model, feeds, max(ends[0], default=0) + 1, wanted, self._slots(), setting.threads
+        )
+        self._float = Walk(whole, feeds, max(ends[1], default=0) + 1, threads=setting.threads)
+        self._known: dict[tuple[str, object], list[Moments] | None] = {}
+
+    def run(self) -> None:
+        """Stop at every layer, and wherever statistics are corrected."""
+        stops: list[tuple[int, int, Site | Meter]] = [(s.place, 1, s) for s in self._sites]
+        for meter in self._meters:
+            if isinstance(meter, Output):
+                self._walk.put(meter.bias, _bias(self._setting.model, meter))
+                stops.append((meter.place + 1, 0, meter))
+            else:
+                stops.append((meter.place, 1, meter))
+        done = 0
+        for place, _, stop in sorted(stops, key=lambda stop: stop[:2]):
+            self._walk.advance(place)
+            if isinstance(stop, Site):
+                done += 1
+                tell(f"rounding layer {done:,} of {len(self._sites):,}")
+                self._solve(stop)
+            elif isinstance(stop, Norm):
+                self._normalise(stop)
+            else:
+                self._centre(stop)
+
+    def _solve(self, site: Site) -> None:
+        """Refit a layer, or round it."""
+        moments, weights = self._moments(site), self._weights(site)
+        if moments and self._centred(site):
+            moments = [each.centred for each in moments]
+        if not self.rows:
+            found = site.layer.weight.load()
+            found = refitted(site.layer, weights, moments) if moments else found
+        else:
+            row, pruned = self.rows[site.index], self._setting.kept is not None
+            if moments:
+                row = compensated(row, weights, moments, self._rule, pruned)
+            else:
+                row = given(row, codes(row), row.steps)
+            self.rows[site.index], found = row, dequantized(row)
+        self._put(site.slot, site.to_operand(found))
+
+    def _moments(self, site: Site) -> list[Moments] | None:
+        """Of what a layer reads; layers that read the same value in the same way share them."""
+        mac, model = self._macs[site.index], self._setting.model
+        whole = self._whole[site.index]
+        theirs, kept = mac_of(self._setting.whole, whole), self._setting.kept
+        self._float.advance(whole.place)
+        if mac is None or theirs is None:
+            return None
+        name = model.nodes[site.place].input[mac.activation]
+        xs = self._walk.values(name)
+        if self._setting.activation_bits is not None:
+            xs = in_integers(xs, self._setting.activation_bits)
+            self._walk.spread(Slot(site.place, mac.activation), xs)
+        pairs = pairs_of(site.layer, whole.layer, None if kept is None else kept[site.index])
+        if pairs is None:
+            return None
+        alike = replace(site.layer.geometry, batch=1, images=1)
+        key = name, (alike, site.layer.weight.shape[1:], tuple(pairs))
+        self._known = {key: value for key, value in self._known.items() if self._walk.holds(key[0])}
+        if key not in self._known:
+            vs = self._float.values(theirs.node.input[theirs.activation])
+            own, floats = (
+                [m.layout.to_columns(a) for a in r] for m, r in ((mac, xs), (theirs, vs))
+            )
+            self._known[key] = moments_of(own, floats, site.layer, whole.layer, pairs)
+        return self._known[key]
+
+    def _weights(self, site: Site) -> Floats:
+        """The float model's weights (M, K') of the filters that are left."""
+        weights, kept = flat(self._whole[site.index].layer.weight.load()), self._setting.kept
+        return weights if kept is None else weights[kept[site.index]]
+
+    def _centred(self, site: Site) -> bool:
+        """Whether what a layer that lost inputs gives on average is made up for behind it."""
+        biased = any(isinstance(m, Output) and m.weight == site.slot for m in self._meters)
+        normed = bool(self._meters) and site.layer.batchnorm is not None
+        return self._setting.kept is not None and (biased or normed)
+
+    def _normalise(self, meter: Norm) -> None:
+        """Give a BatchNormalization the statistics of what it reads."""
+        targets = self._setting.targets or {}
+        found = pooled([_of_channels(x, meter.axis) for x in self._walk.values(meter.value)])
+        new = anchor_of(self._setting.model, meter, targets).statistics(found)
+        self._put(meter.mean, new.mean)
+        self._put(meter.variance, new.variance)
+
+    def _centre(self, meter: Output) -> None:
+        """Bring a layer's output to the mean that it has in float, by its bias."""
+        targets, batches = self._setting.targets or {}, self._walk.values(meter.value)
+        found = pooled([_of_channels(x, meter.axis) for x in batches])
+        shift = targets[meter.name].mean - found.mean
+        self.changes[meter.bias] = _bias(self._setting.model, meter) + shift
+        shape = [-1 if axis == meter.axis else 1 for axis in range(len(meter.shape))]
+        moved = [x + shift.astype(x.dtype).reshape(shape) for x in batches]
+        self._walk.replace(meter.value, moved)
+
+    def _put(self, slot: Slot, array: Array) -> None:
+        """Change a constant, before its node runs."""
+        self.changes[slot] = array
+        self._walk.put(slot, array.astype(dtype_of(self._setting.model, slot)))
+
+    def _slots(self) -> list[Slot]:
+        """What is given in place of the model's own."""
+        slots = [site.slot for site in self._sites]
+        for meter in self._meters:
+            slots += [meter.bias] if isinstance(meter, Output) else [meter.mean, meter.variance]
+        if self._setting.activation_bits is not None:
+            macs = [(site.place, self._macs[site.index]) for site in self._sites]
+            slots += [Slot(place, mac.activation) for place, mac in macs if mac is not None]
+        return slots
+
+
+def _bias(model: Model, meter: Output) -> Array:
+    """A layer's bias, zeros where it has none yet, in the layer's type."""
+    found = constant(model, meter.bias, {})
+    channels = meter.shape[meter.axis]
+    return np.zeros(channels, meter.dtype) if found is None else found
+
+
+def _of_channels(x: Array, axis: int) -> tuple[Array, Array, int]:
+    """Mean and variance of the channels of a batch, and its size."""
+    others = tuple(at for at in range(x.ndim) if at != axis)
+    mean = x.mean(axis=others, dtype=np.float64)
+    shape = [-1 if at == axis else 1 for at in range(x.ndim)]
+    off = x - mean.astype(x.dtype).reshape(shape)
+    return mean, np.square(off).mean(axis=others, dtype=np.float64), len(x)

@@ -1,0 +1,170 @@
+"""Layers rounded and refitted in graph order, for every operator whose weights can be exchanged."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from onnx import ModelProto
+
+from esnsim.compression.bench import _targets
+from esnsim.compression.correct.recalibrate import Corrector, float_moments
+from esnsim.compression.prune.prune import choose
+from esnsim.compression.prune.shrink import shrink
+from esnsim.compression.round import inputs, walk
+from esnsim.compression.round.layers import Setting, refit_layers, round_layers
+from esnsim.costs.cost import cost
+from esnsim.evaluate.evaluator import Evaluator
+from esnsim.graph.model import Model, open_model
+from esnsim.graph.sites import Slot, sites
+from esnsim.graph.substitute import dequantized, with_weights
+from esnsim.images.sets import ImageSet
+from esnsim.model.network import Array
+from esnsim.quantization.quantizer import QuantizedNetwork, codes, quantize
+from esnsim.quantization.scheme import Scheme
+from tests.compress.test_recalibrate import MODELS, PARTS, RESIDUAL
+from tests.execute.cases import LINEAR
+from tests.execute.models import model, normal
+
+OPERATORS = {
+    name: made() for name, made in LINEAR.items()
+    if made().graph.input[0].type.tensor_type.shape.dim[0].dim_param and "packed" not in name
+    and "einsum" not in name
+}  # fmt: skip
+RULES = ["mse", "layer-mse", "filter-max"]
+
+
+def images(graph: Model, count: int = 40) -> ImageSet:
+    """Correlated images that a model takes, of no mean of 0."""
+    [(name, shape)] = graph.network.source.inputs
+    x = normal(count, *shape[1:], seed=3)
+    x = (x + 2 * normal(count, *[1] * (x.ndim - 1), seed=4) + 0.5).astype(
+        graph.scope.get(name).dtype
+    )
+    return ImageSet("made", count, lambda start, stop: x[start:stop])
+
+
+def near(graph: Model, rule: str = "mse", bits: int = 2) -> QuantizedNetwork:
+    return quantize(graph.network, Scheme(rule, bits))
+
+
+def weights(graph: Model, quantized: QuantizedNetwork) -> Mapping[Slot, Array]:
+    return {s.slot: s.to_operand(dequantized(quantized.layers[s.index])) for s in sites(graph)}
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("name", OPERATORS)
+def test_the_error_at_the_output_is_at_most_that_of_nearest_codes(name: str, rule: str) -> None:
+    graph = open_model(OPERATORS[name])
+    some, plain = images(graph), near(graph, rule)
+    found, changes = round_layers(Setting(whole=graph, model=graph, images=some), plain)
+    judge = Evaluator(graph, some)
+    assert judge(changes).sqnr_db > judge(weights(graph, plain)).sqnr_db - 1e-3
+    for new, old in zip(found.layers, plain.layers, strict=True):
+        assert (new.sums.width_code <= old.sums.width_code).all()
+        assert ((codes(new) == 0) == (codes(old) == 0)).all()
+
+
+@pytest.mark.parametrize("name", ["residual", "folded", "double", "fully connected"])
+def test_codes_that_compensate_beat_nearest_ones(name: str) -> None:
+    graph = open_model(MODELS[name][0])
+    some, plain = images(graph), near(graph, bits=3)
+    targets = float_moments(graph, some)
+    setting = Setting(whole=graph, model=graph, images=some, targets=targets)
+    found, changes = round_layers(setting, plain)
+    again, _ = round_layers(setting, plain)
+    judge = Evaluator(graph, some)
+    assert judge(changes).sqnr_db > judge(weights(graph, plain)).sqnr_db + 2
+    assert cost(found).total.esn_d_tilde.macs <= cost(plain).total.esn_d_tilde.macs
+    for one, other in zip(found.layers, again.layers, strict=True):
+        np.testing.assert_array_equal(codes(one), codes(other))
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("name", ["residual", "folded", "fully connected"])
+def test_a_model_on_its_grid_stays_as_it_is(name: str, rule: str) -> None:
+    graph = open_model(MODELS[name][0])
+    coded = near(graph, bits=3)
+    graph = graph.reopened(with_weights(graph, weights(graph, coded)))
+    steps = {row.layer.name: row.steps for row in coded.layers}
+    widths = {row.layer.name: row.sums.width_code for row in coded.layers}
+    on_grid = quantize(graph.network, Scheme(widths=widths, given_steps=steps))
+    on_grid = replace(on_grid, scheme=Scheme(rule))
+    some = images(graph)
+    targets = float_moments(graph, some)
+    setting = Setting(whole=graph, model=graph, images=some, targets=targets)
+    found, _ = round_layers(setting, on_grid)
+    for new, old in zip(found.layers, on_grid.layers, strict=True):
+        np.testing.assert_array_equal(codes(new), codes(old))
+        np.testing.assert_allclose(
+            new.steps[new.sums.width_code > 0], old.steps[new.sums.width_code > 0], rtol=1e-6
+        )
+
+
+def test_given_codes_stay_when_they_are_quantised_again() -> None:
+    graph = open_model(MODELS["residual"][0])
+    found, _ = round_layers(Setting(whole=graph, model=graph, images=images(graph)), near(graph))
+    again = quantize(found.network, Scheme("layer-max", 1))
+    for one, other in zip(found.layers, again.layers, strict=True):
+        np.testing.assert_array_equal(codes(one), codes(other))
+        np.testing.assert_array_equal(one.steps, other.steps)
+
+
+DEPTHWISE = """
+    t = Conv<pads = [1, 1, 1, 1]>(x, w, b)
+    r = Relu(t)
+    d = Conv<group = 8, strides = [1, 2]>(r, w2, b2)
+    s = Relu(d)
+    y = Conv(s, w3)
+"""
+
+
+@pytest.mark.parametrize("proto", [
+    model(RESIDUAL, **PARTS),
+    model(
+        DEPTHWISE, w=normal(8, 3, 3, 3), b=normal(8), w2=normal(8, 1, 2, 2), b2=normal(8, seed=1),
+        w3=normal(5, 8, 1, 1),
+    ),
+], ids=["BatchNormalization", "depthwise"])  # fmt: skip
+@pytest.mark.parametrize("corrected", [True, False])
+def test_a_pruned_model_that_is_refitted_is_nearer_to_the_whole(
+    proto: ModelProto, corrected: bool
+) -> None:
+    whole = open_model(proto)
+    kept = choose(whole, 0.3)
+    smaller, some = shrink(whole, kept), images(whole, 200)
+    targets = _targets(whole, kept, some, 0) if corrected else None
+    setting = Setting(whole=whole, model=smaller, images=some, kept=kept, targets=targets)
+    judge = Evaluator(smaller, some, Evaluator(whole, some).reference)
+    before = {} if targets is None else Corrector(smaller, some, targets)({})
+    refitted = refit_layers(setting)
+    assert judge(refitted).sqnr_db > judge(before).sqnr_db
+    setting = replace(setting, model=smaller.reopened(with_weights(smaller, refitted)))
+    plain = near(setting.model, bits=3)
+    rounded = judge(round_layers(setting, plain)[1]).sqnr_db
+    assert rounded > judge(weights(setting.model, plain)).sqnr_db + 1
+
+
+@pytest.mark.parametrize("bits", [None, 8])
+def test_nothing_depends_on_how_many_values_are_in_memory(
+    bits: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = open_model(MODELS["residual"][0])
+    some = images(graph, 130)
+    setting = Setting(
+        whole=graph, model=graph, images=some, targets=float_moments(graph, some),
+        activation_bits=bits,
+    )  # fmt: skip
+    wanted = round_layers(setting, near(graph))[1]
+    monkeypatch.setattr(walk, "KEPT", 0)
+    found = round_layers(setting, near(graph))[1]
+    assert found.keys() == wanted.keys()
+    for slot, array in found.items():
+        np.testing.assert_array_equal(array, wanted[slot])
+
+
+def test_weights_make_up_for_quantised_activations() -> None:
+    x = normal(3, 50) * np.float32(4)
+    [found] = inputs.in_integers([x], 8)
+    assert len(np.unique(found)) <= 256
+    assert 0 < np.abs(found - x).max() <= (x.max() - x.min()) / 255 / 2 * 1.001

@@ -47,13 +47,7 @@ def read_machine(path: Path) -> Machine:
 
     `preset` names a machine to start from; "ideal" stands for no limit. Raises EsnsimError.
     """
-    try:
-        text = read_small(path, LONGEST_BYTES)
-    except OSError as error:
-        raise EsnsimError(f"cannot read '{path}': {error.strerror}; check --array") from None
-    except ValueError as error:
-        raise EsnsimError(f"'{path}': {error}; give a description of a machine") from None
-    tables = _tables(path, text)
+    tables = read_tables(path, "--array")
     found = list(tables.items()) if isinstance(tables, dict) else []
     if len(found) != 1 or found[0][0] not in KINDS or not isinstance(found[0][1], dict):
         names = ", ".join(repr(name) for name, _ in found) or "no tables"
@@ -83,8 +77,14 @@ class StrictLoader(yaml.SafeLoader):  # type: ignore[misc]
         return dict(super().construct_mapping(node, deep))
 
 
-def _tables(path: Path, text: bytes) -> object:
-    """What a TOML or YAML file holds."""
+def read_tables(path: Path, option: str) -> object:
+    """What the TOML or YAML file holds that an option names. Raises EsnsimError."""
+    try:
+        text = read_small(path, LONGEST_BYTES)
+    except OSError as error:
+        raise EsnsimError(f"cannot read '{path}': {error.strerror}; check {option}") from None
+    except ValueError as error:
+        raise EsnsimError(f"'{path}': {error}; give a description of a machine") from None
     toml = path.suffix.lower() == ".toml"
     try:
         if toml:

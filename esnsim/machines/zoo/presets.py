@@ -1,0 +1,154 @@
+"""Machines by name, or from a TOML or YAML file of one's own."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import MISSING, fields, replace
+from difflib import get_close_matches
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from esnsim.errors import EsnsimError, UsageError
+from esnsim.machines.presets import FILES, read_tables
+from esnsim.machines.zoo.cartesian import Cartesian
+from esnsim.machines.zoo.description import Described, Lanes, own_fields
+from esnsim.machines.zoo.reads import Reads
+from esnsim.machines.zoo.systolic import Systolic
+
+KINDS: Mapping[str, type[Any]] = {kind.kind: kind for kind in (Lanes, Systolic, Cartesian, Reads)}
+ALL = "all"
+
+
+@cache
+def machines() -> dict[str, Described]:
+    """All machines with names, as `machines.toml` has them."""
+    tables = tomllib.loads((files(__package__) / "machines.toml").read_text("utf-8"))
+    return {name: KINDS[table.pop("kind")](**table) for name, table in tables.items()}
+
+
+def choose(names: str) -> dict[str, Described]:
+    """The machines that a text names, apart by commas: names, files, or all.
+
+    Raises UsageError for names that there are not, EsnsimError for files that cannot be read.
+    """
+    chosen: dict[str, Described] = {}
+    for name in filter(None, (part.strip() for part in names.split(","))):
+        if name == ALL:
+            chosen |= machines()
+        elif name.lower().endswith(FILES):
+            chosen[Path(name).stem] = read_machine(Path(name))
+        else:
+            chosen[name] = machine(name)
+    if not chosen:
+        raise UsageError(f"no machine is named: give some of {', '.join(machines())}, or all")
+    return chosen
+
+
+def machine(name: str) -> Described:
+    """The machine of a name. Raises UsageError with the nearest one."""
+    known = machines()
+    if name not in known:
+        near = get_close_matches(name.lower(), known, 1)
+        told = f"did you mean '{near[0]}'?" if near else f"use one of {', '.join(known)}"
+        raise UsageError(f"no machine '{name}': {told} (`esnsim machines` lists all)")
+    return known[name]
+
+
+def read_machine(path: Path) -> Described:
+    """A machine from a TOML or YAML file: one table, its kind, of its description's fields.
+
+    `preset` names a machine of the kind to start from. Raises EsnsimError.
+    """
+    tables = read_tables(path, "--machines")
+    found = list(tables.items()) if isinstance(tables, dict) else []
+    if len(found) != 1 or found[0][0] not in KINDS or not isinstance(found[0][1], dict):
+        names = ", ".join(repr(name) for name, _ in found) or "no tables"
+        raise EsnsimError(f"'{path}' has {names}: give one table, {', '.join(KINDS)}")
+    [(kind, values)] = found
+    try:
+        return _described(kind, dict(values))
+    except UsageError as error:
+        raise EsnsimError(f"'{path}', {kind}: {error}") from None
+
+
+def _described(kind: str, values: dict[str, Any]) -> Described:
+    start = KINDS[kind]()
+    if "preset" in values:
+        start = machine(str(values.pop("preset")))
+        if start.kind != kind:
+            raise UsageError(f"the preset is a {start.kind} machine: write [{start.kind}]")
+    for key, value in values.items():
+        if key not in {field.name for field in fields(start)}:
+            near = get_close_matches(key, [field.name for field in fields(start)], 1)
+            told = f"did you mean '{near[0]}'?" if near else "`esnsim machines NAME` prints all"
+            raise UsageError(f"no field '{key}': {told}")
+        _check_type(key, value, getattr(start, key))
+    changed: Described = replace(start, **values)
+    return changed
+
+
+def _check_type(key: str, value: object, wanted: object) -> None:
+    """Raise UsageError unless a value is of the type of the one that it replaces."""
+    kinds = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+    right = isinstance(value, type(wanted)) and isinstance(value, bool) == isinstance(wanted, bool)
+    if not right and not (isinstance(wanted, float) and type(value) is int):
+        raise UsageError(f"{key} = {value!r}: give {kinds[type(wanted)]}")
+
+
+def as_file(name: str) -> str:
+    """The machine of a name as a file to start from, every field with what it means."""
+    found = machine(name)
+    defaults = {f.name: f.default for f in fields(found) if f.default is not MISSING}
+    lines = [f"# {name}: {found.source}"]
+    lines += [f"# assumed: {found.assumed}"] if found.assumed else []
+    lines += [f"# leaves out: {found.leaves_out}"] if found.leaves_out else []
+    lines.append(f"[{found.kind}]")
+    for key, value in own_fields(found).items():
+        told = HELP[key] + (f" ({_toml(defaults[key])})" if value != defaults[key] else "")
+        lines.append(f"{f'{key} = {_toml(value)}':32}  # {told}")
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, str):
+        return f'"{value}"'
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+#: What each field means, with its unit; a default that is not the value stands behind it.
+HELP = {
+    "rows": "filters side by side; of a grid, its rows",
+    "lanes": "weights of a filter side by side",
+    "windows": "output positions side by side",
+    "columns": "columns of the grid",
+    "order": "lanes run flat (across kernel taps), tap by tap, or over a channel's taps",
+    "flat_channels": "layers of up to so many channels are flat",
+    "run": "windows side by side are of one image, or of one output row",
+    "activation": "cycles of an activation: one, stored, width, columns, ones",
+    "weight": "of a weight: these, planes, significances, half lanes, lines",
+    "encoding": "bits of weights: two's complement, sign-magnitude, sign bit, booth, midrise",
+    "stored": "the stored width of a weight is that of its filter, or of its layer",
+    "wait": "all wait for the slowest, or lanes first multiply apart",
+    "sort": "the widest filters first",
+    "bricks": "whole operands of 2, 4 or 8 bits, narrower ones make more lanes",
+    "bits": "bits of a whole operand that are multiplied in one cycle",
+    "least_activation": "fewest cycles of a group of activations",
+    "least_weight": "fewest cycles of a group of weights",
+    "step_extra": "cycles added to each step",
+    "zero_extra": "cycles added for each of 7 columns that is not taken",
+    "lookahead": "lines from which weights are moved forward",
+    "lookaside": "neighbours from which they are",
+    "row_units": "units of a row in a window; 0: one a lane",
+    "share": "units that share a multiplier",
+    "dataflow": "weight-, input- or output-stationary",
+    "side": "elements along either side of the plane",
+    "activations": "activations that are paired at once",
+    "weights": "weights that are paired at once",
+    "accumulator": "outputs that an element holds",
+    "dac_bits": "bits of an activation that a read drives; 0: all",
+    "cell_bits": "bits of a weight in a cell",
+    "read_ns": "ns of a read",
+    "stages": "reads that fill the pipeline of a product",
+    "serial": "slices of a weight one after the other",
+}

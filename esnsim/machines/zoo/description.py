@@ -183,7 +183,7 @@ class Lanes(About):
     def extra(self, steps: int, cycles: int) -> Fraction:
         """Cycles added to so many steps that take so many cycles."""
         step, zero = Fraction(str(self.step_extra)), Fraction(str(self.zero_extra))
-        return steps * step + (7 * steps - cycles) * zero
+        return steps * step + max(0, 7 * steps - cycles) * zero
 
 
 def check_sizes(machine: object, least: dict[str, int]) -> None:

@@ -24,11 +24,11 @@ from numpy.typing import NDArray
 from benchmarks.machine import load as machine_load
 from benchmarks.machine import machine, versions
 from esnsim.compression.allocate.allocate import Allocation, allocate, choices
-from esnsim.compression.allocate.budget import spent
 from esnsim.compression.allocate.sensitivity import EFFORT_MACS
 from esnsim.compression.allocate.weighing import allocator
-from esnsim.compression.bench import Bench, bench
+from esnsim.compression.workspace import Workspace, prepare
 from esnsim.costs.cost import cost
+from esnsim.costs.metric import metric_value
 from esnsim.evaluate.scores import Evaluation
 from esnsim.graph.model import open_model
 from esnsim.images.sets import ImageSet, embedded
@@ -116,8 +116,8 @@ def measure(case: Case, threads: int) -> Iterator[Row]:
     calibration, images = image_sets(case)
     model, shapes = opened(case)
     network = read_onnx(model, shapes)
-    made = bench(open_model(model, shapes), images, calibration, threads=threads)
-    best = allocator(made, calibration, threads=threads, effort=case.effort)
+    workspace = prepare(open_model(model, shapes), images, calibration, threads=threads)
+    best = allocator(workspace, calibration, threads=threads, effort=case.effort)
     by_error = choices(network)
     policies: dict[str, Callable[[float], Allocation]] = {
         "allocate": best,
@@ -126,10 +126,10 @@ def measure(case: Case, threads: int) -> Iterator[Row]:
     macs = sum(layer.macs for layer in network.layers)
     for budget in BUDGETS:
         for rule in RULES:
-            yield spend(made, f"uniform, {rule}", budget, uniform(network, budget, rule))
+            yield spend(workspace, f"uniform, {rule}", budget, uniform(network, budget, rule))
         for policy, spend_on in policies.items():
             given = spend_on(budget * macs)
-            yield spend(made, policy, budget, given.scheme, given.gap)
+            yield spend(workspace, policy, budget, given.scheme, given.gap)
 
 
 def uniform(network: Network, budget: float, rule: str) -> Scheme:
@@ -147,14 +147,16 @@ def uniform(network: Network, budget: float, rule: str) -> Scheme:
     return Scheme(rule=rule, widths=widths)
 
 
-def spend(made: Bench, policy: str, budget: float, scheme: Scheme, gap: float | None = None) -> Row:
+def spend(
+    workspace: Workspace, policy: str, budget: float, scheme: Scheme, gap: float | None = None
+) -> Row:
     """Quantise and evaluate; the cost must be within the budget."""
-    quantized = quantize(made.network, scheme)
+    quantized = quantize(workspace.network, scheme)
     priced = cost(quantized)
-    bits = spent(priced, "esn_d_tilde") / priced.total.macs
+    bits = metric_value(priced.total, "esn_d_tilde") / priced.total.macs
     if bits > budget:
         raise AssertionError(f"{policy} costs {bits} bits a MAC, more than {budget}")
-    found: Evaluation = made.evaluate(quantized)
+    found: Evaluation = workspace.evaluate(quantized)
     pruned = priced.total.pruned_filters
     return Row(
         policy, budget, bits, pruned, found.sqnr_db, found.known_accuracy, found.interval, gap

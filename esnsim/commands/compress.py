@@ -140,18 +140,14 @@ def run(arguments: argparse.Namespace) -> int:
     write(as_json(result, arguments.output, len(data)), arguments.report)
     write(words(result, arguments.output, len(data)), None)
     if not arguments.quiet:
-        for layer, reason in result.job.left:
-            say(f"layer '{layer.name}' stays as it is: {reason}")
-        for layer, reason in result.job.unpruned:
-            say(f"layer '{layer.name}' keeps all its filters: {reason}")
-        for note in result.job.network.notes:
+        for note in result.notes:
             say(note)
     return 0
 
 
 def _compressed(arguments: argparse.Namespace, recipe: "Recipe") -> "Compressed":
     from esnsim.compression.compress import compress
-    from esnsim.compression.job import CALIBRATION
+    from esnsim.compression.workspace import CALIBRATION
     from esnsim.images import sets as data
     from esnsim.images.split import first_of, split
     from esnsim.progress import listening
@@ -176,7 +172,7 @@ def _compressed(arguments: argparse.Namespace, recipe: "Recipe") -> "Compressed"
 
 def _recipe(arguments: argparse.Namespace) -> "Recipe":
     """What the options ask for. Raises UsageError for those that exclude each other."""
-    from esnsim.compression.allocate.budget import known
+    from esnsim.compression.allocate.budget import check_metric
     from esnsim.compression.recipe import Recipe
 
     a = arguments
@@ -198,7 +194,7 @@ def _recipe(arguments: argparse.Namespace) -> "Recipe":
         ratio=a.prune, criterion=a.criterion, scope=a.scope, scheme=scheme,
         policy=a.policy or ("esna-targets" if a.targets else "allocate"),
         rule=a.step if aimed else None, effort=a.effort,
-        targets=a.targets, epoch=a.epoch, metric=known(a.metric),
+        targets=a.targets, epoch=a.epoch, metric=check_metric(a.metric),
         budget=a.budget, drop=a.drop, sqnr=a.sqnr, correct=a.correct,
         form=a.format or ("qdq" if a.quantize else "float"),
         activations=a.activations is not None, quantize=a.quantize,

@@ -42,6 +42,7 @@ def add_options(p: argparse.ArgumentParser) -> None:
 
 
 def _add_output(group: "argparse._ArgumentGroup") -> None:
+    from esnsim.costs.metric import METRICS
     from esnsim.report.cost.table import SORTS
 
     form = group.add_mutually_exclusive_group()
@@ -57,7 +58,7 @@ def _add_output(group: "argparse._ArgumentGroup") -> None:
     group.add_argument("-q", "--quiet", action="store_true", help="no notes and no progress")
     group.add_argument(
         "--fail-above", action="append", default=[], metavar="METRIC=N", type=options.limit,
-        help=f"exit code {ABOVE} if a total is above N (200M): {', '.join(options.METRICS)}; "
+        help=f"exit code {ABOVE} if a total is above N (200M): {', '.join(METRICS)}; "
         "add .weights for the weighting by parameters",
     )  # fmt: skip
 

@@ -7,13 +7,13 @@ from math import inf
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from esnsim.costs.metric import METRICS
 from esnsim.errors import UsageError
 from esnsim.units import PREFIXES, Energy, read_energy, read_frequency
 
 T = TypeVar("T")
 
-WEIGHTED = ("esn_a", "esn_d", "esn_d_tilde", "mac_bits")  # by parameters and by computations
-METRICS = (*WEIGHTED, "mac_bits_layerwise", "macs", "live_macs", "weights")
+WEIGHTED = [name for name, metric in METRICS.items() if metric.weighted]
 FILES = (".json", ".csv", ".npz")
 ALONE = "filter-wise"  # --bits-per-filter without a value
 

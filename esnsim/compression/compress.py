@@ -1,20 +1,24 @@
 """A model compressed: to given codes, to a budget, or as far as its accuracy allows."""
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
-from math import inf, sqrt
+from math import inf
 from pathlib import Path
+from warnings import warn
 
 from onnx import ModelProto
 
-from esnsim.compression.allocate.budget import spent
 from esnsim.compression.allocate.targets import read_targets
-from esnsim.compression.job import CALIBRATION, Job, made, prepared
-from esnsim.compression.policies import Plan, Problem, find_policy
+from esnsim.compression.export.build import RANGES, build
+from esnsim.compression.export.export import upgraded
+from esnsim.compression.policies import POLICIES, Problem
+from esnsim.compression.prune.prune import choose
 from esnsim.compression.recipe import Recipe
+from esnsim.compression.search import Goal, Trial, search
+from esnsim.compression.workspace import CALIBRATION, Workspace, prepare
 from esnsim.costs.cost import Cost, cost
-from esnsim.errors import EsnsimError, UsageError, WidthError
+from esnsim.costs.metric import metric_value
+from esnsim.errors import ModelError, UsageError, WidthError
 from esnsim.evaluate.outputs import GUESS, Scoring
 from esnsim.evaluate.scores import Evaluation
 from esnsim.graph.graph import accepts_pair
@@ -22,22 +26,11 @@ from esnsim.graph.model import Model
 from esnsim.images.sets import ImageSet
 from esnsim.images.split import split
 from esnsim.quantization.quantizer import QuantizedNetwork, quantize
-from esnsim.quantization.scheme import Scheme
 
-WIDEST = 8  # bits at which the search for an accuracy begins
-SPAN, PRECISION = 32.0, 1.02  # it goes down to a part of that cost, and ends within a factor
-ROUNDING = 1e-9  # of shares of images
+WELL_USED = 0.9  # of a budget; where less was spent, a note says why
 
-#: Is told of each step as it begins.
-Watch = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """A candidate of the search for an accuracy; `spent` is in units of the recipe's metric."""
-
-    spent: float
-    evaluation: Evaluation
+#: Hears of each step as it begins.
+Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -45,15 +38,81 @@ class Compressed:
     """A compressed model, complete in memory.
 
     `before` is the cost of the model as it was given, `after` that of this one read anew, both as
-    `esnsim cost` prints them. `found` is its evaluation, None without images.
+    `esnsim cost` prints them. `floats` and `evaluation` are what the two are worth, None without
+    images. `trials` are those of a search, in order.
     """
 
-    job: Job
+    recipe: Recipe
+    workspace: Workspace
     model: ModelProto
     before: Cost
     after: Cost
-    found: Evaluation | None
+    floats: Evaluation | None
+    evaluation: Evaluation | None
     trials: tuple[Trial, ...]
+
+    @property
+    def spent(self) -> tuple[float, float]:
+        """The cost before and after, in units of the recipe's metric."""
+        before, after = (
+            metric_value(c.total, self.recipe.metric) for c in (self.before, self.after)
+        )
+        return before, after
+
+    @property
+    def ratio(self) -> float | None:
+        """The cost before over that after; None where nothing is left."""
+        before, after = self.spent
+        return before / after if after else None
+
+    @property
+    def budget_used(self) -> float | None:
+        """The share of the budget that was spent; None where there was none."""
+        budget = self.recipe.budget
+        return None if budget is None else self.spent[1] / budget if budget else 1.0
+
+    @property
+    def tie(self) -> bool | None:
+        """Whether the accuracies can't be told apart; None without images."""
+        floats, after = self.floats, self.evaluation
+        return None if floats is None or after is None else floats.ties(after)
+
+    @property
+    def removed(self) -> int:
+        """How many filters pruning took away."""
+        return self.workspace.removed
+
+    @property
+    def corrected_with(self) -> int:
+        """How many images statistics were corrected with."""
+        calibration = self.workspace.calibration
+        return calibration.count if calibration and self.workspace.corrector else 0
+
+    @property
+    def activations_over(self) -> int:
+        """How many images the ranges of activations are of."""
+        calibration = self.workspace.calibration
+        return min(RANGES, calibration.count) if calibration and self.recipe.activations else 0
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What stayed as it was and why, what the budget left, and notes on the network."""
+        work, used = self.workspace, self.budget_used
+        notes = [f"layer '{x.name}' stays as it is: {why}" for x, why in work.unquantisable]
+        notes += [f"layer '{x.name}' keeps all its filters: {why}" for x, why in work.unprunable]
+        if self.recipe.ratio and not self.removed:
+            notes.append(nothing_removed(self.recipe, work))
+        if used is not None and used < WELL_USED:
+            policy = self.recipe.policy
+            why = POLICIES[policy].limit
+            notes.append(f"{policy} used {100 * used:.0f} % of the budget: {why}")
+        return (*notes, *work.network.notes)
+
+    @property
+    def found(self) -> Evaluation | None:
+        """`evaluation`, as it was called before 0.2."""
+        warn("Compressed.found is now evaluation", DeprecationWarning, stacklevel=2)
+        return self.evaluation
 
     def __repr__(self) -> str:
         from esnsim.report.compression.document import words
@@ -68,109 +127,89 @@ def compress(
     images: ImageSet | None = None,
     calibration: ImageSet | None = None,
     threads: int = 0,
-    watch: Watch = lambda step: None,
+    progress: Progress = lambda step: None,
     scoring: Scoring = GUESS,
 ) -> Compressed:
     """Compress a model as a recipe says, and evaluate it on `images` where there are some.
 
     `calibration` are the images that statistics, sensitivities and ranges come from, by default
     the first of `images`, which are then not scored; labels are not looked at. Raises WidthError
-    for a budget below the least possible, UsageError for what does not go together.
+    for a budget below the least possible, ModelError where pruning alone removes nothing,
+    UsageError for what does not go together.
     """
-    used = calibration
     if images is not None:
-        used, images = split(images, CALIBRATION, calibration)
-    if images is None and (recipe.drop is not None or recipe.sqnr is not None):
+        calibration, images = split(images, CALIBRATION, calibration)
+    if images is None and recipe.searches:
         raise UsageError("a drop of accuracy, or an SQNR, needs images: give --data")
-    if used is None and recipe.activations:
+    if calibration is None and recipe.activations:
         raise UsageError("ranges of activations need images: give --data")
-    watch("preparing")
-    before = cost(quantize(model.network))
-    job = prepared(model, recipe, images, used, threads, scoring)
-    quantized, trials = _chosen(job, watch)
-    watch("writing")
-    written, found = made(job, quantized)
-    after = cost(quantize(written.network))
-    if recipe.budget is not None and spent(after, recipe.metric) > recipe.budget:
+    progress("preparing")
+    before, model = cost(quantize(model.network)), upgraded(model, recipe.form)
+    kept = None
+    if recipe.ratio:
+        kept = choose(model, recipe.ratio, criterion=recipe.criterion, scope=recipe.scope)
+    workspace = prepare(
+        model, images, calibration, kept, correct=recipe.correct, threads=threads, scoring=scoring
+    )
+    _check(recipe, workspace)
+    floats = workspace.floats
+    quantized, trials = _codes(workspace, recipe, floats, progress)
+    progress("writing")
+    built, evaluation = build(workspace, quantized, recipe.form, recipe.activations)
+    result = Compressed(
+        recipe=recipe, workspace=workspace, model=built.proto, before=before,
+        after=cost(quantize(built.network)), floats=floats, evaluation=evaluation, trials=trials,
+    )  # fmt: skip
+    if recipe.budget is not None and result.spent[1] > recipe.budget:
         raise WidthError(
-            f"{recipe.metric} came out as {spent(after, recipe.metric):,.10g}, above the budget of "
+            f"{recipe.metric} came out as {result.spent[1]:,.10g}, above the budget of "
             f"{recipe.budget:,.10g}: weights that several layers share became several; give more"
         )
-    return Compressed(
-        job=job, model=written.proto, before=before, after=after, found=found, trials=trials
-    )
+    return result
 
 
-def _chosen(job: Job, watch: Watch) -> tuple[QuantizedNetwork | None, tuple[Trial, ...]]:
+def nothing_removed(recipe: Recipe, workspace: Workspace) -> str:
+    """Why pruning took no filter away, and what to do."""
+    reasons = [
+        f"'{layer.name}' keeps all its filters: {why}" for layer, why in workspace.unprunable
+    ]
+    why = f", as layer {reasons[0]}" if reasons else ", as layers have too few filters for it"
+    what = f"a share of {recipe.ratio:g} removes no filter"
+    return f"{what}{why}; give a larger --prune, or leave it out"
+
+
+def _check(recipe: Recipe, workspace: Workspace) -> None:
+    """Raise UsageError where nothing is to be quantised, ModelError where nothing was pruned."""
+    if recipe.quantize and not workspace.sites:
+        reason = workspace.unquantisable[0].reason
+        raise UsageError(f"there are no weights to quantise: {reason}")
+    if not recipe.quantize and not workspace.removed:
+        raise ModelError(nothing_removed(recipe, workspace))
+
+
+def _codes(
+    workspace: Workspace, recipe: Recipe, floats: Evaluation | None, progress: Progress
+) -> tuple[QuantizedNetwork | None, tuple[Trial, ...]]:
     """The codes, None for floats, and what was tried to find them."""
-    recipe, network = job.recipe, job.network
+    network = workspace.network
     if not recipe.quantize:
         return None, ()
     if recipe.scheme is not None:
         return quantize(network, recipe.scheme), ()
-    watch("planning")
-    targets = None if recipe.targets is None else read_targets(recipe.targets, recipe.epoch)
-    plan = find_policy(recipe.policy).plan(
+    progress("planning")
+    plan = POLICIES[recipe.policy].plan(
         Problem(
-            network=network, metric=recipe.metric, rule=recipe.rule, targets=targets,
-            workspace=job.bench, images=job.calibration, threads=job.threads,
-            effort=recipe.effort,
+            workspace=workspace, metric=recipe.metric, rule=recipe.rule, effort=recipe.effort,
+            targets=read_targets(recipe.targets, recipe.epoch) if recipe.targets else None,
         )
     )  # fmt: skip
-    if recipe.drop is not None or recipe.sqnr is not None:
-        return _searched(job, plan, watch)
-    return quantize(network, plan(inf if recipe.budget is None else recipe.budget)), ()
+    if not recipe.searches or floats is None:
+        return quantize(network, plan(inf if recipe.budget is None else recipe.budget)), ()
 
+    def evaluate(quantized: QuantizedNetwork) -> Evaluation:
+        found = build(workspace, quantized, recipe.form, recipe.activations)[1]
+        assert found is not None
+        return found
 
-def _searched(job: Job, plan: Plan, watch: Watch) -> tuple[QuantizedNetwork, tuple[Trial, ...]]:
-    """The cheapest codes that are good enough: bisection over the budget, on a scale of ratios."""
-    floats, metric = job.floats, job.recipe.metric
-    assert floats is not None
-    if job.recipe.drop is not None:
-        _check_drop(floats)
-    high = spent(cost(quantize(job.network, Scheme(bits=WIDEST))), metric)
-    best, first = _tried(job, plan, high, watch)
-    reason = _falls_short(job.recipe, floats, first.evaluation)
-    if reason is not None:
-        raise EsnsimError(f"at {WIDEST} bits {reason}, or prune less")
-    low, trials = high / SPAN, [first]
-    while high > PRECISION * low:
-        budget = sqrt(low * high)
-        with suppress(WidthError):  # a policy may not go as low as this
-            quantized, trial = _tried(job, plan, budget, watch)
-            trials.append(trial)
-            if _falls_short(job.recipe, floats, trial.evaluation) is None:
-                best, high = quantized, min(budget, trial.spent)
-                continue
-        low = budget
-    return best, tuple(trials)
-
-
-def _falls_short(recipe: Recipe, floats: Evaluation, found: Evaluation) -> str | None:
-    """Why a candidate is not good enough, None where it is."""
-    if recipe.sqnr is not None:
-        least = f"the SQNR is {found.sqnr_db:.1f} dB: allow a lower --sqnr"
-        return least if found.sqnr_db < recipe.sqnr else None
-    lost = floats.known_accuracy - found.known_accuracy
-    if lost <= (recipe.drop or 0) + ROUNDING:
-        return None
-    return f"the accuracy is {100 * lost:.2f} points below the float model's: allow a larger --drop"
-
-
-def _check_drop(floats: Evaluation) -> None:
-    """Raise UsageError where there is no accuracy that can be lost."""
-    accuracy = f"{100 * floats.known_accuracy:.4g}%"
-    if floats.at_chance:
-        raise UsageError(
-            f"the float model's {accuracy} are no better than always the same answer, so nothing "
-            "can be lost: give --budget, other images, or another --score-output"
-        )
-
-
-def _tried(job: Job, plan: Plan, budget: float, watch: Watch) -> tuple[QuantizedNetwork, Trial]:
-    quantized = quantize(job.network, plan(budget))
-    price = spent(cost(quantized), job.recipe.metric)
-    watch(f"{job.recipe.metric} {price:.3g}")
-    found = made(job, quantized)[1]
-    assert found is not None
-    return quantized, Trial(price, found)
+    goal = Goal(floats, recipe.drop, recipe.sqnr)
+    return search(network, plan, recipe.metric, goal, evaluate, progress)

@@ -1,6 +1,6 @@
 """How filters share a budget: one table of policies, which commands, help and sweeps read.
 
-A plan is made once for a network and gives codes for any budget. What a plan needs is imported
+A plan is made once for a workspace and gives codes for any budget. What a plan needs is imported
 when it is made: the table itself is read by every `--help`.
 """
 
@@ -13,9 +13,7 @@ from esnsim.errors import UsageError
 
 if TYPE_CHECKING:
     from esnsim.compression.allocate.targets import Target
-    from esnsim.compression.bench import Bench
-    from esnsim.images.sets import ImageSet
-    from esnsim.model.network import Network
+    from esnsim.compression.workspace import Workspace
     from esnsim.quantization.scheme import Scheme
 
 #: The codes for a budget in units of the metric; inf is no budget.
@@ -24,20 +22,16 @@ Plan = Callable[[float], "Scheme"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """What a policy plans for: a network, the metric of the budget, and what is known beside it.
+    """What a policy plans for: a workspace, the metric of the budget, and what is known beside it.
 
-    `rule` is the step rule of policies that take one. `workspace` and `images` (unlabelled) are
-    there where noise at the output can be measured, with an `effort`; `targets` where training
-    left them.
+    `rule` is the step rule of policies that take one. Noise at the output is measured, with an
+    `effort`, where the workspace has images; `targets` are there where training left them.
     """
 
-    network: "Network"
+    workspace: "Workspace"
     metric: str = "esn_d_tilde"
     rule: str | None = None
     targets: "tuple[Target, ...] | None" = None
-    workspace: "Bench | None" = None
-    images: "ImageSet | None" = None
-    threads: int = 0
     effort: str = "normal"
 
 
@@ -45,13 +39,15 @@ class Problem:
 class Policy:
     """A policy: how it plans, what it does in words, and the step rule it goes by.
 
-    `nominal`: a sweep takes its points at whole nominal widths, under any rule, and not at means.
+    `limit` says why it may spend less than a budget. `nominal`: a sweep takes its points at whole
+    nominal widths, under any rule, and not at means.
     """
 
     plan: Callable[[Problem], Plan]
     words: str
     help: str
     rule: str
+    limit: str
     nominal: bool = False
     needs_targets: bool = False
 
@@ -61,34 +57,32 @@ def _allocate(problem: Problem) -> Plan:
     from esnsim.compression.allocate.allocate import allocate, choices
     from esnsim.compression.allocate.weighing import allocator
 
-    network, metric, rule = problem.network, problem.metric, problem.rule or "mse"
-    if problem.workspace is not None and problem.images is not None:
-        best = allocator(
-            problem.workspace, problem.images, metric, rule, problem.threads, problem.effort
-        )
+    workspace, metric, rule = problem.workspace, problem.metric, problem.rule or "mse"
+    if workspace.evaluator is not None and workspace.calibration is not None:
+        best = allocator(workspace, workspace.calibration, metric, rule, effort=problem.effort)
         return lambda budget: best(budget).scheme
-    offer = choices(network, metric, rule)
+    offer = choices(workspace.network, metric, rule)
     return lambda budget: allocate(offer, budget).scheme
 
 
 def _uniform(problem: Problem) -> Plan:
     from esnsim.compression.allocate.policies import uniform
 
-    rule = problem.rule or "layer-max"
-    return lambda budget: uniform(problem.network, budget, problem.metric, rule)
+    network, rule = problem.workspace.network, problem.rule or "layer-max"
+    return lambda budget: uniform(network, budget, problem.metric, rule)
 
 
 def _filter_sigma(problem: Problem) -> Plan:
     from esnsim.compression.allocate.policies import filter_sigma
 
-    return lambda budget: filter_sigma(problem.network, budget, problem.metric)
+    return lambda budget: filter_sigma(problem.workspace.network, budget, problem.metric)
 
 
 def _esna_targets(problem: Problem) -> Plan:
     from esnsim.compression.allocate.targets import target_steps, within_budget
     from esnsim.quantization.scheme import Scheme
 
-    network, targets = problem.network, problem.targets
+    network, targets = problem.workspace.network, problem.targets
     if targets is None:
         raise UsageError("the policy esna-targets needs the ESNa of training: give --targets")
     return lambda budget: (
@@ -101,18 +95,21 @@ POLICIES = {
     "allocate": Policy(
         plan=_allocate, rule="mse", words="widths allocated for least noise",
         help="a width a filter, for the least noise at the output",
+        limit="no wider filter fits, or all that there is to offer is taken (8 bits)",
     ),
     "uniform": Policy(
         plan=_uniform, rule="layer-max", nominal=True, words="one nominal width",
-        help="one nominal width",
+        help="one nominal width", limit="a wider uniform width does not fit",
     ),
     "filter-sigma": Policy(
         plan=_filter_sigma, rule="filter-sigma", words="steps of one multiple of σ",
         help="one multiple of σ, our reconstruction of Sasaki et al. 2019",
+        limit="a smaller multiple of σ takes codes of more than 16 bits, or costs more",
     ),
     "esna-targets": Policy(
         plan=_esna_targets, rule="given", needs_targets=True, words="steps by targets of ESNa",
         help="the ESNa of each layer in training",
+        limit="larger targets take codes of more than 16 bits, or cost more",
     ),
 }  # fmt: skip
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from esnsim.compression.allocate.budget import check_metric
 from esnsim.compression.allocate.effort import EFFORTS
 from esnsim.compression.export.formats import FORMATS
 from esnsim.compression.policies import find_policy
@@ -42,7 +43,13 @@ class Recipe:
     activations: bool = False
     quantize: bool = True
 
+    @property
+    def searches(self) -> bool:
+        """Whether candidates are tried until one is good enough."""
+        return self.drop is not None or self.sqnr is not None
+
     def __post_init__(self) -> None:
+        object.__setattr__(self, "metric", check_metric(self.metric))
         ways = sum(way is not None for way in (self.scheme, self.budget, self.drop, self.sqnr))
         least = int(self.quantize and self.targets is None)
         if not least <= ways <= self.quantize:

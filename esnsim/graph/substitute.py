@@ -1,7 +1,7 @@
 """Other constants in a model: weights, biases, statistics of BatchNormalization."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -9,9 +9,9 @@ from onnx import GraphProto, ModelProto, TensorProto, numpy_helper
 
 from esnsim.graph.model import Model
 from esnsim.graph.nodes import reads, tensors
-from esnsim.graph.sites import Slot
+from esnsim.graph.sites import Site, Slot
 from esnsim.model.network import Array
-from esnsim.quantization.quantizer import QuantizedLayer, codes
+from esnsim.quantization.quantizer import QuantizedLayer, QuantizedNetwork, codes
 
 #: New values of constants by where they are read.
 Changes = Mapping[Slot, Array]
@@ -30,6 +30,11 @@ def dequantized(layer: QuantizedLayer) -> Array:
         steps = np.divide(steps, gain, out=np.zeros_like(steps), where=gain != 0)
     q = codes(layer)
     return np.asarray((q * steps.reshape(-1, *[1] * (q.ndim - 1))).astype(np.float32))
+
+
+def dequantized_at(sites: Iterable[Site], quantized: QuantizedNetwork) -> dict[Slot, Array]:
+    """Δ·W_int of the layers at some sites, where and as their nodes read it."""
+    return {s.slot: s.to_operand(dequantized(quantized.layers[s.index])) for s in sites}
 
 
 def with_weights(graph: Model, changes: Changes) -> ModelProto:

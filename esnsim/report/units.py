@@ -10,3 +10,13 @@ def printable(text: str) -> str:
     text = brief(text)
     line = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
     return line if len(line) <= LONGEST else f"{line[: LONGEST // 2]}…{line[-LONGEST // 2 :]}"
+
+
+def times(ratio: float, digits: str = ".3g") -> str:
+    """What was spent before over what is now, in words: 3.5 times less, 16 times more."""
+    if not ratio:
+        return "where it was nothing"
+    text = f"{max(ratio, 1 / ratio):{digits}}"
+    if float(text) == 1:
+        return "as much"
+    return f"{text} times {'less' if ratio > 1 else 'more'}"

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from esnsim.compression.policies import find_policy
-from esnsim.costs.cost import Metrics, Weightings
+from esnsim.costs.cost import Metrics
+from esnsim.costs.metric import metric_value
 
 if TYPE_CHECKING:
     from esnsim.evaluate.scores import Evaluation
@@ -82,7 +83,7 @@ class Sweep:
 
     def price(self, point: Point) -> float:
         """The cost of a point under the sweep's metric."""
-        return price(point.total, self.metric)
+        return metric_value(point.total, self.metric)
 
     @property
     def best(self) -> Baseline:
@@ -135,16 +136,6 @@ def candidates(
         if not nominal[policy] or width == int(width)
     ]
     return tuple(dict.fromkeys(found))
-
-
-def price(total: Metrics, metric: str) -> float:
-    """A total by the name that `--metric` takes: `esn_d_tilde`, `esn_a.weights`, `live_macs`."""
-    name, _, weighting = metric.partition(".")
-    field = {"esn_a": "esn_a_x4", "mac_bits": "esn_d_tilde"}.get(name, name)
-    value = getattr(total, field)
-    if isinstance(value, Weightings):
-        value = getattr(value, weighting or "macs")
-    return value / 4 if name == "esn_a" else value  # type: ignore[no-any-return]
 
 
 def frontier(points: Iterable[Point], cost: Price) -> tuple[Point, ...]:

@@ -14,10 +14,9 @@ from threading import Lock
 from typing import Any
 
 from esnsim.compression.allocate.targets import read_targets
-from esnsim.compression.bench import Bench, bench
-from esnsim.compression.job import CALIBRATION
 from esnsim.compression.policies import Plan, Problem, find_policy
 from esnsim.compression.prune.prune import choose
+from esnsim.compression.workspace import CALIBRATION, Workspace, prepare
 from esnsim.costs.cost import cost
 from esnsim.errors import EsnsimError
 from esnsim.evaluate.evaluator import Evaluator
@@ -180,21 +179,21 @@ def point(task: Task, candidate: Candidate) -> Point | Refused:
     started = time.perf_counter()
     try:
         with _ONE_AT_A_TIME:
-            made = _bench(task, candidate.model, candidate.ratio)
-            quantized = quantize(made.network, _scheme(task, candidate))
-            found = made.evaluate(quantized)
+            workspace = _workspace(task, candidate.model, candidate.ratio)
+            quantized = quantize(workspace.network, _scheme(task, candidate))
+            found = workspace.evaluate(quantized)
     except EsnsimError as error:
         return Refused(candidate, str(error))
     priced = cost(quantized)
     histogram = priced.histogram
-    histogram[0] = histogram.get(0, 0) + made.removed
+    histogram[0] = histogram.get(0, 0) + workspace.removed
     return Point(candidate, priced.total, found, histogram, time.perf_counter() - started)
 
 
 def _scheme(task: Task, candidate: Candidate) -> Scheme:
     if find_policy(candidate.policy).nominal:
         return Scheme(rule=candidate.rule, bits=int(candidate.bits))
-    network = _bench(task, candidate.model, candidate.ratio).network
+    network = _workspace(task, candidate.model, candidate.ratio).network
     plan = _plan(task, candidate.model, candidate.ratio, candidate.policy)
     return plan(candidate.bits * sum(layer.macs for layer in network.layers))
 
@@ -213,27 +212,21 @@ def _float(task: Task, model: str) -> Evaluator:
 
 
 @lru_cache(maxsize=1)
-def _bench(task: Task, model: str, ratio: float) -> Bench:
-    opened, kept = _opened(task, model), None
+def _workspace(task: Task, model: str, ratio: float) -> Workspace:
+    opened, kept, floats = _opened(task, model), None, _float(task, model)
     if ratio:
         kept = choose(opened, ratio, criterion=task.criterion, scope=task.scope)
-    used = _calibration(task) if task.correct else None
-    whole = _float(task, model)
-    return bench(
-        opened, whole.images, used, kept, whole.reference, task.threads, whole.scored
+    return prepare(
+        opened, floats.images, _calibration(task), kept, correct=task.correct, floats=floats,
+        threads=task.threads,
     )  # fmt: skip
 
 
 @lru_cache(maxsize=1)
 def _plan(task: Task, model: str, ratio: float, policy: str) -> Plan:
-    workspace = _bench(task, model, ratio)
-    return find_policy(policy).plan(
-        Problem(
-            network=workspace.network, workspace=workspace, images=_calibration(task),
-            targets=None if task.targets is None else read_targets(task.targets),
-            threads=task.threads,
-        )
-    )  # fmt: skip
+    targets = None if task.targets is None else read_targets(task.targets)
+    workspace = _workspace(task, model, ratio)
+    return find_policy(policy).plan(Problem(workspace=workspace, targets=targets))
 
 
 def _calibration(task: Task) -> ImageSet:

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from esnsim.compression.allocate.allocate import Choices, allocate, choices
-from esnsim.compression.allocate.budget import ALIASES, METRICS, spent
+from esnsim.compression.allocate.budget import ALIASES, METRICS
 from esnsim.costs.cost import cost
+from esnsim.costs.metric import metric_value
 from esnsim.errors import UsageError, WidthError
 from esnsim.model.network import Codes, Network
 from esnsim.quantization.quantizer import quantize
@@ -119,7 +120,7 @@ def test_a_quantised_network_is_within_its_budget(
     budget = made.least * share
     found = allocate(made, budget)
     assert found.cost <= budget
-    assert spent(cost(quantize(drawn, found.scheme)), metric) <= found.cost
+    assert metric_value(cost(quantize(drawn, found.scheme)).total, found.metric) <= found.cost
     if not prune:
         assert all((widths > 0).all() for widths in found.widths.values())
 

@@ -18,7 +18,7 @@ from onnx import ModelProto, helper, numpy_helper
 from esnsim import ModelError, UsageError, WidthError, cost, quantize, read_onnx
 from esnsim.compression.export.activations import with_activations
 from esnsim.compression.export.export import exported, upgrade_opset
-from esnsim.compression.frozen import frozen
+from esnsim.compression.fixed import with_fixed_codes
 from esnsim.graph.model import open_model
 from esnsim.graph.sites import sites, unquantisable_layers
 from esnsim.graph.substitute import dequantized, with_weights
@@ -389,7 +389,7 @@ def test_whatever_a_model_is_made_of_its_cost_stays(name: str, form: str) -> Non
     proto = upgrade_opset(SAMPLES[name]())
     graph = open_model(proto)
     left = [layer for layer, _ in unquantisable_layers(graph)]
-    quantized = quantize(frozen(graph.network, left), Scheme(bits=3))
+    quantized = quantize(with_fixed_codes(graph.network, left), Scheme(bits=3))
     written = exported(graph, sites(graph), quantized, form)
     ours, theirs = cost(quantize(read_onnx(written))), cost(quantized)
     assert astuple(ours.total) == astuple(theirs.total)

@@ -15,13 +15,14 @@ from hypothesis import strategies as st
 
 from esnsim.commands import options
 from esnsim.costs.cost import Metrics
+from esnsim.costs.metric import metric_value
 from esnsim.sweeps import pareto
 from esnsim.sweeps.pareto import METHODS, Point, candidates, cheapest, compare, frontier
 from tests.compress.points import TOTAL, baseline, point, some_points, sweep
 
 
 def spent(p: Point) -> float:
-    return pareto.price(p.total, "esn_d_tilde")
+    return metric_value(p.total, "esn_d_tilde")
 
 
 def place(p: Point) -> tuple[float, float]:
@@ -132,7 +133,7 @@ def test_a_point_that_loses_the_drop_exactly_is_within_it() -> None:
 )
 def test_metrics_go_by_the_names_of_the_command_line(metric: str, value: float) -> None:
     assert isinstance(TOTAL, Metrics)
-    assert pareto.price(TOTAL, metric) == value
+    assert metric_value(TOTAL, metric) == value
 
 
 def test_a_grid_goes_model_by_model_and_only_uniform_takes_every_rule() -> None:

@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from esnsim.compression.allocate.budget import METRICS, spent
+from esnsim.compression.allocate.budget import METRICS
 from esnsim.compression.allocate.policies import filter_sigma, uniform
 from esnsim.costs.cost import cost
+from esnsim.costs.metric import metric_value
 from esnsim.errors import UsageError, WidthError
 from esnsim.model.network import Network
 from esnsim.quantization.quantizer import quantize
@@ -20,7 +21,7 @@ NET = chain(RNG.normal(size=(5, 12)), RNG.normal(size=(3, 5)), RNG.normal(size=(
 
 
 def price(network: Network, scheme: Scheme, metric: str) -> float:
-    return spent(cost(quantize(network, scheme)), metric)
+    return metric_value(cost(quantize(network, scheme)).total, metric)
 
 
 @given(st.sampled_from(METRICS), RULES, st.floats(0.1, 20))

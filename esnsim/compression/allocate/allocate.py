@@ -16,7 +16,7 @@ from math import floor
 import numpy as np
 from numpy.typing import NDArray
 
-from esnsim.compression.allocate.budget import by_weights, known, of_filters, unit
+from esnsim.compression.allocate.budget import by_weights, check_metric, of_filters, unit
 from esnsim.errors import UsageError, WidthError
 from esnsim.model.network import Layer, Mask, Network, propagate
 from esnsim.quantization.filter_sums import Floats, Ints, midrise_sums, stored_sums
@@ -106,7 +106,7 @@ def choices(
     that share a weight share its widths. `runs` are those of `every_width` for this network and
     rule, made here unless given. Raises UsageError or WidthError for what is not offered.
     """
-    metric = known(metric)
+    metric = check_metric(metric)
     if rule not in RULES or not RULES[rule].by_filter:
         offered = ", ".join(name for name, known in RULES.items() if known.by_filter)
         raise WidthError(f"no allocation under the rule '{rule}': use one of {offered}")

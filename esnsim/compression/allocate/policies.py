@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from functools import cache
 
-from esnsim.compression.allocate.budget import spent, unit
+from esnsim.compression.allocate.budget import check_metric
 from esnsim.costs.cost import Cost, cost
+from esnsim.costs.metric import metric_value
 from esnsim.errors import WidthError
 from esnsim.model.network import Network
 from esnsim.quantization import rules as steps
@@ -21,11 +22,11 @@ def uniform(
 
     Raises WidthError where one bit costs more, UsageError for an unknown metric.
     """
-    unit(metric)
+    metric = check_metric(metric)
     least = 0.0
     for bits in range(WIDEST, 0, -1):
         scheme = Scheme(rule=rule, bits=bits)
-        least = spent(cost(quantize(network, scheme)), metric)
+        least = metric_value(cost(quantize(network, scheme)).total, metric)
         if least <= budget:
             return scheme
     raise _below(budget, metric, least, "at one bit")
@@ -37,7 +38,7 @@ def filter_sigma(network: Network, budget: float, metric: str = "esn_d_tilde") -
     A larger α never costs more, so bisection finds it. Raises WidthError where a layer would lose
     its last filter first, UsageError for an unknown metric.
     """
-    unit(metric)
+    metric = check_metric(metric)
 
     @cache
     def priced(alpha: float) -> Cost:
@@ -49,10 +50,10 @@ def filter_sigma(network: Network, budget: float, metric: str = "esn_d_tilde") -
 
     low = _widest(network)
     every = living(low)
-    alpha = _last(lambda alpha: spent(priced(alpha), metric) > budget, low)[1]
+    alpha = _last(lambda alpha: metric_value(priced(alpha).total, metric) > budget, low)[1]
     if living(alpha) < every:
         last = _last(lambda alpha: living(alpha) == every, low)[0]
-        least = spent(priced(last), metric)
+        least = metric_value(priced(last).total, metric)
         raise _below(budget, metric, least, "before a layer loses its last filter")
     return Scheme(rule="filter-sigma", alpha=alpha)
 

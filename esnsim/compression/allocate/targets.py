@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from esnsim.compression.allocate.budget import spent, unit
+from esnsim.compression.allocate.budget import check_metric
 from esnsim.compression.allocate.rate import SortedLayer, largest_step, rates, sort_layer
 from esnsim.costs.cost import cost
+from esnsim.costs.metric import metric_value
 from esnsim.errors import WidthError
 from esnsim.files.read import read_small
 from esnsim.model.network import Layer, Mask, Network, propagate
@@ -82,7 +83,7 @@ def within_budget(
 
     Raises WidthError where the budget is below the least possible, and as `target_steps` does.
     """
-    unit(metric)
+    metric = check_metric(metric)
     wanted, sort = _matched(network, targets), _sorter()
 
     def scheme(factor: float) -> Scheme:
@@ -90,7 +91,7 @@ def within_budget(
 
     def price(factor: float) -> float:
         try:
-            return spent(cost(quantize(network, scheme(factor))), metric)
+            return metric_value(cost(quantize(network, scheme(factor))).total, metric)
         except WidthError:  # more than 16 bits
             return np.inf
 

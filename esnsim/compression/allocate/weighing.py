@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from esnsim.compression.allocate.allocate import Allocation, Choices, allocate, choices, every_width
 from esnsim.compression.allocate.effort import EFFORTS, Effort
 from esnsim.compression.allocate.sensitivity import PROBES, drawn, sensitivity
-from esnsim.compression.bench import Bench
+from esnsim.compression.workspace import Workspace
 from esnsim.errors import UsageError
 from esnsim.evaluate.evaluator import Evaluator
 from esnsim.images.sets import ImageSet
@@ -26,7 +26,7 @@ class Allocator:
     """The choices of one network's filters under several weighings, and images to judge by."""
 
     offers: tuple[Choices, ...]
-    judge: Bench
+    judge: Workspace
 
     def __call__(self, budget: float) -> Allocation:
         """The allocation of most SQNR within a budget, in units of the metric.
@@ -42,7 +42,7 @@ class Allocator:
 
 
 def allocator(
-    made: Bench,
+    workspace: Workspace,
     images: ImageSet,
     metric: str = "esn_d_tilde",
     rule: str = "mse",
@@ -51,25 +51,27 @@ def allocator(
 ) -> Allocator:
     """Weigh by gains with pruning, by gains as measured without, and by squared error alone.
 
-    `images` calibrate, their labels unseen. `effort` is one of EFFORTS, or the most MACs of all
-    probes. Raises UsageError for another.
+    `images` calibrate, their labels unseen; the workspace has images, too. `effort` is one of
+    EFFORTS, or the most MACs of all probes. Raises UsageError for another.
     """
     given = Effort(PROBES, effort, "given") if isinstance(effort, int) else EFFORTS.get(effort)
     if given is None:
         raise UsageError(f"no effort '{effort}': use one of {', '.join(EFFORTS)}")
-    few, centred = images.first(PROBED), made.corrector is not None
+    if workspace.evaluator is None:
+        raise UsageError("there is nothing to measure noise on: prepare the model with images")
+    model, network, scored = workspace.model, workspace.network, workspace.evaluator.scored
+    threads = threads or workspace.threads
     gains = sensitivity(
-        made.graph, few, threads=threads, centred=centred, trust=1.0,
-        scored=made.evaluator.scored, probes=given.probes, effort=given.macs, joined=JOINED,
+        model, images.first(PROBED), threads=threads, centred=workspace.corrector is not None,
+        trust=1.0, scored=scored, probes=given.probes, effort=given.macs, joined=JOINED,
     )  # fmt: skip
-    runs = every_width(made.network, rule)
+    runs = every_width(network, rule)
     offers = (
-        choices(made.network, metric, rule, drawn(gains), runs=runs),
-        choices(made.network, metric, rule, gains, prune=False, runs=runs),
-        choices(made.network, metric, rule, runs=runs),
+        choices(network, metric, rule, drawn(gains), runs=runs),
+        choices(network, metric, rule, gains, prune=False, runs=runs),
+        choices(network, metric, rule, runs=runs),
     )
-    judged = images.first(JUDGED)
-    judged, scored = replace(judged, labels=None), made.evaluator.scored
-    whole = Evaluator(made.whole, judged, threads=threads, scored=scored).reference
-    evaluator = Evaluator(made.graph, judged, whole, threads, scored=scored)
-    return Allocator(offers, replace(made, evaluator=evaluator))
+    judged = replace(images.first(JUDGED), labels=None)
+    whole = Evaluator(workspace.whole, judged, threads=threads, scored=scored).reference
+    evaluator = Evaluator(model, judged, whole, threads, scored=scored)
+    return Allocator(offers, replace(workspace, evaluator=evaluator))

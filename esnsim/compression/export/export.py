@@ -14,13 +14,12 @@ from esnsim.graph.sites import Site, Slot
 from esnsim.graph.substitute import (
     Changes,
     complete,
-    dequantized,
+    dequantized_at,
     dtype_of,
     renamed,
     with_weights,
 )
 from esnsim.importer.midrise import HALF_STEPS
-from esnsim.model.network import Array
 from esnsim.quantization.quantizer import QuantizedNetwork
 
 IR_OF_INT4 = 10
@@ -44,7 +43,7 @@ def exported(
         raise UsageError(f"no format '{form}': use one of {', '.join(FORMATS)}")
     add = FORMATS[form].add
     if add is None:
-        return with_weights(graph, _floats(sites, quantized) | changes)
+        return with_weights(graph, dequantized_at(sites, quantized) | changes)
     opset, least = opset_of(graph.proto), FORMATS[form].least_opset
     if opset < least:
         raise ModelError(f"opset {opset} has no scale for each filter: raise it to {least}")
@@ -62,6 +61,13 @@ def exported(
         arrange(weight, value, parts)
     _insert(graph, model, parts)
     return model
+
+
+def upgraded(model: Model, form: str = "qdq") -> Model:
+    """The opened model, opened anew at a higher opset where a format needs one."""
+    if opset_of(model.proto) >= FORMATS[form].least_opset:
+        return model
+    return model.reopened(upgrade_opset(with_weights(model, {}), form))
 
 
 def upgrade_opset(model: ModelProto, form: str = "qdq") -> ModelProto:
@@ -89,10 +95,6 @@ def names_of(model: ModelProto) -> set[str]:
     names = {name for node in model.graph.node for name in (*node.input, *node.output)}
     names |= {info.name for info in (*model.graph.input, *model.graph.output)}
     return names | {tensor.name for tensor in model.graph.initializer}
-
-
-def _floats(sites: Sequence[Site], quantized: QuantizedNetwork) -> dict[Slot, Array]:
-    return {s.slot: s.to_operand(dequantized(quantized.layers[s.index])) for s in sites}
 
 
 def _shared(

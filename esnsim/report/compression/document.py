@@ -7,17 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import esnsim
-from esnsim.compression.allocate.budget import spent
 from esnsim.compression.compress import Compressed
-from esnsim.compression.job import CALIBRATION, RANGES
 from esnsim.compression.policies import POLICIES
-from esnsim.costs.cost import Cost
+from esnsim.costs.metric import metric_title
 from esnsim.evaluate.scores import Evaluation
-from esnsim.model.network import Layer
+from esnsim.model.network import Skipped
 from esnsim.report.cost.document import totals
 from esnsim.report.scored import evaluation_document, scored_document, scored_words, sqnr_words
-from esnsim.report.sweep.table import metric_name
-from esnsim.report.units import printable
+from esnsim.report.units import printable, times
 from esnsim.units import human
 
 SCHEMA = "esnsim.compress/1"
@@ -25,18 +22,16 @@ SCHEMA = "esnsim.compress/1"
 
 def words(result: Compressed, output: Path, size: int) -> str:
     """Cost and accuracy before and after, and what was done."""
-    before, after = result.before, result.after
-    old, new = before.total, after.total
-    source = before.network.source
+    old, new = result.before.total, result.after.total
+    source = result.before.network.source
     name = printable(source.path or "model")
-    metric = result.job.recipe.metric
     lines = [
-        f"{name} → {printable(str(output))} ({result.job.recipe.form}, {human(size)}B, "
+        f"{name} → {printable(str(output))} ({result.recipe.form}, {human(size)}B, "
         f"was {human(source.size_bytes)}B)",
-        f"cost      {_change(metric, before, after)}; before at 8 bits, layer-max",
+        f"cost      {_change(result)}; before at 8 bits, layer-max",
         f"          live MACs {human(old.live_macs)} → {human(new.live_macs)}, weights not zero "
-        f"{human(old.nonzero_weights)} → {human(new.nonzero_weights)}, mean width "
-        f"{_mean(before):.2f} → {_mean(after):.2f} bits",
+        f"{human(old.nonzero_weights)} → {human(new.nonzero_weights)}, mean width by MACs "
+        f"{old.mean_width_by_macs:.2f} → {new.mean_width_by_macs:.2f} bits",
         *_accuracy(result),
         *(f"{'done' if not i else '':<10}{text}" for i, text in enumerate(done(result))),
     ]
@@ -45,74 +40,70 @@ def words(result: Compressed, output: Path, size: int) -> str:
 
 def done(result: Compressed) -> list[str]:
     """The steps in words."""
-    job, recipe = result.job, result.job.recipe
-    steps = []
+    recipe, steps = result.recipe, list[str]()
     if recipe.ratio:
         steps.append(
             f"{100 * recipe.ratio:g}% of filters pruned by {recipe.criterion}, in each "
-            f"{recipe.scope}: {job.removed:,} of {result.before.total.filters:,} are gone"
+            f"{recipe.scope}: {result.removed:,} of {result.before.total.filters:,} are gone"
         )
     if recipe.scheme is not None:
         widths = "given" if recipe.scheme.widths is not None else "of the rule"
         steps.append(f"widths {widths}, {recipe.scheme.resolved_rule} steps")
     elif recipe.quantize:
-        aim = "" if recipe.budget is None else f": a budget of {human(recipe.budget)}"
-        if recipe.drop is not None:
-            aim = f": at most {100 * recipe.drop:g} points lost, {len(result.trials)} tried"
-        if recipe.sqnr is not None:
-            aim = f": an SQNR of {recipe.sqnr:g} dB at least, {len(result.trials)} tried"
-        steps.append(f"{POLICIES[recipe.policy].words}{aim}")
-    if corrected(result):
-        steps.append(f"statistics corrected with {corrected(result):,} images")
-    if calibrated(result):
-        steps.append(f"activations in 8 bits, ranges over {calibrated(result):,} images")
+        steps.append(f"{POLICIES[recipe.policy].words}{_aim(result)}")
+    if result.corrected_with:
+        steps.append(f"statistics corrected with {result.corrected_with:,} images")
+    if result.activations_over:
+        steps.append(f"activations in 8 bits, ranges over {result.activations_over:,} images")
     return steps
 
 
-def corrected(result: Compressed) -> int:
-    """How many images statistics were corrected with."""
-    bench, calibration = result.job.bench, result.job.calibration
-    if bench is None or bench.corrector is None or calibration is None:
-        return 0
-    return min(CALIBRATION, calibration.count)
-
-
-def calibrated(result: Compressed) -> int:
-    """How many images the ranges of activations are of."""
-    calibration = result.job.calibration
-    return min(RANGES, calibration.count) if result.job.recipe.activations and calibration else 0
+def _aim(result: Compressed) -> str:
+    recipe, tried = result.recipe, f"{len(result.trials)} tried"
+    if recipe.drop is not None:
+        return f": at most {100 * recipe.drop:g} points lost, {tried}"
+    if recipe.sqnr is not None:
+        return f": an SQNR of {recipe.sqnr:g} dB at least, {tried}"
+    if recipe.budget is None or result.budget_used is None:
+        return ""
+    return f": a budget of {human(recipe.budget)}, {100 * result.budget_used:.0f}% of it used"
 
 
 def document(result: Compressed, output: Path, size: int) -> dict[str, Any]:
     """The report as plain dicts, lists, ints and floats."""
-    job, recipe = result.job, result.job.recipe
-    source = result.before.network.source
+    recipe, workspace = result.recipe, result.workspace
+    source, evaluator = result.before.network.source, workspace.evaluator
     return {
         "schema": SCHEMA,
         "esnsim": esnsim.__version__,
         "model": {"path": source.path, "bytes": source.size_bytes},
         "output": {"path": str(output), "bytes": size, "format": recipe.form},
         "metric": recipe.metric,
-        "scored": scored_document(job.bench.evaluator.scored) if job.bench else None,
-        "before": {"cost": totals(result.before), "evaluation": evaluation_document(job.floats)},
-        "after": {"cost": totals(result.after), "evaluation": evaluation_document(result.found)},
-        "ratio": _ratio(recipe.metric, result.before, result.after),
-        "tie": _tie(result),
+        "scored": scored_document(evaluator.scored) if evaluator else None,
+        "before": {
+            "cost": totals(result.before), "evaluation": evaluation_document(result.floats),
+        },
+        "after": {
+            "cost": totals(result.after), "evaluation": evaluation_document(result.evaluation),
+        },
+        "ratio": result.ratio,
+        "tie": result.tie,
         "done": {
             "pruned": {
                 "ratio": recipe.ratio, "criterion": recipe.criterion, "scope": recipe.scope,
-                "filters": job.removed, "unpruned": _reasons(job.unpruned),
+                "filters": result.removed, "unpruned": _reasons(workspace.unprunable),
             },
             "quantized": recipe.quantize,
             "policy": recipe.policy if recipe.scheme is None and recipe.quantize else None,
             "rule": recipe.scheme.resolved_rule if recipe.scheme else recipe.rule,
             "budget": recipe.budget,
+            "budget_used": result.budget_used,
             "drop": recipe.drop,
             "sqnr_db": recipe.sqnr,
-            "images": job.images.count if job.images else 0,
-            "corrected_with": corrected(result),
+            "images": evaluator.images.count if evaluator else 0,
+            "corrected_with": result.corrected_with,
             "activation_bits": 8 if recipe.activations else None,
-            "activations_over": calibrated(result),
+            "activations_over": result.activations_over,
         },
         "trials": [
             {"cost": trial.spent, "evaluation": evaluation_document(trial.evaluation)}
@@ -126,7 +117,7 @@ def document(result: Compressed, output: Path, size: int) -> dict[str, Any]:
             }
             for row in result.after.layers
         ],
-        "left_alone": _reasons(job.left),
+        "left_alone": _reasons(workspace.unquantisable),
     }  # fmt: skip
 
 
@@ -136,20 +127,18 @@ def as_json(result: Compressed, output: Path, size: int) -> str:
     return json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _reasons(layers: Sequence[tuple[Layer, str]]) -> list[dict[str, str]]:
-    return [{"name": layer.name, "op": layer.op, "reason": reason} for layer, reason in layers]
+def _reasons(skipped: Sequence[Skipped]) -> list[dict[str, str]]:
+    return [{"name": layer.name, "op": layer.op, "reason": reason} for layer, reason in skipped]
 
 
 def _accuracy(result: Compressed) -> list[str]:
-    floats, found = result.job.floats, result.found
-    if floats is None or found is None:
+    floats, after, evaluator = result.floats, result.evaluation, result.workspace.evaluator
+    if floats is None or after is None or evaluator is None:
         return []
-    assert result.job.bench is not None
-    scored = scored_words(result.job.bench.evaluator.scored, found.images)
     return [
-        *_change_of_accuracy(floats, found),
-        f"scored    {scored}",
-        f"          {sqnr_words(found)}",
+        *_change_of_accuracy(floats, after),
+        f"scored    {scored_words(evaluator.scored, after.images)}",
+        f"          {sqnr_words(after)}",
     ]
 
 
@@ -170,23 +159,7 @@ def _change_of_accuracy(floats: Evaluation, found: Evaluation) -> list[str]:
     ]
 
 
-def _tie(result: Compressed) -> bool | None:
-    floats, found = result.job.floats, result.found
-    return None if floats is None or found is None else floats.ties(found)
-
-
-def _change(metric: str, before: Cost, after: Cost) -> str:
-    ratio = _ratio(metric, before, after)
-    less = "" if ratio is None else f": {ratio:.3g} times less"
-    old, new = (human(spent(cost, metric)) for cost in (before, after))
-    return f"{metric_name(metric)} {old} → {new}{less}"
-
-
-def _ratio(metric: str, before: Cost, after: Cost) -> float | None:
-    cost = spent(after, metric)
-    return spent(before, metric) / cost if cost else None
-
-
-def _mean(cost: Cost) -> float:
-    macs = cost.total.live_macs
-    return cost.total.esn_d_tilde.macs / macs if macs else 0.0
+def _change(result: Compressed) -> str:
+    old, new = map(human, result.spent)
+    ratio = "" if result.ratio is None else f": {times(result.ratio)}"
+    return f"{metric_title(result.recipe.metric)} {old} → {new}{ratio}"

@@ -3,14 +3,14 @@
 import io
 from typing import Any
 
+from esnsim.costs.metric import metric_title, metric_value
 from esnsim.errors import EsnsimError
-from esnsim.report.sweep.table import chosen_named, metric_name, titles
+from esnsim.report.sweep.table import chosen_named, titles
 from esnsim.sweeps.pareto import (
     Point,
     Sweep,
     by_network,
     frontier,
-    price,
 )
 
 METRICS = ("esn_a", "esn_d", "esn_d_tilde")  # the panels of Fig. 8
@@ -47,7 +47,7 @@ def draw_curves(axis: Any, sweep: Sweep, metric: str) -> None:
     from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
     def cost(point: Point) -> float:
-        return price(point.total, metric)
+        return metric_value(point.total, metric)
 
     names = titles(sweep)
     for index, ((model, ratio), points) in enumerate(by_network(sweep).items()):
@@ -68,7 +68,7 @@ def draw_curves(axis: Any, sweep: Sweep, metric: str) -> None:
     axis.xaxis.set_major_formatter(EngFormatter(sep=""))
     axis.xaxis.set_minor_formatter(NullFormatter())
     axis.tick_params(labelsize=8)
-    axis.set(xlabel=metric_name(metric), ylabel="accuracy, %")
+    axis.set(xlabel=metric_title(metric), ylabel="accuracy, %")
     axis.spines[["top", "right"]].set_visible(False)
 
 

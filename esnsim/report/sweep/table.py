@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 
+from esnsim.costs.metric import metric_title
 from esnsim.report.grid import grid
-from esnsim.report.units import printable
+from esnsim.report.units import printable, times
 from esnsim.sweeps.pareto import (
     METHODS,
     Baseline,
@@ -23,11 +24,6 @@ from esnsim.units import human
 
 MARK = "●"  # of a point on the frontier
 LETTERS = dict(zip(METHODS, ("Q", "P", "PQ"), strict=True))
-NAMES = {
-    "esn_a": "ESNa", "esn_d": "ESNd", "esn_d_tilde": "MAC×bit", "mac_bits": "MAC×bit",
-    "mac_bits_layerwise": "layer-wise MAC×bit", "macs": "MACs", "live_macs": "live MACs",
-    "weights": "weights",
-}  # fmt: skip
 
 
 def render(
@@ -61,12 +57,6 @@ def so_far(sweep: Sweep, whole: int) -> str:
     return f"{done}, best {human(sweep.price(best))} at {_percent(best.accuracy)}"
 
 
-def metric_name(metric: str) -> str:
-    """A metric as people write it: ESNa by weights."""
-    name, _, weighting = metric.partition(".")
-    return NAMES[name] + (" by weights" if weighting == "weights" else "")
-
-
 def titles(sweep: Sweep) -> dict[str, str]:
     """A short name of each model, the whole path where two would be the same."""
     short = {b.model: PurePath(b.model.removeprefix("builtin:")).stem for b in sweep.baselines}
@@ -97,7 +87,7 @@ def _policy(point: Point) -> str:
 
 def _headings(sweep: Sweep) -> tuple[str, ...]:
     return (
-        "network", "policy", "step", "pruned", "bits", "mean", metric_name(sweep.metric),
+        "network", "policy", "step", "pruned", "bits", "mean", metric_title(sweep.metric),
         _accuracy_name(sweep.best), "95%", "SQNR dB", "",
     )  # fmt: skip
 
@@ -137,7 +127,7 @@ def _models(sweep: Sweep) -> list[str]:
 def _cheapest(sweep: Sweep) -> list[str]:
     """The cheapest point within the drop, or what comes closest."""
     best, chosen, names = sweep.best, sweep.chosen, titles(sweep)
-    least, metric = floor(best, sweep.drop), metric_name(sweep.metric)
+    least, metric = floor(best, sweep.drop), metric_title(sweep.metric)
     within = f"within {_points(sweep.drop)} of float ({_percent(least)})"
     if chosen is None:
         closest = max(sweep.points, key=lambda p: p.accuracy, default=None)
@@ -152,7 +142,7 @@ def _cheapest(sweep: Sweep) -> list[str]:
     widest = _widest(sweep, first)
     if widest is not None and widest is not chosen and sweep.price(chosen):
         ratio = sweep.price(widest) / sweep.price(chosen)
-        lines.append(f"          {ratio:.2f} times less than {describe(widest, names[first])}")
+        lines.append(f"          {times(ratio, '.2f')} than {describe(widest, names[first])}")
     return lines
 
 
@@ -173,7 +163,9 @@ def _methods(sweep: Sweep, baseline: Baseline, points: Sequence[Point], name: st
     if not groups[mixed]:
         return []
     widest = max(point.candidate.bits for point in points)
-    title = f"{metric_name(sweep.metric)} at equal accuracy{name}; prune only keeps {widest:g} bits"
+    title = (
+        f"{metric_title(sweep.metric)} at equal accuracy{name}; prune only keeps {widest:g} bits"
+    )
     pairs = [(mixed, other) for other in (quantised, pruned) if groups[other]]
     return ["", title, *_equal(sweep, groups, pairs, levels(baseline, sweep.drop))]
 
@@ -184,7 +176,7 @@ def _between_models(sweep: Sweep) -> list[str]:
     groups = {names[model]: points for model, points in by_model(sweep).items()}
     first, *others = groups
     pairs = [(name, first) for name in others]
-    title = f"{metric_name(sweep.metric)} at equal accuracy, between networks"
+    title = f"{metric_title(sweep.metric)} at equal accuracy, between networks"
     return ["", title, *_equal(sweep, groups, pairs, levels(sweep.best, sweep.drop))]
 
 

@@ -10,21 +10,21 @@ from esnsim.quantization.quantizer import codes, quantize
 from esnsim.quantization.scheme import DEFAULT_BITS
 
 
-def frozen(network: Network, left: Iterable[Layer]) -> Network:
-    """The network whose layers `left` keep the codes that `esnsim cost` counts them by.
+def with_fixed_codes(network: Network, layers: Iterable[Layer]) -> Network:
+    """The network whose given layers keep the codes that `esnsim cost` counts them by.
 
     No width or step that is handed in changes them: they stay float where the model runs.
     """
-    stay = {layer.first_filter for layer in left if layer.weight.codes is None}
+    stay = {layer.first_filter for layer in layers if layer.weight.codes is None}
     if not stay:
         return network
-    layers = [
+    fixed = [
         _coded(each.layer, codes(each), each.steps)
         if each.layer.first_filter in stay
         else each.layer
         for each in quantize(network).layers
     ]
-    return replace(network, layers=tuple(layers))
+    return replace(network, layers=tuple(fixed))
 
 
 def _coded(layer: Layer, q: Array, steps: Array) -> Layer:

@@ -1,0 +1,48 @@
+"""What a budget, a limit or an axis is of: one table of metrics, by the names of `--metric`."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from esnsim.costs.cost import Metrics
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A metric: what people call it, and the field of Metrics that holds `unit` times its value.
+
+    `weighted`: by computations, and with `.weights` by parameters.
+    """
+
+    title: str
+    field: str
+    weighted: bool = False
+    unit: int = 1
+
+
+METRICS = {
+    "esn_a": Metric("ESNa", "esn_a_x4", weighted=True, unit=4),
+    "esn_d": Metric("ESNd", "esn_d", weighted=True),
+    "esn_d_tilde": Metric("MAC×bit", "esn_d_tilde", weighted=True),
+    "mac_bits": Metric("MAC×bit", "esn_d_tilde", weighted=True),
+    "mac_bits_layerwise": Metric("layer-wise MAC×bit", "mac_bits_layerwise"),
+    "macs": Metric("MACs", "macs"),
+    "live_macs": Metric("live MACs", "live_macs"),
+    "weights": Metric("weights", "weights"),
+}
+
+
+def metric_value(total: "Metrics", metric: str) -> float:
+    """A total by the name that `--metric` takes: `esn_d_tilde`, `esn_a.weights`, `live_macs`."""
+    name, _, weighting = metric.partition(".")
+    found = METRICS[name]
+    value = getattr(total, found.field)
+    if found.weighted:
+        value = getattr(value, weighting or "macs")
+    return value / found.unit if found.unit > 1 else value  # type: ignore[no-any-return]
+
+
+def metric_title(metric: str) -> str:
+    """A metric as people write it: ESNa by weights."""
+    name, _, weighting = metric.partition(".")
+    return METRICS[name].title + (" by weights" if weighting == "weights" else "")

@@ -106,7 +106,7 @@ def prepare(
     if images is not None:
         floats = floats or Evaluator(whole, images, threads=threads, scored=scoring)
         if calibration is not None and correct:
-            targets = _targets(whole, kept, calibration, threads)
+            targets = float_targets(whole, kept, calibration, threads)
             corrector = Corrector(model, calibration, targets, threads)
         evaluator = Evaluator(model, images, floats.reference, threads, scored=floats.scored)
     return Workspace(
@@ -115,7 +115,9 @@ def prepare(
     )  # fmt: skip
 
 
-def _targets(model: Model, kept: Sequence[Mask] | None, images: ImageSet, threads: int) -> ByName:
+def float_targets(
+    model: Model, kept: Sequence[Mask] | None, images: ImageSet, threads: int
+) -> ByName:
     """The whole model's moments of outputs without BatchNormalization, of the filters left."""
     found = float_moments(model, images, threads)
     if kept is None:

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from onnx import ModelProto
 
-from esnsim.compression.bench import _targets
 from esnsim.compression.correct.recalibrate import Corrector, float_moments
 from esnsim.compression.prune.prune import choose
 from esnsim.compression.prune.shrink import shrink
 from esnsim.compression.round import inputs, walk
 from esnsim.compression.round.layers import Setting, refit_layers, round_layers
+from esnsim.compression.workspace import float_targets
 from esnsim.costs.cost import cost
 from esnsim.evaluate.evaluator import Evaluator
 from esnsim.graph.model import Model, open_model
@@ -133,7 +133,7 @@ def test_a_pruned_model_that_is_refitted_is_nearer_to_the_whole(
     whole = open_model(proto)
     kept = choose(whole, 0.3)
     smaller, some = shrink(whole, kept), images(whole, 200)
-    targets = _targets(whole, kept, some, 0) if corrected else None
+    targets = float_targets(whole, kept, some, 0) if corrected else None
     setting = Setting(whole=whole, model=smaller, images=some, kept=kept, targets=targets)
     judge = Evaluator(smaller, some, Evaluator(whole, some).reference)
     before = {} if targets is None else Corrector(smaller, some, targets)({})

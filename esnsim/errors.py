@@ -23,6 +23,10 @@ class ModelError(EsnsimError):
     """A model file that cannot be read, or that declares what it does not hold."""
 
 
+class MisfitError(ModelError):
+    """Shapes that do not fit: the model is damaged, or its inputs have other shapes."""
+
+
 class WidthError(EsnsimError):
     """Bit widths or steps that do not fit the model."""
 

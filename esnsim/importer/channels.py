@@ -55,8 +55,8 @@ class Channels:
         self.used += count
         return np.arange(first, self.used, dtype=np.int32)
 
-    def merge(self, a: Ids, b: Ids) -> Ids:
-        """Ids that are live where either of two (broadcast) ids is."""
+    def merge(self, a: Ids, b: Ids, gate: bool = False) -> Ids:
+        """Ids that are live where either of two (broadcast) ids is; b may be a gate (see Merge)."""
         a, b = np.broadcast_arrays(a, b)
         pairs, back = np.unique(a.astype(np.int64) << 32 | b, return_inverse=True)
         left, right = (pairs >> 32).astype(np.int32), pairs.astype(np.int32)
@@ -66,7 +66,7 @@ class Channels:
         if new.any():
             first = self.used
             merged[new] = self.filters(int(new.sum()))
-            self.merges.append(Merge(first, left[new], right[new]))
+            self.merges.append(Merge(first, left[new], right[new], gate))
         return np.asarray(merged[back].reshape(a.shape))
 
 
@@ -145,10 +145,21 @@ def _numbers(
 def _elementwise(data: Sequence[Value], rank: int, channels: Channels) -> Ids | None:
     if any(value.channels is None for value in data):
         return None
-    merged = _ranked(_ids(data[0]), rank)
-    for value in data[1:]:
-        merged = channels.merge(merged, _ranked(_ids(value), rank))
+    several, *rest = sorted(data, key=lambda value: -_ids(value).size)
+    merged = _ranked(_ids(several), rank)
+    for value in rest:
+        gate = one_meets_several(value, merged)
+        merged = channels.merge(merged, _ranked(_ids(value), rank), gate)
     return merged
+
+
+def one_meets_several(value: Value, several: Ids) -> bool:
+    """Whether a value has one channel, as a gate has, where what it is broadcast to has several."""
+    if value.channels is None or value.channels.size > 1 or value.shape is None:
+        return False
+    sizes = (1,) * (several.ndim - len(value.shape)) + value.shape
+    along = [axis for axis, size in enumerate(several.shape) if size > 1]
+    return bool(along) and all(sizes[axis] == 1 for axis in along)
 
 
 def _ranked(ids: Ids, rank: int) -> Ids:

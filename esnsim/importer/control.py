@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto, helper
 
-from esnsim.errors import ModelError
+from esnsim.errors import MisfitError, ModelError
 from esnsim.importer.constants import attribute
 from esnsim.importer.record import Record
 from esnsim.importer.scope import Scope, count_uses
@@ -90,13 +90,13 @@ def _fitting(
 ) -> list[tuple[Record, list[Value]]]:
     """Both branches of an If, or the one that the shapes fit: it is the one that will be taken.
 
-    Raises the first branch's ModelError where neither fits.
+    Raises the first branch's MisfitError where neither fits.
     """
-    branches, errors = [], list[ModelError]()
+    branches, errors = [], list[MisfitError]()
     for name, graph in zip(names, graphs, strict=True):
         try:
             branches.append(_body(walker, node, name, graph, [], scope))
-        except ModelError as error:
+        except MisfitError as error:
             errors.append(error)
             walker.record.note(
                 f"If '{scope.name(node)}': the {name.partition('_')[0]} branch does not fit and is "

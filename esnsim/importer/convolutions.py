@@ -2,7 +2,7 @@
 
 from onnx import NodeProto
 
-from esnsim.errors import ModelError
+from esnsim.errors import MisfitError, ModelError
 from esnsim.importer.channels import channel_ids
 from esnsim.importer.constants import attribute
 from esnsim.importer.products import Weighted, by, mismatch, shape_of
@@ -18,7 +18,7 @@ def convolution(node: NodeProto, x: Value, w: Constant, name: str) -> Weighted:
     groups = _int(node, "group", 1)
     rank = len(shape) - 2
     if rank < 0 or len(w.shape) != rank + 2 or shape[1] != w.shape[1] * groups:
-        raise ModelError(mismatch(name, f"{groups} × {by(w.shape[1:2])} channels", shape, w.shape))
+        raise MisfitError(mismatch(name, f"{groups} × {by(w.shape[1:2])} channels", shape, w.shape))
     _kernel(node, w.shape[2:], name)
     strides, dilations = _ints(node, "strides", rank, 1), _ints(node, "dilations", rank, 1)
     pads = _pads(node, shape[2:], w.shape[2:], strides, dilations)
@@ -44,7 +44,7 @@ def transposed_convolution(node: NodeProto, x: Value, w: Constant, name: str) ->
     groups = _int(node, "group", 1)
     rank = len(shape) - 2
     if rank < 0 or len(w.shape) != rank + 2 or shape[1] != w.shape[0] or shape[1] % groups:
-        raise ModelError(mismatch(name, f"{by(w.shape[:1])} channels", shape, w.shape))
+        raise MisfitError(mismatch(name, f"{by(w.shape[:1])} channels", shape, w.shape))
     kernel = w.shape[2:]
     _kernel(node, kernel, name)
     strides, dilations = _ints(node, "strides", rank, 1), _ints(node, "dilations", rank, 1)
@@ -75,7 +75,7 @@ def _geometry(name: str, **fields: object) -> Geometry:
     try:
         return Geometry(**fields)  # type: ignore[arg-type]
     except ValueError as error:
-        raise ModelError(
+        raise MisfitError(
             f"'{name}': {error}: the model is damaged, or --input-shape does not fit it"
         ) from None
 

@@ -10,15 +10,24 @@ from math import prod
 
 import numpy as np
 import onnx
-from onnx import NodeProto
+from onnx import NodeProto, TypeProto, helper
 
+from esnsim.importer.attention import (
+    Attention,
+    attention,
+    group_query,
+    multi_head,
+    projected,
+    self_attention,
+)
 from esnsim.importer.constants import attribute
 from esnsim.importer.convolutions import convolution, transposed_convolution
 from esnsim.importer.einsum import einsum_product, weighted_einsum
-from esnsim.importer.packed import unpack_bnb4, unpack_nbits
+from esnsim.importer.packed import gathered, unpack_bnb4, unpack_nbits
 from esnsim.importer.products import (
     CannotCountError,
     Finding,
+    ShapeUnknownError,
     Unweighted,
     Weighted,
     multiply,
@@ -177,6 +186,8 @@ def _einsum(node: NodeProto, inputs: Inputs, name: str) -> list[Finding]:
         if found is None:
             raise CannotCountError(f"the equation '{text}' is no matrix product with its constant")
         return [found]
+    if len(operands) == 1:
+        return []  # moved, summed or cut: nothing is multiplied
     if constants:
         raise CannotCountError(f"the equation '{text}' has more than two operands and a constant")
     product = einsum_product(text, operands, name)
@@ -185,18 +196,18 @@ def _einsum(node: NodeProto, inputs: Inputs, name: str) -> list[Finding]:
     return [product]
 
 
-def _attention(node: NodeProto, inputs: Inputs, name: str) -> list[Finding]:
-    """Attention (opset 23): Q·Kᵀ and the weights times V, both products of activations."""
-    q, k, v = (shape_of(_need(inputs, i), name) for i in range(3))
-    past = _at(inputs, 4)
-    before = shape_of(past, name)[2] if past is not None else 0
-    if len(q) == 4:
-        return [Unweighted(prod(q[:3]) * (k[2] + before) * (q[3] + v[3]), q[0])]
-    heads, kv_heads = (attribute(node, f"{n}_num_heads", 1) for n in ("q", "kv"))
-    if not isinstance(heads, int) or not isinstance(kv_heads, int) or heads < 1 or kv_heads < 1:
-        raise CannotCountError("its numbers of heads are not given")
-    macs = prod(q[:2]) * (k[1] + before) * (q[2] + heads * (v[2] // kv_heads))
-    return [Unweighted(macs, q[0])]
+def _attend(read: Callable[[NodeProto, Inputs, str], Attention]) -> Reader:
+    """A reader of an attention without weights."""
+    return lambda node, inputs, name: [read(node, inputs, name).product]
+
+
+def _self_attention(node: NodeProto, inputs: Inputs, name: str) -> list[Finding]:
+    return projected(node, inputs, _need(inputs, 1), name)
+
+
+def _quantized_attention(node: NodeProto, inputs: Inputs, name: str) -> list[Finding]:
+    coded = _coded(_need(inputs, 1), _at(inputs, 4), _at(inputs, 7), -1, name)
+    return projected(node, inputs, coded, name)
 
 
 def _need(inputs: Inputs, index: int) -> Value:
@@ -234,7 +245,7 @@ READERS: dict[str, Reader] = {
     "LSTM": _recurrent,
     "GRU": _recurrent,
     "RNN": _recurrent,
-    "Attention": _attention,
+    "Attention": attention,
 }
 CONTRIB: dict[str, Reader] = {
     "QLinearConv": _qlinear_conv,
@@ -248,6 +259,17 @@ CONTRIB: dict[str, Reader] = {
     "DynamicQuantizeMatMul": _dynamic_quantize_matmul,
     "MatMulBnb4": _matmul_packed,
     "MatMulNBits": _matmul_packed,
+    "Attention": _self_attention,
+    "QAttention": _quantized_attention,
+    "GroupQueryAttention": _attend(group_query),
+    "MultiHeadAttention": _attend(multi_head),
+}
+#: What com.microsoft's operators attend to, for the shapes that no standard operator gives.
+ATTENTION: dict[str, Callable[[NodeProto, Inputs, str], Attention]] = {
+    "Attention": self_attention,
+    "QAttention": self_attention,
+    "GroupQueryAttention": group_query,
+    "MultiHeadAttention": multi_head,
 }
 
 
@@ -256,6 +278,23 @@ def reader_of(node: NodeProto) -> Reader | None:
     if node.domain in STANDARD:
         return READERS.get(node.op_type)
     return CONTRIB.get(node.op_type) if node.domain == "com.microsoft" else None
+
+
+def contributed(node: NodeProto, inputs: Inputs) -> dict[str, TypeProto]:
+    """Types of the outputs of com.microsoft's operators that no standard one stands in for."""
+    of, read = 0, ATTENTION.get(node.op_type)
+    if node.domain != "com.microsoft":
+        return {}
+    try:
+        if node.op_type == "GatherBlockQuantized":
+            of, shapes = 2, [gathered(node, [_need(inputs, i) for i in range(2)])]
+        else:
+            shapes = read(node, inputs, "").shapes if read is not None else []
+        kind = _need(inputs, of).elem_type
+    except (ShapeUnknownError, CannotCountError):
+        return {}
+    pairs = zip(node.output, shapes, strict=False)
+    return {name: helper.make_tensor_type_proto(kind, shape) for name, shape in pairs}
 
 
 def why_uncounted(node: NodeProto) -> str | None:

@@ -7,9 +7,9 @@ from onnx import NodeProto
 
 from esnsim.errors import ModelError
 from esnsim.importer.constants import attribute
-from esnsim.importer.products import CannotCountError
+from esnsim.importer.products import CannotCountError, shape_of
 from esnsim.importer.quantized import off_centre
-from esnsim.importer.values import Coded, Constant
+from esnsim.importer.values import Coded, Constant, Value
 from esnsim.model.network import Array
 
 # The 16 levels of MatMulBnb4 by its attribute quant_type: FP4 has a sign bit, then 0 to 1; NF4
@@ -93,6 +93,15 @@ def unpack_bnb4(node: NodeProto, inputs: Sequence[Constant | None], name: str) -
         return np.asarray(np.array(levels, scales.dtype)[codes] * steps).reshape(n, k)
 
     return Constant((n, k), scales.dtype, packed.origin, read, uncoded=title)
+
+
+def gathered(node: NodeProto, inputs: Sequence[Value]) -> tuple[int, ...]:
+    """The shape that GatherBlockQuantized looks up in data of bytes or of narrower integers."""
+    (data, indices), bits = (shape_of(v, v.name) for v in inputs), _integer(node, "bits") or 4
+    axis = _integer(node, "gather_axis") % len(data)
+    if inputs[0].dtype == np.uint8 and bits < 8:
+        data = (*data[:-1], data[-1] * 8 // bits)
+    return (*data[:axis], *indices, *data[axis + 1 :])
 
 
 def _checked(

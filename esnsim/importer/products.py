@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from onnx import helper
 
-from esnsim.errors import ModelError
+from esnsim.errors import MisfitError
 from esnsim.importer.channels import channel_ids
 from esnsim.importer.values import Constant, Value
 from esnsim.model.network import Array, Geometry, Ids
@@ -65,7 +65,7 @@ def multiply(
         return [weight_left(w, b, name, trans_b)]
     xs, ys = shape_of(a, name), shape_of(b, name)
     k = xs[-2] if trans_a and len(xs) > 1 else xs[-1]
-    outer = np.broadcast_shapes(xs[:-2], ys[:-2])
+    outer = broadcast(xs[:-2], ys[:-2], name)
     macs = prod(outer) * (prod(xs[-2:]) // k) * prod(ys[-2:])
     return [Unweighted(macs, prod(outer))]
 
@@ -90,7 +90,7 @@ def weight_right(x: Value, w: Constant, name: str, transposed: bool = False) -> 
     if transposed and not vector:
         k, n = n, k
     if not xs or xs[-1] != k:
-        raise ModelError(mismatch(name, f"{k} inputs", xs, w.shape))
+        raise MisfitError(mismatch(name, f"{k} inputs", xs, w.shape))
     filters = prod(batch) * n
 
     def arrange(a: Array) -> Array:
@@ -109,7 +109,7 @@ def weight_left(w: Constant, x: Value, name: str, x_transposed: bool = False) ->
     *batch, m, k = (1, *w.shape) if vector else w.shape
     axis = len(xs) - (1 if x_transposed or len(xs) == 1 else 2)
     if not xs or xs[axis] != k:
-        raise ModelError(mismatch(name, f"{k} inputs", xs, w.shape))
+        raise MisfitError(mismatch(name, f"{k} inputs", xs, w.shape))
     filters = prod(batch) * m
     columns = xs[-2:-1] if x_transposed else xs[-1:] if len(xs) > 1 else ()
     tail = ([] if vector else [m], [1] if len(xs) > 1 else [])
@@ -131,7 +131,7 @@ def _product(
     """A product over `axis` of x. `sizes` are the output's last axes, `ones` the filters' there."""
     xs = shape_of(x, x.name)
     filters, k = shape
-    outer = np.broadcast_shapes(xs[:-2], tuple(batch))
+    outer = broadcast(xs[:-2], tuple(batch), x.name)
     output_shape = (*outer, *sizes[0], *sizes[1])
     groups = prod(batch)
     shared = min(len(batch), max(0, len(xs) - 2))  # batch axes that x has too
@@ -146,6 +146,17 @@ def _product(
 
     geometry = Geometry(batch=max(1, prod(output_shape) // filters), groups=max(1, groups))
     return Weighted(w, (filters, k), arrange, geometry, ids, output, output_shape)
+
+
+def broadcast(a: tuple[int, ...], b: tuple[int, ...], name: str) -> tuple[int, ...]:
+    """The shape that two broadcast to. Raises MisfitError where they do not."""
+    try:
+        return np.broadcast_shapes(a, b)
+    except ValueError:
+        raise MisfitError(
+            f"'{name}' multiplies matrices of {by(a)} and {by(b)}: the model is damaged, or "
+            "--input-shape does not fit it"
+        ) from None
 
 
 def shape_of(value: Value, name: str) -> tuple[int, ...]:

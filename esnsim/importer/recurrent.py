@@ -3,7 +3,7 @@
 from dataclasses import replace
 from math import prod
 
-from esnsim.errors import ModelError
+from esnsim.errors import MisfitError
 from esnsim.importer.channels import channel_ids
 from esnsim.importer.products import (
     CannotCountError,
@@ -28,7 +28,7 @@ def recurrent(x: Value, w: Value, r: Value, name: str, batch_first: bool = False
     directions, units, fan_in = (*w.constant.shape, 0, 0, 0)[:3]
     hidden = (*r.constant.shape, 0, 0, 0)[2]
     if (directions, units) != r.constant.shape[:2] or fan_in != features:
-        raise ModelError(mismatch(name, f"{fan_in} features", shape_of(x, name), w.constant.shape))
+        raise MisfitError(mismatch(name, f"{fan_in} features", shape_of(x, name), w.constant.shape))
     live = channel_ids(replace(x, channels=None), [], [directions * hidden])
     return [
         Weighted(

@@ -17,7 +17,8 @@ from esnsim.importer.values import SMALL, Constant, Value
 
 STANDARD = ("", "ai.onnx")
 QONNX = ("qonnx.custom_op.general", "onnx.brevitas", "finn.custom_op.general")
-STAND_IN_DOMAINS = ("com.microsoft", *QONNX)
+OPENVINO = "org.openvinotoolkit"
+STAND_IN_DOMAINS = ("com.microsoft", OPENVINO, *QONNX)
 NEWEST = defs.onnx_opset_version()
 SCALES = 8  # floats that a shape can depend on: the scales of a Resize
 
@@ -53,6 +54,9 @@ STAND_INS: dict[str, tuple[str, Sequence[int] | slice]] = {
     "DequantizeLinear": ("DequantizeLinear", slice(None)),
     "DynamicQuantizeLSTM": ("LSTM", (0, 1, 2)),
     "Pad": ("Pad", slice(None)),
+    "RotaryEmbedding": ("Softmax", (0,)),
+    "GatherBlockQuantized": ("", ()),
+    "FakeQuantize": ("Identity", (0,)),
 }
 """Operators of other domains that neither multiply and accumulate weights nor are unknown."""
 

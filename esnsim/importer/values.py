@@ -65,7 +65,8 @@ class Value:
     """A value of the graph. `channels` broadcasts to its shape; None is live everywhere.
 
     `producer` is the index of the layer whose direct output the value is. `cause` says which
-    operator gave no shape, where that is why this value has none.
+    operator gave no shape, where that is why this value has none. `parts` are the tensors of a
+    sequence or an optional, where they are known.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Value:
     channels: Ids | None = None
     producer: int | None = None
     cause: str = ""
+    parts: "tuple[Value, ...] | None" = None
 
     @property
     def shape(self) -> tuple[int, ...] | None:

@@ -22,13 +22,15 @@ from esnsim.importer.affine import fold_affine
 from esnsim.importer.channels import follow
 from esnsim.importer.constants import attribute, fold
 from esnsim.importer.control import call, control
+from esnsim.importer.fakequantize import fake_quantize
 from esnsim.importer.inputs import bind
 from esnsim.importer.midrise import halved
-from esnsim.importer.operators import Inputs, reader_of, why_uncounted
+from esnsim.importer.operators import Inputs, contributed, reader_of, why_uncounted
 from esnsim.importer.products import CannotCountError, ShapeUnknownError, Unweighted, by
 from esnsim.importer.quantized import fold_quantized
 from esnsim.importer.record import Record
 from esnsim.importer.scope import Scope, add_initializers, count_uses, dense, label, stored
+from esnsim.importer.sequences import SEQUENCES, concatenation, sequence_output
 from esnsim.importer.shapes import STANDARD, check_arity, infer, standard
 from esnsim.importer.values import Value, constant_value, known, type_shape
 from esnsim.model.network import Product, Uncounted
@@ -94,8 +96,10 @@ class Walker:
             outputs = control(self, node, scope)
         elif node.op_type == "Constant" and node.domain in STANDARD:
             outputs = self._constant(node, scope)
+        elif node.op_type in SEQUENCES and node.domain in STANDARD:
+            outputs = self._sequence(node, scope)
         else:
-            outputs = self._operator(node, scope)
+            outputs = self._operator(node, scope.inputs(node), scope)
         for name, value in zip_longest(node.output, outputs[: len(node.output)]):
             if name:
                 scope.define(replace(value or Value(name), name=name))
@@ -113,11 +117,21 @@ class Walker:
             return [constant_value(known(np.array(value, dtype), name), output)]
         return [Value(output)]
 
-    def _operator(self, original: NodeProto, scope: Scope) -> list[Value]:
+    def _sequence(self, node: NodeProto, scope: Scope) -> list[Value]:
+        """An operator on sequences; one that joins a known one is the Concat of its tensors."""
+        check_arity(node, scope.opsets)
+        given = scope.inputs(node)
+        joined = concatenation(node, given)
+        if joined is not None:
+            return self._operator(*joined, scope)
+        found = sequence_output(node, given)
+        return [found] if found is not None else self._operator(node, given, scope)
+
+    def _operator(self, original: NodeProto, given: Inputs, scope: Scope) -> list[Value]:
         check_arity(original, scope.opsets)
-        node, given = standard(original), scope.inputs(original)
+        node = standard(original)
         inputs = given if node is original else scope.inputs(node)
-        types = infer(node, inputs, scope.opsets)
+        types = infer(node, inputs, scope.opsets) or contributed(original, given)
         outputs = [
             Value(name, self._type(types.get(name), scope.declared.get(name)))
             for name in node.output
@@ -198,7 +212,11 @@ def _folded(
     constants = [v.constant if v is not None else None for v in inputs]
     if any(v is not None and c is None for v, c in zip(inputs, constants, strict=True)):
         return None
-    quantized = fold_quantized(node, constants) or fold_affine(node, constants)
+    quantized = (
+        fold_quantized(node, constants)
+        or fold_affine(node, constants)
+        or fake_quantize(node, constants)
+    )
     if quantized is not None:
         name = node.output[0]
         found = halved(quantized, name) if name in scope.half_steps else quantized

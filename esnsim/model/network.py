@@ -174,11 +174,15 @@ class Skipped(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Merge:
-    """Channels that depend on two others: id `first` + i is live if left[i] or right[i] is."""
+    """Channels that depend on two others: id `first` + i is live if left[i] or right[i] is.
+
+    Where right is a `gate`, one channel that meets several, those leave the network without it.
+    """
 
     first: int
     left: Ids
     right: Ids
+    gate: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,12 +231,14 @@ class Network:
     notes: tuple[str, ...]
 
 
-def propagate(network: Network, decide: Callable[[Layer, Mask], Mask]) -> None:
+def propagate(
+    network: Network, decide: Callable[[Layer, Mask], Mask], leaving: bool = False
+) -> None:
     """Walk the layers in order with the liveness of their channels.
 
     `decide(layer, live_channels (C,))` returns which of the layer's filters (M,) are live; a
     filter that is not makes its output channel independent of the input, and so on downstream
-    through additions and concatenations.
+    through additions and concatenations. Where it is `leaving` the network no gate keeps it.
     """
     live = np.ones(network.channel_ids, np.bool_)
     live[CONSTANT] = False
@@ -241,6 +247,7 @@ def propagate(network: Network, decide: Callable[[Layer, Mask], Mask]) -> None:
         while merges and merges[0].first < layer.first_filter:
             merge = merges.pop(0)
             span = slice(merge.first, merge.first + len(merge.left))
-            live[span] = live[merge.left] | live[merge.right]
+            kept = live[merge.right] & (not (leaving and merge.gate))
+            live[span] = live[merge.left] | kept
         alive = decide(layer, live[layer.channels])
         live[layer.first_filter : layer.first_filter + layer.filters] = alive

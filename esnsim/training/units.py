@@ -55,10 +55,11 @@ def units(network: Network) -> Units:
         ties.tie(left[owned], right[owned])
     roots, _ = ties.settled()
     read = np.unique([roots[c] for layer in network.layers for c in layer.channels])
+    gates = [roots[c] for merge in network.merges if merge.gate for c in merge.right]
     found: dict[str, NDArray[np.int64]] = {}
     for layer in network.layers:
         mine = roots[layer.first_filter : layer.first_filter + layer.filters]
-        unit = np.where(np.isin(mine, read), mine, NO_UNIT)
+        unit = np.where(np.isin(mine, read) & ~np.isin(mine, gates), mine, NO_UNIT)
         if not (unit == NO_UNIT).all():
             found[layer.weight.name] = unit
     return Units(found, _spaces(list(found.values())))
@@ -69,7 +70,8 @@ def _tied(network: Network) -> Iterator[tuple[Ids, Ids]]:
     for merge in network.merges:
         sums = np.arange(merge.first, merge.first + len(merge.left), dtype=np.int32)
         yield merge.left, sums
-        yield merge.right, sums
+        if not merge.gate:
+            yield merge.right, sums
     for layer in network.layers:
         repeat, rest = divmod(layer.filters, len(layer.channels))
         if layer.geometry.groups == len(layer.channels) > 1 and not rest:  # depthwise

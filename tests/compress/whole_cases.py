@@ -82,6 +82,15 @@ def quantised() -> ModelProto:
     )  # fmt: skip
 
 
+def gated() -> ModelProto:
+    """A gate of one channel, as spatial attention has it: what it multiplies can go by itself."""
+    return net(
+        "a = Conv<pads=[1,0,1,1]>(x, w) g = Conv<pads=[1,1,1,1]>(a, v) s = Sigmoid(g) "
+        "z = Mul(a, s)",
+        6, w=normal(6, 3, 3, 2), v=normal(1, 6, 3, 3),
+    )  # fmt: skip
+
+
 #: Model, the filters that stay as before, and a part of a reason that is given.
 WHOLE: dict[str, tuple[Callable[[], ModelProto], list[int], str]] = {
     "attention": (attention, [4, 4, 4, 4, 4, 2, 4], "Softmax 's' reads what they make"),
@@ -91,5 +100,6 @@ WHOLE: dict[str, tuple[Callable[[], ModelProto], list[int], str]] = {
     "a division by an activation": (divided, [4, 4, 4], "Div 'z' reads what they make"),
     "places of a pooling": (unpooled, [4, 4, 4], "MaxPool 'm' reads what they make"),
     "a shuffle that turns the image": (turned, [6, 4], "'r' lie along several axes"),
+    "a gate of one channel": (gated, [3, 1, 4], "Mul 'z' meets several channels with this one"),
     "quantised already": (quantised, [4, 2, 4], "it is quantised already"),
 }

@@ -1,9 +1,11 @@
 """Layers inside functions, If, Loop and Scan."""
 
 import numpy as np
+import onnxruntime as ort
 import pytest
 from onnx import ModelProto
 
+from esnsim import ModelError
 from esnsim.graph.model import open_model
 from esnsim.model.network import Network
 from tests.importer.models import model, only_layer, ramp, read_whole
@@ -201,6 +203,47 @@ def test_a_scan_body_counts_once_for_each_element_of_the_axis(axis: int) -> None
     network = read_whole(model(nodes, shape, w=ramp(3, 4), zero=np.zeros(4, "f")))
     assert macs(network) == 6 * 12
     assert network.notes == ("Scan 's': its body is counted 6 times",)
+
+
+def test_what_a_scan_gives_lies_along_the_axes_that_it_names() -> None:
+    nodes = """s, t = Scan<num_scan_inputs = 1, scan_output_axes = [-1], body = step
+      (float[4] a, float[3] b) => (float[4] c, float[4] d)
+      { h = MatMul(b, w) c = Add(a, h) d = Identity(c) }>(zero, x) y = MatMul(t, v)"""
+    constants = {"w": ramp(3, 4), "zero": np.zeros(4, "f"), "v": ramp(6, 2)}
+    proto = model(nodes, "float[6,3] x", **constants)
+    del proto.opset_import[1:]
+    session = ort.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
+    [y] = session.run(None, {"x": ramp(6, 3)})
+    network = read_whole(proto)
+    assert y.shape == (4, 2)
+    assert macs(network) == 6 * 12 + 4 * 6 * 2
+
+
+FITTING = """y = If(c) <
+  then_branch = t () => (float[] p) { p = MatMul(x, w) },
+  else_branch = e () => (float[] q) { q = MatMul(x, v) }>"""
+
+
+def test_the_branch_that_the_shapes_do_not_fit_is_not_the_one_that_is_taken() -> None:
+    network = read_whole(model(FITTING, "bool c, float[2,3] x", w=ramp(4, 5), v=ramp(3, 5)))
+    assert [layer.name for layer in network.layers] == ["q"]
+    [note] = network.notes
+    assert note.startswith("If 'y': the then branch does not fit and is taken not to run: 'p' has")
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [("MatMul(x, nowhere)", "reads 'nowhere'"), ("MatMul(x)", "has 1 inputs, and needs 2")],
+)
+def test_a_damaged_branch_is_not_one_that_does_not_fit(damage: str, said: str) -> None:
+    nodes = FITTING.replace("p = MatMul(x, w)", f"p = {damage}")
+    with pytest.raises(ModelError, match=said):
+        read_whole(model(nodes, "bool c, float[2,3] x", v=ramp(3, 5)))
+
+
+def test_where_no_branch_fits_the_first_says_why() -> None:
+    with pytest.raises(ModelError, match="'p' has weights of shape 4×5, which need 4 inputs"):
+        read_whole(model(FITTING, "bool c, float[2,3] x", w=ramp(4, 5), v=ramp(6, 5)))
 
 
 def test_a_body_reads_weights_and_values_of_the_graphs_around_it() -> None:

@@ -120,6 +120,12 @@ def test_a_product_of_two_activations_has_macs_and_no_weights(
     assert not network.uncounted
 
 
+@pytest.mark.parametrize("equation", ["ii->i", "ij->ji", "ij->", "ii"])
+def test_an_einsum_of_one_operand_moves_or_sums_and_multiplies_nothing(equation: str) -> None:
+    nodes = f'e = Einsum<equation="{equation}">(x) f = Flatten<axis=0>(e) y = MatMul(x, w)'
+    assert only_layer(model(nodes, "float[3,3] x", w=ramp(3, 2))).macs == 18
+
+
 @pytest.mark.parametrize("op_type", ["LSTM", "GRU", "RNN"])
 def test_a_recurrent_operator_uses_both_its_weights_at_every_step(op_type: str) -> None:
     for proto, inputs, _ in cases(op_type):
@@ -160,7 +166,7 @@ UNCOUNTED = {
         "y = unheard.of.Mystery(x)", "esnsim does not know this operator of domain 'unheard.of'",
     ),
     "a contributed operator": (
-        "y = com.microsoft.MultiHeadAttention(x)",
+        "y = com.microsoft.SparseAttention(x)",
         "esnsim does not know this operator of domain 'com.microsoft'",
     ),
     "an operator of a layout for one machine": (

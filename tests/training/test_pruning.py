@@ -44,6 +44,25 @@ def test_filters_whose_outputs_are_added_are_pruned_together() -> None:
     assert sum((~a).sum() for a in alive.values()) == FILTERS_PRUNED_AT_HALF
 
 
+class Gated(nn.Module):
+    """Three channels, multiplied by a gate of one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.gate, self.b = nn.Conv2d(1, 3, 1), nn.Conv2d(3, 1, 1), nn.Conv2d(3, 2, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        a = self.a(x)
+        return self.b(a * self.gate(a).sigmoid())
+
+
+def test_a_gate_of_one_channel_ties_nothing_and_stays() -> None:
+    alive = units(from_torch(Gated(), EXAMPLE)).alive({"a.weight": np.array([3, 1, 2.0])}, 0.34)
+    assert {name: mask.tolist() for name, mask in alive.items()} == {
+        "a.weight": [True, False, False]
+    }
+
+
 @pytest.mark.parametrize("keep", [0, 1.5, -1])
 def test_a_share_of_filters_is_above_0_and_at_most_1(keep: float) -> None:
     with pytest.raises(UsageError, match="give a share above 0, at most 1"):

@@ -9,7 +9,13 @@ from esnsim.compression.prune.ties import Ties, axes_of, ids_of
 from esnsim.graph.model import Model
 from esnsim.graph.nodes import reads
 from esnsim.graph.sites import Site
-from esnsim.importer.channels import ELEMENTWISE, MOVES, REDUCTIONS, SPATIAL
+from esnsim.importer.channels import (
+    ELEMENTWISE,
+    MOVES,
+    REDUCTIONS,
+    SPATIAL,
+    one_meets_several,
+)
 from esnsim.importer.constants import attribute
 from esnsim.importer.scope import label
 from esnsim.importer.shapes import STANDARD
@@ -107,9 +113,12 @@ def tie_node(graph: Model, ties: Ties, node: NodeProto) -> None:
         for ids in carried.values():
             ties.pin(ids, reason)
     elif node.op_type in ELEMENTWISE:
-        for ids in carried.values():
-            given = outputs[0]
-            assert given is not None
+        given = outputs[0]
+        assert given is not None
+        for name, ids in carried.items():
+            if one_meets_several(graph.scope.get(name), given):
+                ties.pin(ids, f"{title} meets several channels with this one")
+                continue
             placed = ids.reshape((1,) * (given.ndim - ids.ndim) + ids.shape)
             left, right = np.broadcast_arrays(placed, given)
             left = np.where(left == CONSTANT, right, left)  # added zeros go with what they meet

@@ -67,7 +67,7 @@ def live_macs(
         index += 1
         return alive
 
-    propagate(network, decide)
+    propagate(network, decide, leaving=True)
     return total
 
 

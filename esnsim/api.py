@@ -1,8 +1,8 @@
 """What the commands do, as functions of Python: cost, simulate, compress."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, Unpack, overload
 
 from esnsim.costs import cost as costs
 from esnsim.costs.cost import Cost
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from esnsim.images.sets import ImageSet
     from esnsim.machines.base import Machine
     from esnsim.machines.simulator import Simulation
+    from esnsim.machines.zoo.comparison import Comparison
 
     Source: TypeAlias = str | PathLike[str] | ModelProto | nn.Module
     Shapes: TypeAlias = Mapping[str, tuple[int, ...]]
@@ -52,10 +53,37 @@ def cost(
     return costs.cost(quantize(network, scheme), width, include)
 
 
+class Given(TypedDict, total=False):
+    """What `simulate` takes beside the model and its machines."""
+
+    scheme: Scheme | None
+    images: "ImageSet | None"
+    count: int | None
+    end_to_end: bool
+    seed: int
+    input_shapes: "Shapes | None"
+    input_values: Mapping[str, float] | None
+    example: Any
+    threads: int
+
+
+@overload
+def simulate(
+    source: "Source", machine: "str | Machine" = "maki", **given: Unpack[Given]
+) -> "Simulation": ...
+
+
+@overload
+def simulate(
+    source: "Source", *, machines: "str | Sequence[str]", **given: Unpack[Given]
+) -> "Comparison": ...
+
+
 def simulate(
     source: "Source",
     machine: "str | Machine" = "maki",
     *,
+    machines: "str | Sequence[str] | None" = None,
     scheme: Scheme | None = None,
     images: "ImageSet | None" = None,
     count: int | None = None,
@@ -65,22 +93,33 @@ def simulate(
     input_values: Mapping[str, float] | None = None,
     example: Any = None,
     threads: int = 0,
-) -> "Simulation":
+) -> "Simulation | Comparison":
     """What a machine spends on a model, counted layer by layer, or end to end with its accuracy.
 
-    `machine` is a name, a size or a file, as `--array` takes it, or a description. Layers run on
-    the float model's activations for `count` of the `images`, or on random integers without any.
+    `machine` is a name, a size or a file, as `--array` takes it, or a description; `machines` are
+    names, files, or "all", as `--machines` takes them, and give a Comparison. Layers run on the
+    float model's activations for `count` of the `images`, or on random integers without any.
     Raises UsageError, ModelError.
     """
     from esnsim.evaluate.simulation import Activations, simulate_graph
     from esnsim.machines import presets
     from esnsim.run.cut import cut
 
+    if machines is not None and (machine != "maki" or end_to_end):
+        raise UsageError("machines= goes with neither machine= nor end_to_end=: leave one out")
+    names = machines if machines is None or isinstance(machines, str) else ",".join(machines)
+
     model = _opened(source, example, input_shapes, input_values)
     described = presets.machine(machine) if isinstance(machine, str) else machine
     given = Activations(images=images, count=count, end_to_end=end_to_end, seed=seed)
     quantized = quantize(model.network, scheme)
-    return simulate_graph(cut(model, threads), quantized, described, given, threads)
+    graph = cut(model, threads)
+    if names is not None:
+        from esnsim.evaluate.comparison import compare_graph
+        from esnsim.machines.zoo.presets import choose
+
+        return compare_graph(graph, quantized, choose(names), given)
+    return simulate_graph(graph, quantized, described, given, threads)
 
 
 def compress(

@@ -7,7 +7,17 @@ import warnings
 from collections.abc import Sequence
 
 import esnsim
-from esnsim.commands import bench, compress, cost, models, options, pareto, selftest, simulate
+from esnsim.commands import (
+    bench,
+    compress,
+    cost,
+    machines,
+    models,
+    options,
+    pareto,
+    selftest,
+    simulate,
+)
 from esnsim.commands.machine import join_compared
 from esnsim.commands.parser import WRONG_USAGE, Parser
 from esnsim.commands.paths import check_files
@@ -19,7 +29,7 @@ INTERRUPTED, CLOSED_PIPE = 130, 141  # 128 + the signal, as shells report them
 
 COMMANDS = {
     "cost": cost, "compress": compress, "simulate": simulate, "pareto": pareto, "bench": bench,
-    "selftest": selftest, "models": models,
+    "selftest": selftest, "machines": machines, "models": models,
 }  # fmt: skip
 
 

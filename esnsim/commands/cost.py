@@ -90,12 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _form(arguments: argparse.Namespace) -> str:
-    suffix = arguments.output.suffix.lower() if arguments.output else ""
-    options.check_suffix(arguments)
-    if arguments.json or arguments.csv:
-        form = "json" if arguments.json else "csv"
-    else:
-        form = {".json": "json", ".csv": "csv"}.get(suffix, "table")
+    form = options.output_form(arguments)
     if form == "json" and (arguments.sort or arguments.top):
         raise UsageError("--sort and --top choose rows; JSON holds every layer: leave them out")
     return form

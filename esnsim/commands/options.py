@@ -70,12 +70,18 @@ def input_shape(text: str) -> tuple[str, tuple[int, ...]]:
     return found[1] or "", tuple(map(int, re.split("[,x]", found[2])))
 
 
-def check_suffix(arguments: Namespace) -> None:
-    """Raise UsageError for a file whose name says JSON and whose option CSV, or the reverse."""
+def output_form(arguments: Namespace) -> Literal["json", "csv", "text"]:
+    """The form of a report, by its option or the name of its file.
+
+    Raises UsageError for a file whose name says JSON and whose option CSV, or the reverse.
+    """
     suffix = arguments.output.suffix.lower() if arguments.output else ""
     for form, other in (("json", ".csv"), ("csv", ".json")):
         if getattr(arguments, form) and suffix == other:
             raise UsageError(f"--{form} and '{arguments.output}': leave one, or name it .{form}")
+    if arguments.json or suffix == ".json":
+        return "json"
+    return "csv" if arguments.csv or suffix == ".csv" else "text"
 
 
 def input_value(text: str) -> tuple[str, float]:

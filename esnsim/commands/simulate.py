@@ -6,16 +6,20 @@ from collections.abc import Sequence
 from os import environ
 from typing import TYPE_CHECKING
 
-from esnsim.commands import codes, images, machine, options
+from esnsim.commands import accelerators, codes, images, machine, options
 from esnsim.commands.paths import OutputFile
 from esnsim.errors import UsageError
 from esnsim.report.write import say, write
 
 if TYPE_CHECKING:
+    from esnsim.evaluate.simulation import Activations
     from esnsim.images.sets import ImageSet
     from esnsim.machines.base import Machine
     from esnsim.machines.simulator import Simulation
+    from esnsim.machines.zoo.comparison import Comparison
     from esnsim.quantization.quantizer import QuantizedNetwork
+    from esnsim.report.progress import Meter
+    from esnsim.report.simulation.table import Look
     from esnsim.run.cut import CutGraph
 
 HELP = "what a digital array or an analog crossbar spends on a model"
@@ -30,7 +34,9 @@ def add_options(p: argparse.ArgumentParser) -> None:
     """Add the options of `simulate`."""
     codes.add_codes(p)
     codes.add_model(p)
-    machine.add_machine(p.add_argument_group("machine"))
+    group = p.add_argument_group("machine")
+    machine.add_machine(group)
+    accelerators.add_accelerators(group)
     _add_images(p.add_argument_group("activations"))
     out = p.add_argument_group("output")
     form = out.add_mutually_exclusive_group()
@@ -66,20 +72,28 @@ def run(arguments: argparse.Namespace) -> int:
     from esnsim.run.cut import cut
 
     scheme = codes.scheme_of(arguments)
-    specs = machine.machines(arguments)
-    chosen = _images(arguments)
+    named = accelerators.chosen(arguments)
+    specs = [] if named else machine.machines(arguments)
+    given = _activations(arguments, _images(arguments))
     model = codes.read_model(arguments)
     quantized = codes.quantized_network(model.network, scheme, arguments.quiet)
     graph = cut(model, arguments.threads)
-    simulations = [_simulate(arguments, graph, quantized, spec, chosen) for spec in specs]
-    write(_render(simulations, arguments), arguments.output)
+    ran: Simulation | Comparison
+    if named:
+        with _meter(arguments, graph, given) as meter:
+            ran = accelerators.compare(arguments, graph, quantized, named, given, meter.advance)
+        text = accelerators.render(ran, arguments, _look(arguments))
+    else:
+        simulations = [_simulate(arguments, graph, quantized, spec, given) for spec in specs]
+        ran, text = simulations[0], _render(simulations, arguments)
+    write(text, arguments.output)
     if not arguments.quiet:
-        for note in (*_left_out(simulations[0]), *model.network.notes, *quantized.notes):
+        for note in (*_left_out(ran), *model.network.notes, *quantized.notes):
             say(note)
     return 0
 
 
-def _left_out(simulation: "Simulation") -> list[str]:
+def _left_out(simulation: "Simulation | Comparison") -> list[str]:
     """What of the network did not run, and what `cost` counts for it."""
     from esnsim.units import human
 
@@ -104,44 +118,59 @@ def _images(arguments: argparse.Namespace) -> "ImageSet | None":
     return None
 
 
-def _simulate(
-    arguments: argparse.Namespace, graph: "CutGraph", quantized: "QuantizedNetwork",
-    spec: "Machine", pictures: "ImageSet | None",
-) -> "Simulation":  # fmt: skip
-    from esnsim.evaluate.simulation import Activations, simulate_graph
-    from esnsim.report.progress import Meter
+def _activations(arguments: argparse.Namespace, pictures: "ImageSet | None") -> "Activations":
+    from esnsim.evaluate.simulation import Activations
 
-    given = Activations(
+    return Activations(
         images=pictures, count=arguments.images, end_to_end=arguments.end_to_end,
         percentile=arguments.percentile, signed=arguments.signed, seed=arguments.seed,
         scoring=images.scoring_of(arguments),
     )  # fmt: skip
-    count, layers = given.split()[1].count if pictures else 1, max(1, len(graph.macs))
-    with Meter(count * layers, arguments.quiet, unit="images", per=layers) as meter:
+
+
+def _meter(arguments: argparse.Namespace, graph: "CutGraph", given: "Activations") -> "Meter":
+    from esnsim.report.progress import Meter
+
+    count, layers = given.split()[1].count if given.images else 1, max(1, len(graph.macs))
+    return Meter(count * layers, arguments.quiet, unit="images", per=layers)
+
+
+def _simulate(
+    arguments: argparse.Namespace, graph: "CutGraph", quantized: "QuantizedNetwork",
+    spec: "Machine", given: "Activations",
+) -> "Simulation":  # fmt: skip
+    from esnsim.evaluate.simulation import simulate_graph
+
+    with _meter(arguments, graph, given) as meter:
         return simulate_graph(graph, quantized, spec, given, arguments.threads, meter.advance)
 
 
-def _render(simulations: "Sequence[Simulation]", arguments: argparse.Namespace) -> str:
+def _look(arguments: argparse.Namespace) -> "Look":
     import shutil
 
-    from esnsim.report.simulation import document as documents
-    from esnsim.report.simulation.comparison import kinds, variants
-    from esnsim.report.simulation.table import Look, render
+    from esnsim.report.simulation.table import Look
 
-    options.check_suffix(arguments)
-    suffix = arguments.output.suffix.lower() if arguments.output else ""
-    if arguments.json or (suffix == ".json" and not arguments.csv):
-        found = [documents.document(simulation, arguments.clock) for simulation in simulations]
-        return documents.as_json(found[0] if len(found) == 1 else found)
-    if arguments.csv or suffix == ".csv":
-        return documents.as_csv(simulations)
     screen = arguments.output is None and sys.stdout is not None and sys.stdout.isatty()
-    look = Look(
+    return Look(
         arguments.exact,
         shutil.get_terminal_size().columns if screen else None,
         screen and "NO_COLOR" not in environ and environ.get("TERM") != "dumb",
         arguments.clock,
     )
+
+
+def _render(simulations: "Sequence[Simulation]", arguments: argparse.Namespace) -> str:
+    from esnsim.report.simulation import document as documents
+    from esnsim.report.simulation.comparison import kinds, variants
+    from esnsim.report.simulation.table import render
+
+    form = options.output_form(arguments)
+    if form == "json":
+        found = [documents.document(simulation, arguments.clock) for simulation in simulations]
+        return documents.as_json(found[0] if len(found) == 1 else found)
+    if form == "csv":
+        return documents.as_csv(simulations)
+    look = _look(arguments)
     if len(arguments.compare) == 1:
         return variants(simulations, machine.variants()[arguments.compare[0]][1], look)
     if arguments.compare:

@@ -53,8 +53,7 @@ def simulate_graph(
 
     Raises UsageError where no layer can run, or images do not fit.
     """
-    if not graph.macs:
-        raise UsageError("no layer of the model can be simulated: " + _reasons(graph.not_simulated))
+    check_runs(graph)
     simulator = Simulator(network, machine, threads, given.seed)
     if given.images is None:
         if given.end_to_end:
@@ -72,11 +71,23 @@ def simulate_graph(
         accuracy = inference.end_to_end(graph, simulator, chosen, scales, watch, given.scoring)
     else:
         inference.layer_by_layer(graph, simulator.run, chosen, scales, watch)
-    used = (
+    return simulator.simulation(graph.not_simulated, used_images(given, few, chosen), accuracy)
+
+
+def check_runs(graph: CutGraph) -> None:
+    """Raise UsageError where no layer can run."""
+    if not graph.macs:
+        raise UsageError("no layer of the model can be simulated: " + _reasons(graph.not_simulated))
+
+
+def used_images(given: Activations, few: ImageSet, chosen: ImageSet) -> str:
+    """Which images run, and how many calibrate, in words."""
+    assert given.images is not None
+    others = "others " if given.images.count > 1 else ""
+    return (
         f"{chosen.count:,} of {given.images.count:,} images of {chosen.name}; {few.count:,} "
-        f"{'others ' if given.images.count > 1 else ''}calibrate"
+        f"{others}calibrate"
     )
-    return simulator.simulation(graph.not_simulated, used, accuracy)
 
 
 def _reasons(skipped: Sequence[Skipped]) -> str:

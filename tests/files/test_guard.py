@@ -19,6 +19,7 @@ LINES = {
     "pareto": ["pareto", MODEL],
     "bench": ["bench"],
     "selftest": ["selftest"],
+    "machines": ["machines"],
     "models": ["models"],
 }
 SUFFIXES = (".json", ".yaml", ".onnx")

@@ -1,8 +1,10 @@
 """Analog crossbars by name: reads of a layer, and the time that they take."""
 
 from dataclasses import dataclass
+from math import inf
 from typing import ClassVar
 
+from esnsim.errors import UsageError
 from esnsim.machines.zoo.description import About, Count, check_sizes
 from esnsim.machines.zoo.work import Work
 
@@ -29,6 +31,8 @@ class Reads(About):
     def __post_init__(self) -> None:
         check_sizes(self, {"rows": 1, "columns": 1, "cell_bits": 1})
         check_sizes(self, {"dac_bits": 0, "stages": 0})
+        if not 0 < self.read_ns < inf:
+            raise UsageError(f"a read of {self.read_ns} ns: give a number above 0")
 
     @property
     def multipliers(self) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import esnsim
 from esnsim.machines.base import Machine, Result, unit_of
 from esnsim.machines.simulator import NotRun, Simulation, speed
+from esnsim.quantization.scheme import Scheme
 from esnsim.report.cost.document import flat
 from esnsim.report.scored import end_to_end_document
 
@@ -24,13 +25,7 @@ def document(simulation: Simulation, clock: float | None = None) -> dict[str, An
         "schema": SCHEMA,
         "esnsim": esnsim.__version__,
         "model": network.source.path,
-        "quantizer": {
-            "rule": scheme.resolved_rule,
-            "bits": scheme.nominal_bits,
-            "alpha": scheme.alpha if scheme.resolved_rule == "filter-sigma" else None,
-            "keep_zeros": scheme.keep_zeros,
-            "widths_given": scheme.widths is not None,
-        },
+        "quantizer": quantizer(scheme),
         "machine": {
             "kind": machine.kind, **_fields(machine), "energy_unit": unit_of(machine)
         },
@@ -39,12 +34,23 @@ def document(simulation: Simulation, clock: float | None = None) -> dict[str, An
         "totals": _figures(simulation.total),
         "speed": asdict(found) if found else None,
         "layers": [_layer(result) for result in simulation.layers],
-        "not_simulated": [_left_out(item) for item in simulation.not_simulated],
+        "not_simulated": [left_out(item) for item in simulation.not_simulated],
         "products": [
             {"name": item.name, "op": item.op, "macs": item.macs} for item in network.products
         ],
         "accuracy": end_to_end_document(simulation.accuracy),
     }  # fmt: skip
+
+
+def quantizer(scheme: Scheme) -> dict[str, Any]:
+    """How weights became codes."""
+    return {
+        "rule": scheme.resolved_rule,
+        "bits": scheme.nominal_bits,
+        "alpha": scheme.alpha if scheme.resolved_rule == "filter-sigma" else None,
+        "keep_zeros": scheme.keep_zeros,
+        "widths_given": scheme.widths is not None,
+    }
 
 
 def as_json(content: object) -> str:
@@ -62,7 +68,7 @@ def as_csv(simulations: Sequence[Simulation]) -> str:
         machine = simulation.machine
         which = {"machine": machine.kind, "schedule": getattr(machine, "schedule", "")}
         rows += [which | dict(flat(_layer(result))) for result in simulation.layers]
-        rows += [which | _left_out(item) for item in simulation.not_simulated]
+        rows += [which | left_out(item) for item in simulation.not_simulated]
     out = io.StringIO()
     columns = list(dict.fromkeys(name for row in rows for name in row))
     writer = csv.DictWriter(out, columns, lineterminator="\n")
@@ -99,7 +105,8 @@ def _figures(result: Result) -> dict[str, Any]:
     }
 
 
-def _left_out(item: NotRun) -> dict[str, Any]:
+def left_out(item: NotRun) -> dict[str, Any]:
+    """A layer that does not run, and why."""
     return {
         "name": item.layer.layer.name,
         "op": item.layer.layer.op,

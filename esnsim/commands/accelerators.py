@@ -1,0 +1,84 @@
+"""Accelerators by name side by side, of `esnsim simulate --machines`: options, run, report."""
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from esnsim.commands import machine, options
+from esnsim.commands.paths import InputFile, machine_files
+from esnsim.errors import UsageError
+
+if TYPE_CHECKING:
+    from esnsim.evaluate.simulation import Activations, Watch
+    from esnsim.machines.zoo.comparison import Comparison
+    from esnsim.machines.zoo.description import Described
+    from esnsim.quantization.quantizer import QuantizedNetwork
+    from esnsim.report.simulation.table import Look
+    from esnsim.run.cut import CutGraph
+
+EQUAL = ("multipliers", "none")
+BITS = 8  # of an activation
+
+
+def add_accelerators(group: "argparse._ArgumentGroup") -> None:
+    """Add the options that name machines to compare."""
+    group.add_argument(
+        "--machines", metavar="NAME|FILE,…|all", type=InputFile(str, _files),
+        help="accelerators side by side: stripes,loom,maki or all (`esnsim machines` lists them)",
+    )  # fmt: skip
+    group.add_argument(
+        "--equal", choices=EQUAL,
+        help="with --machines: compare cycles × one-bit multipliers (default), or cycles",
+    )  # fmt: skip
+
+
+def chosen(arguments: argparse.Namespace) -> "Mapping[str, Described]":
+    """The machines that --machines names, none without it. Raises UsageError."""
+    if arguments.machines is None:
+        if arguments.equal:
+            raise UsageError("--equal compares machines by name: give --machines")
+        return {}
+    from esnsim.machines.zoo.presets import choose
+
+    other = next((flag for flag in _others(arguments) if flag), None)
+    if other:
+        raise UsageError(f"{other} does not go with --machines: leave one out")
+    return choose(arguments.machines)
+
+
+def compare(
+    arguments: argparse.Namespace, graph: "CutGraph", network: "QuantizedNetwork",
+    machines: "Mapping[str, Described]", given: "Activations", watch: "Watch",
+) -> "Comparison":  # fmt: skip
+    """What each machine takes of the network."""
+    from esnsim.evaluate.comparison import compare_graph
+
+    return compare_graph(graph, network, machines, given, arguments.activation_bits or BITS, watch)
+
+
+def render(comparison: "Comparison", arguments: argparse.Namespace, look: "Look") -> str:
+    """The report: a table, JSON or CSV."""
+    from esnsim.report.machines import document, table
+    from esnsim.report.simulation.document import as_json
+
+    form = options.output_form(arguments)
+    if form == "json":
+        return as_json(document.document(comparison))
+    if form == "csv":
+        return document.as_csv(comparison)
+    return table.render(comparison, look, arguments.equal != "none")
+
+
+def _files(names: str) -> list[Path]:
+    return [path for name in names.split(",") for path in machine_files(name.strip())]
+
+
+def _others(arguments: argparse.Namespace) -> list[str | None]:
+    """Options about the machines of --array that are given."""
+    from esnsim.machines.presets import KINDS
+
+    fields = {o.field for kind in KINDS.values() for o in (*kind.options, *kind.prices)}
+    names = ["array", "engine", "compare", "clock", "end_to_end", *sorted(fields)]
+    names.remove("activation_bits")
+    return [machine.flag(name) if getattr(arguments, name, None) else None for name in names]

@@ -1,0 +1,38 @@
+"""A network on many machines by name: its layers counted on the activations of the float model."""
+
+from collections.abc import Mapping
+
+from esnsim.errors import UsageError
+from esnsim.evaluate import inference
+from esnsim.evaluate.simulation import Activations, Watch, check_runs, used_images
+from esnsim.machines.activations import WIDEST
+from esnsim.machines.base import random_activations
+from esnsim.machines.zoo.comparison import Comparison, Counter
+from esnsim.machines.zoo.description import Described
+from esnsim.quantization.quantizer import QuantizedNetwork
+from esnsim.run.cut import CutGraph
+
+
+def compare_graph(
+    graph: CutGraph, network: QuantizedNetwork, machines: Mapping[str, Described],
+    given: Activations, bits: int = 8, watch: Watch = lambda layer, images: None,
+) -> Comparison:  # fmt: skip
+    """A quantised network on machines by name, with activations of `bits` bits.
+
+    Layers run on those of `given`, or on random integers where it has no images. Raises UsageError
+    where no layer can run, or images do not fit.
+    """
+    if not 1 <= bits <= WIDEST:
+        raise UsageError(f"activations of {bits} bits: give 1 to {WIDEST}")
+    check_runs(graph)
+    counter = Counter(network, machines, bits)
+    if given.images is None:
+        for mac in graph.macs:
+            layer = network.layers[mac.index]
+            watch(layer.layer.name, 1)
+            counter.run(mac.index, random_activations(layer, bits, (given.seed, mac.index)))
+        return counter.comparison(graph.not_simulated, "random integers")
+    few, chosen = given.split()
+    scales = inference.calibrated(graph, few, bits, given.percentile, given.signed)
+    inference.layer_by_layer(graph, counter.run, chosen, scales, watch)
+    return counter.comparison(graph.not_simulated, used_images(given, few, chosen))

@@ -1,0 +1,92 @@
+"""A Comparison as the versioned document that `--json` prints (docs/machines.md), and as CSV."""
+
+import csv
+import io
+from fractions import Fraction
+from typing import Any
+
+import esnsim
+from esnsim.machines.zoo.comparison import Comparison, Taken
+from esnsim.machines.zoo.description import Count, own_fields
+from esnsim.report.cost.document import flat
+from esnsim.report.simulation.document import left_out, quantizer
+
+SCHEMA = "esnsim.machines/1"
+
+
+def document(comparison: Comparison) -> dict[str, Any]:
+    """The comparison as plain dicts, lists, ints and floats."""
+    network = comparison.network.network
+    return {
+        "schema": SCHEMA,
+        "esnsim": esnsim.__version__,
+        "model": network.source.path,
+        "quantizer": quantizer(comparison.network.scheme),
+        "activation_bits": comparison.activation_bits,
+        "activations": comparison.activations,
+        "images": comparison.images,
+        "macs": comparison.macs,
+        "esn_d_tilde": comparison.esn_d_tilde,
+        "ideal_one_bit": comparison.ideal,
+        "dense_one_bit": comparison.dense,
+        "machines": [_machine(taken, comparison) for taken in comparison.taken],
+        "not_simulated": [left_out(item) for item in comparison.not_simulated],
+        "products": [
+            {"name": item.name, "op": item.op, "macs": item.macs} for item in network.products
+        ],
+    }
+
+
+def as_csv(comparison: Comparison) -> str:
+    """A header and a row a layer of each machine; causes of idle units are joined by dots."""
+    rows: list[dict[str, Any]] = [
+        {"machine": taken.name, **dict(flat(layer))}
+        for taken in comparison.taken
+        for layer in _machine(taken, comparison)["layers"]
+    ]
+    out = io.StringIO()
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    writer = csv.DictWriter(out, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue()
+
+
+def _machine(taken: Taken, comparison: Comparison) -> dict[str, Any]:
+    machine, one_bit = taken.machine, taken.one_bit
+    return {
+        "name": taken.name,
+        "kind": machine.kind,
+        "description": own_fields(machine),
+        "source": machine.source,
+        "assumed": machine.assumed,
+        "leaves_out": machine.leaves_out,
+        "multipliers": machine.multipliers,
+        **_figures(taken.total, taken.images),
+        "utilisation": taken.used,
+        "one_bit": None if one_bit is None else _number(one_bit),
+        "of_dense": _ratio(one_bit, comparison.dense),
+        "of_ideal": _ratio(one_bit, comparison.ideal),
+        "layers": [
+            {"name": q.layer.name, "op": q.layer.op, **_figures(count, taken.images)}
+            for q, count in zip(comparison.layers, taken.counts, strict=True)
+        ],
+    }
+
+
+def _figures(count: Count, images: int) -> dict[str, Any]:
+    """Cycles of one inference; unit-cycles summed over all images."""
+    return {
+        "cycles": _number(Fraction(count.cycles, images)),
+        "slots": count.slots,
+        "active": count.active,
+        "idle": {cause.replace(" ", "_"): units for cause, units in count.idle.items()},
+    }
+
+
+def _number(value: Fraction) -> int | float:
+    return int(value) if value.denominator == 1 else float(value)
+
+
+def _ratio(value: Fraction | None, base: int) -> float | None:
+    return float(value / base) if value is not None and base else None

@@ -1,0 +1,161 @@
+"""`esnsim machines`, `simulate --machines`, and the library: reports, files, bad input."""
+
+import csv
+import io
+import json
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+import esnsim as library
+from esnsim.machines.zoo.description import Lanes, own_fields
+from esnsim.machines.zoo.presets import HELP, as_file, machines, read_machine
+from tests.commandline import esnsim, refused, report
+from tests.samples import convolutions, one_layer, saved, two_layers
+from tests.simulate.test_document import keys
+
+SCHEMA: dict[str, Any] = json.loads(
+    (files("esnsim") / "schemas" / "machines-1.json").read_text("utf-8")
+)
+PAGE = (Path(__file__).parents[2] / "docs" / "machines.md").read_text("utf-8")
+NAMES = list(machines())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_machine_has_a_source_and_is_a_file_to_start_from(name: str, tmp_path: Path) -> None:
+    ended = esnsim("machines", name, "-o", tmp_path / "mine.toml")
+    assert (ended.code, ended.out) == (0, "")
+    text = (tmp_path / "mine.toml").read_text("utf-8")
+    assert machines()[name].source in text
+    assert own_fields(read_machine(tmp_path / "mine.toml")) == own_fields(machines()[name])
+
+
+def test_the_list_names_source_and_assumptions_of_all() -> None:
+    text = esnsim("machines").out
+    assert [line.split()[0] for line in text.splitlines() if line[0] != " "] == NAMES
+    words = "".join(text.split())
+    for machine in machines().values():
+        for part in (machine.source, machine.assumed, machine.leaves_out):
+            assert "".join(part.split()) in words
+
+
+def test_every_field_is_explained() -> None:
+    assert {key for machine in machines().values() for key in own_fields(machine)} == set(HELP)
+
+
+def test_the_page_has_every_machine_and_key() -> None:
+    assert [name for name in NAMES if f"`{name}`" not in PAGE and name[:4] != "tpu-"] == []
+    assert sorted(key for key in set(keys(SCHEMA)) if f"`{key}`" not in PAGE) == []
+
+
+def test_a_document_is_what_the_schema_says_and_adds_up(tmp_path: Path) -> None:
+    Draft202012Validator.check_schema(SCHEMA)
+    model = saved(convolutions(), tmp_path)
+    found = report(esnsim("simulate", model, "--machines", "all", "--json"))
+    Draft202012Validator(SCHEMA).validate(found)
+    assert [machine["name"] for machine in found["machines"]] == NAMES
+    for machine in found["machines"]:
+        assert machine["cycles"] == sum(layer["cycles"] for layer in machine["layers"])
+        assert machine["slots"] == machine["active"] + sum(machine["idle"].values())
+        if machine["multipliers"]:
+            assert machine["one_bit"] == machine["cycles"] * machine["multipliers"]
+    ideal = next(m for m in found["machines"] if m["name"] == "ideal-digital")
+    assert (ideal["cycles"], ideal["of_ideal"]) == (found["esn_d_tilde"], 1)
+
+
+def test_tables_and_csv_hold_the_same_machines(tmp_path: Path) -> None:
+    model = saved(two_layers(), tmp_path)
+    words = ["simulate", model, "--machines", "stripes,maki,isaac", "-q"]
+    table = esnsim(*words).out.splitlines()
+    assert {line.split()[0] for line in table[2:5]} == {"stripes", "maki", "isaac"}
+    assert table[4].split()[-1] == "–"  # analog machines have no entry, and stand last
+    assert "multipliers" in esnsim(*words, "--equal", "none").out.splitlines()[0]
+    rows = list(csv.DictReader(io.StringIO(esnsim(*words, "--csv").out)))
+    assert [(row["machine"], row["name"]) for row in rows] == [
+        (machine, layer) for machine in ("stripes", "maki", "isaac") for layer in ("first", "y")
+    ]
+
+
+def test_the_library_gives_what_the_command_prints(tmp_path: Path) -> None:
+    model = one_layer(tmp_path)
+    found = library.simulate(str(model), machines=["stripes", "loom"])
+    told = report(esnsim("simulate", model, "--machines", "stripes,loom", "--json", "-q"))
+    assert [float(taken.cycles) for taken in found.taken] == [m["cycles"] for m in told["machines"]]
+    assert repr(found).startswith("machine")
+    with pytest.raises(library.UsageError, match="machines= goes with neither"):
+        library.simulate(str(model), "maki-serial", machines="all")  # type: ignore[call-overload]
+
+
+def test_images_set_activations(tmp_path: Path) -> None:
+    words = ["simulate", "builtin:resnet8", "--machines", "loom", "--json", "-q", "--images"]
+    one, two = (report(esnsim(*words, count)) for count in (1, 2))
+    assert (one["images"], two["images"]) == (1, 2)
+    assert two["machines"][0]["slots"] > one["machines"][0]["slots"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--machines strips", "no machine 'strips': did you mean 'stripes'?"),
+        ("--machines eyeriss", "no machine 'eyeriss': use one of dadiannao, stripes,"),
+        ("--machines ,", "no machine is named: give some of dadiannao,"),
+        ("--machines all --array maki", "--array does not go with --machines"),
+        ("--machines all --clock 1GHz", "--clock does not go with --machines"),
+        ("--machines all --e-bit 50fJ", "--e-bit does not go with --machines"),
+        ("--machines all --end-to-end", "--end-to-end does not go with --machines"),
+        ("--equal none", "--equal compares machines by name: give --machines"),
+    ],
+)
+def test_wrong_usage_is_one_line(words: str, said: str) -> None:
+    refused(esnsim("simulate", "builtin:resnet8", *words.split()), said, code=2)
+
+
+def test_activations_are_narrow_enough_without_images_too(tmp_path: Path) -> None:
+    words = ["simulate", one_layer(tmp_path), "--machines", "all", "--activation-bits", "17"]
+    refused(esnsim(*words), "activations of 17 bits: give 1 to 16", code=2)
+
+
+def test_an_unknown_machine_has_no_file() -> None:
+    refused(esnsim("machines", "lacnic"), "did you mean 'laconic'?", code=2)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "has no tables: give one table, lanes, systolic, cartesian, crossbar"),
+        ("[digital]\nrows = 1", "has 'digital': give one table"),
+        ("[lanes]\nrow = 3", "lanes: no field 'row': did you mean 'rows'?"),
+        ("[lanes]\nrows = 0", "a machine with rows = 0: give a whole number from 1"),
+        ("[lanes]\nrows = true", "rows = True: give a whole number"),
+        ("[lanes]\nsort = 1", "sort = 1: give true or false"),
+        ("[lanes]\nweight = 'lanes'", "no weight 'lanes': use one of one, stored, planes"),
+        ("[lanes]\nactivation = 'planes'", "no activation 'planes': use one of one, stored"),
+        ("[lanes]\nwait = 'lanes'", 'lanes that wait apart need activation and weight = "ones"'),
+        ("[lanes]\nbricks = true\nweight = 'width'", "bricks hold whole operands"),
+        ("[lanes]\nlookahead = 2", 'a lookahead needs weight = "lines"'),
+        ("[lanes]\nstep_extra = -1.0", "step_extra and zero_extra: give numbers of 0 or more"),
+        ("[lanes]\npreset = 'tpu'", "the preset is a systolic machine: write [systolic]"),
+        ("[lanes]\npreset = 'strips'", "no machine 'strips': did you mean 'stripes'?"),
+        ("[systolic]\ndataflow = 'weight'", "no dataflow 'weight': use one of weight-stationary"),
+        ("[crossbar]\nread_ns = 'fast'", "read_ns = 'fast': give a number"),
+        ("[crossbar]\nread_ns = nan", "a read of nan ns: give a number above 0"),
+    ],
+)
+def test_a_bad_file_is_one_line(text: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    ended = esnsim("simulate", "builtin:resnet8", "--machines", path)
+    refused(ended, "mine.toml'", said)
+
+
+def test_a_file_of_one_s_own_runs_beside_names(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("lanes: {preset: stripes, rows: 32}")
+    model = one_layer(tmp_path)
+    found = report(esnsim("simulate", model, "--machines", f"stripes,{mine}", "--json", "-q"))
+    assert [m["description"]["rows"] for m in found["machines"]] == [16, 32]
+    assert as_file("stripes").startswith("# stripes: Stripes (MICRO 2016)")
+    assert Lanes().multipliers == 16 * 16 * 64

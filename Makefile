@@ -1,6 +1,8 @@
 # Everything runs in .venv, which the first target makes: only Python 3.11+ and make are needed.
 PYTHON ?= python3
 BIN := .venv/bin
+# Tests run in a process a core, up to eight: make test PYTEST="-n 0 -k quantizer"
+PYTEST ?= -n auto --maxprocesses 8 --dist worksteal
 
 .PHONY: demo test quick mutants properties check bench picture figures clean
 
@@ -8,7 +10,7 @@ demo: .venv/run.stamp
 	$(BIN)/esnsim cost builtin:resnet20 --bits-per-filter
 
 test: .venv/test.stamp
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PYTEST)
 
 # What a developer wants between edits: the laws and the small tests, in under a minute.
 QUICK := tests/test_laws.py tests/test_metrics.py tests/test_quantizer.py tests/test_steps.py \
@@ -17,14 +19,14 @@ QUICK := tests/test_laws.py tests/test_metrics.py tests/test_quantizer.py tests/
   tests/importer/test_convolutions.py tests/importer/test_quantized.py tests/analog/test_ideal.py
 
 quick: .venv/test.stamp
-	HYPOTHESIS_PROFILE=local $(BIN)/python -m pytest $(QUICK)
+	HYPOTHESIS_PROFILE=local $(BIN)/python -m pytest $(PYTEST) $(QUICK)
 
 # Whether tests notice changes in the rooms where numbers are made (docs/testing.md)
 mutants: .venv/test.stamp
 	$(BIN)/python -m tests.mutants
 
 properties: .venv/test.stamp
-	HYPOTHESIS_PROFILE=properties $(BIN)/python -m pytest -m hypothesis
+	HYPOTHESIS_PROFILE=properties $(BIN)/python -m pytest $(PYTEST) -m hypothesis
 
 check: .venv/test.stamp
 	$(BIN)/ruff format --check .

@@ -5,18 +5,18 @@ weights and each converter, prints the tables of docs/simulate.md, and draws the
 there already are kept, so that the command goes on where it was stopped.
 """
 
-import argparse
 import json
-import sys
+from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+from benchmarks.harness import ROOT, Benchmark, Document, say, table, write
 from esnsim.cli import main as esnsim
 
-RESULTS = Path(__file__).parent / "results" / "accuracy.json"
-PICTURE = Path(__file__).parents[1] / "docs" / "images" / "accuracy.png"
-BASE = ("simulate", "builtin:resnet20", "--end-to-end")
+PICTURE = ROOT / "docs" / "images" / "accuracy"
+BASE = "simulate builtin:resnet20 --end-to-end"
 BITS, ADC_BITS = range(8, 1, -1), range(8, 3, -1)
 
 #: Column of a table -> options of a row's bits.
@@ -32,39 +32,32 @@ ANALOG = {
 }
 
 
-def main(options: Sequence[str]) -> int:
-    """Run what is missing, print the tables, draw the picture."""
-    parser = argparse.ArgumentParser(prog="benchmarks accuracy", description=__doc__)
-    parser.add_argument(
-        "--images", type=int, default=936, help="embedded images that do not calibrate"
-    )
-    parser.add_argument("--threads", type=int, default=0)
-    parser.add_argument("-o", "--output", type=Path, default=RESULTS)
-    arguments = parser.parse_args(options)
-    found = json.loads(arguments.output.read_text()) if arguments.output.exists() else {}
-    for columns, rows in ((DIGITAL, BITS), (ANALOG, ADC_BITS)):
-        for column in columns.values():
-            for bits in rows:
-                words = column.format(bits)
-                if words not in found:
-                    found[words] = measure(words, arguments.images, arguments.threads)
-                    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-                    arguments.output.write_text(json.dumps(found, indent=1) + "\n")
-                    print(words, found[words], file=sys.stderr, flush=True)
-    print(tables(found))
-    draw(found, PICTURE)
-    return 0
+TABLES = ((DIGITAL, BITS), (ANALOG, ADC_BITS))
 
 
-def measure(words: str, images: int, threads: int) -> dict[str, float]:
+def measure(arguments: Namespace) -> dict[str, Any]:
+    """Run what is missing, draw the picture."""
+    path: Path = arguments.output
+    found = json.loads(path.read_text()) if path.exists() else {}
+    every = ((c, bits) for columns, rows in TABLES for c in columns.values() for bits in rows)
+    for column, bits in every:
+        words = column.format(bits)
+        if words not in found:
+            found[words] = simulated(words, arguments.images, arguments.threads)
+            write(path, found)
+            say(f"{words} {found[words]}")
+    draw(found)
+    return {"found": found}
+
+
+def simulated(words: str, images: int, threads: int) -> dict[str, float]:
     """Top-1 and what it took, of one command."""
-    file = RESULTS.with_suffix(".run.json")
-    file.parent.mkdir(parents=True, exist_ok=True)
-    extra = ("--images", str(images), "--threads", str(threads), "-q", "--json", "-o", str(file))
-    if esnsim([*BASE, *words.split(), *extra]):
-        raise SystemExit(f"esnsim {' '.join(BASE)} {words} failed")
-    document: Mapping[str, Any] = json.loads(file.read_text())
-    file.unlink()
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "run.json"
+        words = f"{BASE} {words} --images {images} --threads {threads} -q --json"
+        if esnsim([*words.split(), "-o", str(file)]):
+            raise SystemExit(f"esnsim {words} failed")
+        document: Mapping[str, Any] = json.loads(file.read_text())
     totals = document["totals"]
     return {
         "top1": document["accuracy"]["simulated"],
@@ -73,20 +66,24 @@ def measure(words: str, images: int, threads: int) -> dict[str, float]:
     }
 
 
-def tables(found: Mapping[str, Mapping[str, float]]) -> str:
+def tables(found: Document) -> str:
     """The two tables in Markdown."""
-    head = "| bits | " + " | ".join(f"{name}: top-1 | MAC×bit" for name in DIGITAL) + " |"
-    lines = [head, "|" + "---|" * (1 + 2 * len(DIGITAL))]
-    for bits in BITS:
-        runs = [found[column.format(bits)] for column in DIGITAL.values()]
-        cells = (f"{r['top1']:.1%} | {r['mac_bits'] / 1e6:.0f} M" for r in runs)
-        lines.append(f"| {bits} | {' | '.join(cells)} |")
-    lines += ["", f"| ADC bits | {' | '.join(ANALOG)} |", "|" + "---|" * (1 + len(ANALOG))]
-    for bits in ADC_BITS:
-        runs = [found[column.format(bits)] for column in ANALOG.values()]
-        cells = (f"{r['top1']:.1%}, {sqnr(r)}" for r in runs)
-        lines.append(f"| {bits} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+    digital = [
+        [str(bits), *(text for run in runs_of(found, DIGITAL, bits)
+                      for text in (f"{run['top1']:.1%}", f"{run['mac_bits'] / 1e6:.0f} M"))]
+        for bits in BITS
+    ]  # fmt: skip
+    analog = [
+        [str(bits), *(f"{run['top1']:.1%}, {sqnr(run)}" for run in runs_of(found, ANALOG, bits))]
+        for bits in ADC_BITS
+    ]
+    head = [text for name in DIGITAL for text in (f"{name}: top-1", "MAC×bit")]
+    return f"{table(['bits', *head], digital)}\n\n{table(['ADC bits', *ANALOG], analog)}"
+
+
+def runs_of(found: Document, columns: Mapping[str, str], bits: int) -> list[Mapping[str, float]]:
+    """The runs in a row of a table."""
+    return [found[column.format(bits)] for column in columns.values()]
 
 
 def sqnr(run: Mapping[str, float]) -> str:
@@ -94,27 +91,34 @@ def sqnr(run: Mapping[str, float]) -> str:
     return "exact" if run["sqnr_db"] is None else f"{run['sqnr_db']:.1f} dB"
 
 
-def draw(found: Mapping[str, Mapping[str, float]], path: Path) -> None:
-    """Accuracy over MAC×bit, and over the bits of converters."""
-    import matplotlib as mpl
+def draw(found: Document) -> None:
+    """Accuracy over MAC×bit, and over the bits of converters, beside the float model's."""
+    from benchmarks.paper.plots import Panel, panels
 
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
+    top = 100 * next(iter(found.values()))["float"]
+    shown = []
+    titles = ("MAC×bit, millions", "bits of a converter, 8-bit weights")
+    for (columns, rows), title in zip(TABLES, titles, strict=True):
+        curves = {name: curve(found, column, rows) for name, column in columns.items()}
+        ends = [x for points in curves.values() for x, _ in points]
+        curves["float model"] = [(min(ends), top), (max(ends), top)]
+        shown.append(Panel(curves, title, "top-1, %"))
+    panels(PICTURE, *shown)
 
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), sharey=True, layout="constrained")
-    for name, column in DIGITAL.items():
-        runs = [found[column.format(bits)] for bits in BITS]
-        left.plot(
-            [r["mac_bits"] / 1e6 for r in runs], [100 * r["top1"] for r in runs], "o-", label=name
-        )
-    left.set(xlabel="MAC×bit, millions", ylabel="top-1, %", title="digital, weights of 8 to 2 bits")
-    for name, column in ANALOG.items():
-        runs = [found[column.format(bits)] for bits in ADC_BITS]
-        right.plot(list(ADC_BITS), [100 * r["top1"] for r in runs], "o-", label=name)
-    right.set(xlabel="bits of a converter", title="analog, 8-bit weights", xticks=list(ADC_BITS))
-    reference = 100 * next(iter(found.values()))["float"]
-    for axes in (left, right):
-        axes.axhline(reference, color="grey", linewidth=0.8, linestyle="--")
-        axes.grid(alpha=0.3)
-        axes.legend(fontsize=8)
-    figure.savefig(path, dpi=110)
+
+def curve(found: Document, column: str, rows: Sequence[int]) -> list[tuple[float, float]]:
+    """Top-1 in percent over MAC×bit in millions, or over the bits of converters."""
+    runs = [(bits, found[column.format(bits)]) for bits in rows]
+    digital = column in DIGITAL.values()
+    return [(r["mac_bits"] / 1e6 if digital else bits, 100 * r["top1"]) for bits, r in runs]
+
+
+main = Benchmark(
+    name="accuracy", text=__doc__, measure=measure,
+    render=lambda results: tables(results["found"]),
+    options={
+        "--images": {"type": int, "default": 936, "help": "embedded images that do not calibrate"},
+        "--threads": 0,
+    },
+    resumes=True,
+)  # fmt: skip

@@ -8,11 +8,9 @@ those of the evaluation. A uniform width is under the step rules mse and filter-
 whole widths filters drawn at random have the larger one.
 """
 
-import argparse
-import json
-import sys
+from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,23 +19,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.machine import load as machine_load
-from benchmarks.machine import machine, versions
+from benchmarks.harness import Benchmark, Document, check, say, table
 from esnsim.compression.allocate.allocate import Allocation, allocate, choices
 from esnsim.compression.allocate.sensitivity import EFFORT_MACS
 from esnsim.compression.allocate.weighing import allocator
 from esnsim.compression.workspace import Workspace, prepare
 from esnsim.costs.cost import cost
 from esnsim.costs.metric import metric_value
-from esnsim.evaluate.scores import Evaluation
 from esnsim.graph.model import open_model
 from esnsim.images.sets import ImageSet, embedded
-from esnsim.importer import read_onnx
 from esnsim.model.network import Network
 from esnsim.quantization.quantizer import quantize
 from esnsim.quantization.scheme import Scheme
 
-RESULTS = Path(__file__).parent / "results" / "allocate.json"
 BUDGETS = (1.0, 1.5, 2.0, 2.5, 3.0, 3.5)  # mean bits over all MACs
 RULES = ("mse", "filter-max")
 CALIBRATION = 200  # embedded images for statistics and gains; the other 800 are evaluated
@@ -79,49 +73,47 @@ class Row:
     gap: float | None = None
 
 
-def main(argv: list[str]) -> int:
-    options = parser().parse_args(argv)
-    found: dict[str, Any] = {}
-    for name in options.cases:
+def measure(arguments: Namespace) -> dict[str, Any]:
+    """Every policy at every budget of the models that are here."""
+    found = {}
+    for name in arguments.cases:
         case = CASES[name]
         if not case.file.startswith("builtin:") and find_spec(OCR) is None:
-            print(f"{case.title}: left out, as {OCR} is not installed", file=sys.stderr)
+            say(f"{case.title}: left out, as {OCR} is not installed")
             continue
-        rows = list(measure(case, options.threads))
-        found[name] = {"title": case.title, "rows": [asdict(row) for row in rows]}
-        found[name]["won"] = verdict(rows)
-        print(f"\n{case.title}: {found[name]['won']}\n\n{table(rows)}", flush=True)
-    document = {
-        "benchmark": "allocate",
-        "machine": machine(),
-        "load": machine_load(),
-        "versions": versions(("numpy", "onnx", "onnxruntime", "rapidocr-onnxruntime")),
-        "cases": found,
-    }
-    options.output.parent.mkdir(exist_ok=True)
-    options.output.write_text(json.dumps(document, indent=1) + "\n")
-    return int(any("lost" in case["won"] for case in found.values()))
+        say(case.title)
+        rows = list(spend_all(case, arguments.threads))
+        kept = [asdict(row) for row in rows]
+        found[name] = {"title": case.title, "rows": kept, "won": verdict(rows)}
+    return {"cases": found}
 
 
-def parser() -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(prog="benchmarks allocate", description=__doc__)
-    p.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
-    p.add_argument("--threads", type=int, default=1)
-    p.add_argument("--output", type=Path, default=RESULTS)
-    return p
+def render(results: Document) -> str:
+    cases = results["cases"].values()
+    return "\n\n".join(f"{c['title']}: {c['won']}\n\n{by_budget(c['rows'])}" for c in cases)
 
 
-def measure(case: Case, threads: int) -> Iterator[Row]:
+def by_budget(rows: Sequence[Document]) -> str:
+    """SQNR in dB and accuracy in percent, a row a budget."""
+    policies = list(dict.fromkeys(row["policy"] for row in rows))
+    lines = []
+    for budget in BUDGETS:
+        at = {row["policy"]: row for row in rows if row["budget"] == budget}
+        cells = [f"{at[p]['sqnr_db']:.2f} dB, {at[p]['accuracy']:.1%}" for p in policies]
+        lines.append([f"{budget:g}", *cells, str(at["allocate"]["pruned"])])
+    return table(["bits a MAC", *policies, "pruned"], lines)
+
+
+def spend_all(case: Case, threads: int) -> Iterator[Row]:
     """Every policy at every budget of one model."""
     calibration, images = image_sets(case)
-    model, shapes = opened(case)
-    network = read_onnx(model, shapes)
-    workspace = prepare(open_model(model, shapes), images, calibration, threads=threads)
+    model = open_model(*opened(case))
+    network = model.network
+    workspace = prepare(model, images, calibration, threads=threads)
     best = allocator(workspace, calibration, threads=threads, effort=case.effort)
-    by_error = choices(network)
     policies: dict[str, Callable[[float], Allocation]] = {
         "allocate": best,
-        "by weight error": partial(allocate, by_error),
+        "by weight error": partial(allocate, choices(network)),
     }
     macs = sum(layer.macs for layer in network.layers)
     for budget in BUDGETS:
@@ -154,13 +146,12 @@ def spend(
     quantized = quantize(workspace.network, scheme)
     priced = cost(quantized)
     bits = metric_value(priced.total, "esn_d_tilde") / priced.total.macs
-    if bits > budget:
-        raise AssertionError(f"{policy} costs {bits} bits a MAC, more than {budget}")
-    found: Evaluation = workspace.evaluate(quantized)
-    pruned = priced.total.pruned_filters
+    check(bits <= budget, f"{policy} costs {bits} bits a MAC, more than {budget}")
+    found = workspace.evaluate(quantized)
     return Row(
-        policy, budget, bits, pruned, found.sqnr_db, found.known_accuracy, found.interval, gap
-    )
+        policy, budget, bits, priced.total.pruned_filters, found.sqnr_db, found.known_accuracy,
+        found.interval, gap,
+    )  # fmt: skip
 
 
 def verdict(rows: Sequence[Row]) -> str:
@@ -176,20 +167,6 @@ def verdict(rows: Sequence[Row]) -> str:
     return text + ("" if all(higher) and not any(below) else " (lost)")
 
 
-def table(rows: Sequence[Row]) -> str:
-    """Markdown: SQNR in dB and accuracy in percent, a row a budget."""
-    policies = list(dict.fromkeys(row.policy for row in rows))
-    lines = [
-        "| bits a MAC | " + " | ".join(policies) + " | pruned |",
-        "|---" * (len(policies) + 2) + "|",
-    ]
-    for budget in BUDGETS:
-        at = {row.policy: row for row in rows if row.budget == budget}
-        cells = [f"{at[p].sqnr_db:.2f} dB, {at[p].accuracy:.1%}" for p in policies]
-        lines.append(f"| {budget:g} | " + " | ".join(cells) + f" | {at['allocate'].pruned} |")
-    return "\n".join(lines)
-
-
 def image_sets(case: Case) -> tuple[ImageSet, ImageSet]:
     """Images that calibrate, and others that are evaluated."""
     if case.file.startswith("builtin:"):
@@ -198,11 +175,7 @@ def image_sets(case: Case) -> tuple[ImageSet, ImageSet]:
         pixels = lines_of_text(case.calibrated + case.evaluated, case.size)
         every = ImageSet("lines of text", len(pixels), lambda a, b: pixels[a:b])
     first = case.calibrated
-    labels = None if every.labels is None else every.labels[first:]
-    rest = ImageSet(
-        every.name, every.count - first, lambda a, b: every.read(a + first, b + first), labels
-    )
-    return ImageSet(every.name, first, every.read), rest
+    return replace(every.first(first), labels=None), every.after(first)
 
 
 def lines_of_text(count: int, size: tuple[int, int]) -> NDArray[np.float32]:
@@ -236,5 +209,12 @@ def opened(case: Case) -> tuple[Any, dict[str, tuple[int, ...]]]:
     return Path(spec.origin).parent / "models" / case.file, {"x": (1, 3, *case.size)}
 
 
-if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))
+main = Benchmark(
+    name="allocate", text=__doc__, measure=measure, render=render,
+    missed=lambda results: any("lost" in case["won"] for case in results["cases"].values()),
+    libraries=("numpy", "onnx", "onnxruntime", "rapidocr-onnxruntime"),
+    options={
+        "--cases": {"nargs": "+", "choices": list(CASES), "default": list(CASES)},
+        "--threads": 1,
+    },
+)  # fmt: skip

@@ -8,7 +8,6 @@ for the largest weight, both as `esnsim.quantize` runs them, and in as many thre
 
 import json
 import sys
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from os import cpu_count
@@ -18,7 +17,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 import esnsim
-from benchmarks.timing import interleave
+from benchmarks.harness import check, interleave, timed
 from esnsim.quantization import rules as steps
 from esnsim.quantization import weight_kernels as passes
 from esnsim.quantization.filter_sums import midrise_sums
@@ -35,46 +34,30 @@ def _sum(values):  # type: ignore[no-untyped-def]
     return total
 
 
-def reader() -> Callable[[], int]:
-    """A function that reads an array in as many threads as there are cores; gives its bytes."""
+def reader() -> Callable[[], None]:
+    """A function that reads an array of `READ` bytes in as many threads as there are cores."""
     threads = cpu_count() or 1
     values = np.ones(READ // 4, np.float32)
     parts: list[NDArray[np.float32]] = np.array_split(values, threads)
     pool = ThreadPoolExecutor(threads)
 
-    def read() -> int:
-        if sum(pool.map(_sum, parts)) != len(values):
-            raise ArithmeticError("the sum over the array is wrong")
-        return values.nbytes
+    def read() -> None:
+        check(sum(pool.map(_sum, parts)) == len(values), "the sum over the array is wrong")
 
     return read
 
 
-def fused(layers: tuple[QuantizedLayer, ...]) -> int:
-    """The sums of every layer once more; the bytes of their weights."""
+def fused(layers: tuple[QuantizedLayer, ...]) -> None:
+    """The sums of every layer once more."""
     for quantized in layers:
         layer, delta = quantized.layer, np.nan_to_num(quantized.steps, nan=1.0)
         midrise_sums(layer, quantized.live, delta, quantized.limit, quantized.keep_zeros)
-    return size(layers)
 
 
-def largest(layers: tuple[QuantizedLayer, ...]) -> int:
-    """The largest weight of every filter once more; the bytes of the weights."""
+def largest(layers: tuple[QuantizedLayer, ...]) -> None:
+    """The largest weight of every filter once more."""
     for quantized in layers:
         steps.largest(quantized.layer.weight)
-    return size(layers)
-
-
-def size(layers: tuple[QuantizedLayer, ...]) -> int:
-    """Bytes of the weights as they lie in the file."""
-    return sum(quantized.layer.weight.load().nbytes for quantized in layers)
-
-
-def rate(work: Callable[[], int]) -> float:
-    """Bytes per second of a function that says how many bytes it read."""
-    started = time.perf_counter()
-    done = work()
-    return done / (time.perf_counter() - started)
 
 
 def main() -> None:
@@ -82,12 +65,13 @@ def main() -> None:
     if engine == "numba":
         passes.load_fused(passes.PAYS + 1)
     layers = esnsim.quantize(esnsim.read_onnx(path)).layers
-    read = reader()
-    jobs = {
-        "read": lambda: rate(read),
-        "fused": lambda: rate(lambda: fused(layers)),
-        "largest": lambda: rate(lambda: largest(layers)),
+    weights = sum(quantized.layer.weight.load().nbytes for quantized in layers)
+    work = {
+        "read": (READ, timed(reader())),
+        "fused": (weights, timed(lambda: fused(layers))),
+        "largest": (weights, timed(lambda: largest(layers))),
     }
+    jobs = {name: lambda read=read, time=time: read / time() for name, (read, time) in work.items()}
     interleave(jobs, 1)  # compiles, and brings the file into memory
     print(json.dumps(interleave(jobs, int(rounds))))
 

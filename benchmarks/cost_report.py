@@ -1,152 +1,107 @@
-"""The results of the cost benchmark as text."""
+"""The results of the cost benchmark as Markdown."""
 
 from collections.abc import Sequence
 from typing import Any
 
+from benchmarks.harness import Document, Spread, circumstances, goal, ratio, table, told
 from benchmarks.tools import OURS
 
-MB = 1e6
+MB, GB = 1e6, 1e9
 
 
-def render(results: dict[str, Any]) -> str:
+def render(results: Document) -> str:
     """Machine, a table for each model, the passes, cold starts, and the goals."""
-    parts = [_machine(results), *(_model(model) for model in results["models"].values())]
+    parts = [circumstances(results), *(_model(model) for model in results["models"].values())]
     if results["passes"]:
         parts.append(_passes(results["passes"]))
-    parts += [_cold(results["cold"]), "\n".join(_goals(results))]
-    return "\n\n".join(parts)
+    return "\n\n".join((*parts, _cold(results["cold"]), *_goals(results)))
 
 
-def _machine(results: dict[str, Any]) -> str:
-    facts, versions = results["machine"], results["versions"]
-    cache, memory = facts["last_level_cache"] or 0, facts["memory"] or 0
-    return "\n".join(
-        (
-            f"{facts['processor']}, {facts['cores']} cores, {' '.join(facts['flags'])}",
-            f"{facts['system']}, {cache / MB:.0f} MB of last-level cache, {memory / 1e9:.0f} GB, "
-            f"load {results['load'][0]} before and {results['load'][1]} after",
-            ", ".join(f"{name} {number or 'absent'}" for name, number in versions.items()),
-        )
-    )
-
-
-def _model(model: dict[str, Any]) -> str:
+def _model(model: Document) -> str:
     ours = model["tools"][OURS]
     head = (
         "", "command, s", f"÷ {OURS}", "CPU, s", "call, s", f"÷ {OURS}", "peak MB",
         "anonymous MB", "MACs",
     )  # fmt: skip
-    rows: list[Sequence[str]] = [head]
+    rows: list[Sequence[str]] = []
     remarks = []
     for name, tool in model["tools"].items():
         if "failed" in tool:
             remarks.append(f"{name} fails: {tool['failed']}")
             rows.append((name, "fails", "", "", "", "", *_memory(tool), ""))
             continue
-        command, call = tool["command"], tool.get("call")
-        cells = (
-            _seconds(command), _ratio(command, ours["command"]), f"{tool['cpu']['median']:.2f}",
-            _seconds(call), _ratio(call, ours.get("call")),
-        )  # fmt: skip
-        rows.append((name, *cells, *_memory(tool), f"{tool['answer']['total']:,}"))
+        times = [*_beside(tool, ours, "command"), told(tool["cpu"]), *_beside(tool, ours, "call")]
+        rows.append((name, *times, *_memory(tool), f"{tool['answer']['total']:,}"))
         if "agrees" in tool:
             remarks.append(_agreement(name, tool, ours["answer"]))
     title = (
         f"{model['title']}: {model['bytes'] / MB:,.0f} MB, "
         f"median (least–most) of {model['rounds']} rounds"
     )
-    return "\n".join((title, *_columns(rows), *remarks))
+    return "\n\n".join((title, table(head, rows), *remarks))
 
 
-def _passes(passes: dict[str, Any]) -> str:
+def _passes(passes: Document) -> str:
+    rows = [
+        (
+            name, told(rates["read"], GB, 1),
+            *(text for key in ("fused", "largest") for text in
+              (told(rates[key], GB, 1), f"{ratio(rates[key], rates['read']):.2f}")),
+        )
+        for name, rates in passes.items()
+    ]  # fmt: skip
     head = ("passes, GB/s", "plain read", "fused pass", "÷ read", "largest weight", "÷ read")
-    rows: list[Sequence[str]] = [head]
-    for name, rates in passes.items():
-        cells = [_rate(rates["read"])]
-        for key in ("fused", "largest"):
-            cells += [_rate(rates[key]), f"{rates[key]['median'] / rates['read']['median']:.2f}"]
-        rows.append((name, *cells))
-    return "\n".join(_columns(rows))
+    return table(head, rows)
 
 
-def _cold(cold: dict[str, Any]) -> str:
-    rows = [("esnsim cost, s", "Numba's cache filled", "empty")]
-    for command, form in cold.items():
-        rows.append((command, _seconds(form.get("warm")), _seconds(form.get("cold"))))
-    return "\n".join(_columns(rows))
+def _cold(cold: Document) -> str:
+    rows = [
+        (words, *(told(form[key]) if form else "" for key in ("warm", "cold")))
+        for words, form in cold.items()
+    ]
+    return table(("esnsim cost, s", "Numba's cache filled", "empty"), rows)
 
 
-def _goals(results: dict[str, Any]) -> list[str]:
+def _goals(results: Document) -> list[str]:
     """What was aimed at, what was measured, and whether that is met."""
-    lines = ["goals"]
+    lines = []
     for model in results["models"].values():
-        lines.append(f"  {model['title']}")
+        lines.append(model["title"])
         tools = model["tools"]
         own, room = tools[OURS], 200 * MB + 1.5 * model["held"]
         if "command" in tools["onnx-tool"]:
-            ratio = _times(own, tools["onnx-tool"])
-            lines.append(_goal(ratio <= 1.5, f"at most 1.5 × the time of onnx-tool: {ratio:.2f} ×"))
+            times = ratio(own["command"], tools["onnx-tool"]["command"])
+            lines.append(goal(times <= 1.5, f"at most 1.5 × the time of onnx-tool: {times:.2f} ×"))
         if "command" in tools["qonnx"]:
-            ratio = _times(tools["qonnx"], own)
-            lines.append(_goal(ratio >= 10, f"10 × faster than qonnx: {ratio:.1f} ×"))
+            times = ratio(tools["qonnx"]["command"], own["command"])
+            lines.append(goal(times >= 10, f"10 × faster than qonnx: {times:.1f} ×"))
         peak = f"{own['peak_rss'] / MB:.0f} MB"
-        lines.append(_goal(own["peak_rss"] <= room, f"peak within {room / MB:.0f} MB: {peak}"))
-    lines.append("  Passes")
+        lines.append(goal(own["peak_rss"] <= room, f"peak within {room / MB:.0f} MB: {peak}"))
     for name, rates in results["passes"].items():
         if name.endswith("numba"):
-            share = rates["fused"]["median"] / rates["read"]["median"]
+            share = ratio(rates["fused"], rates["read"])
             text = f"fused pass at ¼ of the read bandwidth, {name}: {share:.2f}"
-            lines.append(_goal(share >= 0.25, text))
+            lines.append(goal(share >= 0.25, text))
     return lines
 
 
-def _goal(met: bool, text: str) -> str:
-    return f"    {'met   ' if met else 'missed'}  {text}"
+def _beside(tool: Document, ours: Document, form: str) -> tuple[str, str]:
+    """A tool's seconds, and how many times ours they are."""
+    found: Spread | None = tool.get(form)
+    return (told(found), f"{ratio(found, ours[form]):.2f}") if found else ("", "")
 
 
-def _times(tool: dict[str, Any], base: dict[str, Any]) -> float:
-    return float(tool["command"]["median"] / base["command"]["median"])
+def _memory(tool: Document) -> list[str]:
+    peaks = (tool.get(key) for key in ("peak_rss", "peak_anonymous"))
+    return [f"{peak / MB:,.0f}" if peak else "" for peak in peaks]
 
 
-def _seconds(spread: dict[str, float] | None) -> str:
-    if spread is None:
-        return ""
-    return f"{spread['median']:.2f} ({spread['least']:.2f}–{spread['most']:.2f})"
-
-
-def _ratio(spread: dict[str, float] | None, base: dict[str, float] | None) -> str:
-    return f"{spread['median'] / base['median']:.2f}" if spread and base else ""
-
-
-def _rate(spread: dict[str, float]) -> str:
-    low, high = spread["least"] / 1e9, spread["most"] / 1e9
-    return f"{spread['median'] / 1e9:.1f} ({low:.1f}–{high:.1f})"
-
-
-def _memory(tool: dict[str, Any]) -> list[str]:
-    return [
-        f"{tool[key] / MB:,.0f}" if tool.get(key) else "" for key in ("peak_rss", "peak_anonymous")
-    ]
-
-
-def _agreement(name: str, tool: dict[str, Any], ours: dict[str, int]) -> str:
+def _agreement(name: str, tool: Document, ours: dict[str, int]) -> str:
     """Whether a peer counts what we count, and what makes its total another."""
     text = f"{name} {'agrees' if tool['agrees'] else 'DISAGREES'} with {OURS}"
     if tool["answer"]["total"] == ours["total"]:
         return text
-    counts = tool["answer"].get("besides", {})
+    counts: dict[str, Any] = tool["answer"].get("besides", {})
     largest = sorted(counts.items(), key=lambda item: -item[1])
     besides = f" ({', '.join(f'{kind} {count:,}' for kind, count in largest)})" if counts else ""
     return f"{text}: it {tool['differs']}{besides}"
-
-
-def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows as lines: the first column to the left, the others to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(
-            cell.ljust(width) if place == 0 else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]

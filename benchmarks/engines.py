@@ -6,14 +6,9 @@ and, where an interpreter that has it is named, against CrossSim. All in one pro
 every answer is checked, and the run fails where one differs.
 """
 
-import argparse
-import json
-import os
-import subprocess
-import sys
-import time
+from argparse import Namespace
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,13 +16,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.engines_report import render
-from benchmarks.machine import load, machine, versions
-from benchmarks.timing import Spread, interleave, run
+from benchmarks.harness import Benchmark, Run, check, python, say, timed, turns
 
-ROOT = Path(__file__).parents[1]
-RESULTS = Path(__file__).parent / "results" / "engines.json"
 BITS, ACTIVATION_BITS = 4, 8
-LIBRARIES = ("esnsim", "numpy", "numba", "onnxruntime")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,29 +45,16 @@ class Task:
         return int((sums.weights * sums.width_code).sum() * windows * ACTIVATION_BITS)
 
 
-def main(options: Sequence[str]) -> int:
-    """Measure, print, write the results; an exception where an answer is wrong."""
-    parser = argparse.ArgumentParser(prog="benchmarks engines", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--no-analog", action="store_true")
-    parser.add_argument("--crosssim", metavar="PYTHON", help="an interpreter that has CrossSim")
-    parser.add_argument("-o", "--output", type=Path, default=RESULTS)
-    arguments = parser.parse_args(options)
+def measure(arguments: Namespace) -> dict[str, Any]:
+    """All results; an exception where an answer is wrong."""
     with TemporaryDirectory(prefix="esnsim-benchmark-") as folder:
-        results = measure(Path(folder), arguments)
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    arguments.output.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
-    print(render(results))
-    return 0
+        return measure_in(Path(folder), arguments)
 
 
-def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
-    """All results, as they are written."""
-    before, threads = load(), arguments.threads
-    path = folder / "resnet50.onnx"
-    make = (sys.executable, "-m", "benchmarks.models", "resnet50", str(folder))
-    subprocess.run(make, check=True, cwd=ROOT)
+def measure_in(folder: Path, arguments: Namespace) -> dict[str, Any]:
+    """All results: the whole command first, while this process is small."""
+    threads, path = arguments.threads, folder / "resnet50.onnx"
+    ended(python(folder, "-m", "benchmarks.models", "resnet50", "."))
     memory = command(folder, threads)
 
     import esnsim
@@ -86,7 +64,7 @@ def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     tasks = make_tasks(quantized, threads)
     say(f"{len(tasks)} shapes of layers, {sum(task.count for task in tasks)} layers: checking")
     for task in tasks:
-        check(task, threads)
+        check_layer(task, threads)
     say(f"digital, {arguments.rounds} rounds")
     digital = measure_digital(tasks, path, quantized, threads, arguments.rounds)
     crossbars = {}
@@ -94,16 +72,16 @@ def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
         say("analog")
         crossbars = analog(tasks, threads, arguments.crosssim, folder)
     return {
-        "schema": "esnsim.benchmark.engines/1",
-        "machine": machine(),
-        "versions": versions(LIBRARIES),
-        "threads": threads,
-        "rounds": arguments.rounds,
-        "load": [before, load()],
-        "command": memory,
-        "digital": digital,
+        "threads": threads, "rounds": arguments.rounds, "command": memory, "digital": digital,
         "analog": crossbars,
-    }
+    }  # fmt: skip
+
+
+def ended(done: Run) -> Run:
+    """A process that ended well, or RuntimeError."""
+    if done.code:
+        raise RuntimeError(done.errors)
+    return done
 
 
 def command(folder: Path, threads: int) -> dict[str, Any]:
@@ -113,21 +91,15 @@ def command(folder: Path, threads: int) -> dict[str, Any]:
         "simulate resnet50.onnx --bits 4 --end-to-end --data image.npy -q --json -o run.json "
         f"--threads {threads}"
     )
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "kernels")))}
-    arguments = (sys.executable, "-m", "esnsim", *words.split())
-    run(arguments, folder, environment)  # fills Numba's cache
-    done = run(arguments, folder, environment, sample=True)
-    if done.code:
-        raise RuntimeError(done.errors)
+    arguments = ("-m", "esnsim", *words.split())
+    python(folder, *arguments)  # fills Numba's cache
+    done = ended(python(folder, *arguments, sample=True))
     return {"seconds": done.seconds, "peak_rss": done.peak_rss, "anonymous": done.peak_anonymous}
 
 
 def make_tasks(quantized: Any, threads: int) -> list[Task]:
     """A task for each shape of layers."""
-    from esnsim.machines.array.engine import DigitalEngine
-    from esnsim.machines.array.spec import ArraySpec
-
-    engine = DigitalEngine(ArraySpec(activation_bits=ACTIVATION_BITS), threads)
+    engine = digital_engine(threads)
     counts: dict[Any, list[Any]] = {}
     for layer in quantized.layers:
         counts.setdefault((layer.layer.weight.shape, layer.layer.geometry), []).append(layer)
@@ -139,24 +111,29 @@ def make_tasks(quantized: Any, threads: int) -> list[Task]:
     return tasks
 
 
-def check(task: Task, threads: int) -> None:
+def check_layer(task: Task, threads: int) -> None:
     """Raise unless outputs are NumPy's and the count of MAC×bit the closed form's."""
     from esnsim.machines.reference import integer_convolution
 
     run = digital_job(task, threads)()
-    if not np.array_equal(run.outputs, integer_convolution(task.layer, task.x)):
-        raise ArithmeticError(f"{task.title}: the outputs are wrong")
-    if run.counts.active * ACTIVATION_BITS != task.one_bit_macs:
-        raise ArithmeticError(f"{task.title}: the counts are wrong")
+    right = np.array_equal(run.outputs, integer_convolution(task.layer, task.x))
+    check(right, f"{task.title}: the outputs are wrong")
+    counted = run.counts.active * ACTIVATION_BITS
+    check(counted == task.one_bit_macs, f"{task.title}: the counts are wrong")
 
 
 def digital_job(task: Task, threads: int) -> Callable[[], Any]:
     """Run a layer: packing, outputs and counts, everything but its program."""
+    engine = digital_engine(threads)
+    return lambda: engine.run(task.layer, task.x, program=task.program)
+
+
+def digital_engine(threads: int) -> Any:
+    """The array, loaded late: the whole command is measured before."""
     from esnsim.machines.array.engine import DigitalEngine
     from esnsim.machines.array.spec import ArraySpec
 
-    engine = DigitalEngine(ArraySpec(activation_bits=ACTIVATION_BITS), threads)
-    return lambda: engine.run(task.layer, task.x, program=task.program)
+    return DigitalEngine(ArraySpec(activation_bits=ACTIVATION_BITS), threads)
 
 
 def measure_digital(
@@ -171,22 +148,18 @@ def measure_digital(
         "ONNX Runtime": timed(float_model, 3),
         "network": timed(network, 3),
     }
+    shared = tuple(jobs)
     for index, task in enumerate(tasks):
         jobs[f"layer {index}"] = timed(digital_job(task, threads), 3)
-    interleave(jobs, 1)
-    times = {name: asdict(Spread.of(values)) for name, values in interleave(jobs, rounds).items()}
+    times = turns(jobs, rounds, warm=1)
     layers = [
         {
-            "title": task.title,
-            "count": task.count,
-            "one_bit_macs": task.one_bit_macs,
-            "words": int(task.program.words.shape[1]),
-            "seconds": times[f"layer {index}"],
+            "title": task.title, "count": task.count, "one_bit_macs": task.one_bit_macs,
+            "words": int(task.program.words.shape[1]), "seconds": times[f"layer {index}"],
         }
         for index, task in enumerate(tasks)
-    ]
-    shared = {name: times[name] for name in ("roofline", "ONNX Runtime", "network")}
-    return {**shared, "layers": layers}
+    ]  # fmt: skip
+    return {name: times[name] for name in shared} | {"layers": layers}
 
 
 def network_jobs(path: Path, quantized: Any, threads: int) -> tuple[Any, Any]:
@@ -194,8 +167,6 @@ def network_jobs(path: Path, quantized: Any, threads: int) -> tuple[Any, Any]:
     import onnxruntime as ort
 
     from esnsim.graph.model import open_model
-    from esnsim.machines.array.engine import DigitalEngine
-    from esnsim.machines.array.spec import ArraySpec
     from esnsim.run import activation_scales, cut, quantized_compute
 
     options = ort.SessionOptions()
@@ -204,7 +175,7 @@ def network_jobs(path: Path, quantized: Any, threads: int) -> tuple[Any, Any]:
     image = np.random.default_rng(0).random((1, 3, 224, 224), np.float32)
     feed = {session.get_inputs()[0].name: image}
     graph = cut(open_model(path), threads)
-    engine = DigitalEngine(ArraySpec(activation_bits=ACTIVATION_BITS), threads)
+    engine = digital_engine(threads)
     programs = {id(layer): engine.prepare(layer) for layer in quantized.layers}
 
     def on_array(layer: Any, x: Any, zero_point: int, signed: bool) -> Any:
@@ -214,19 +185,13 @@ def network_jobs(path: Path, quantized: Any, threads: int) -> tuple[Any, Any]:
     return (lambda: session.run(None, feed)), (lambda: graph.run(feed, compute))
 
 
-def timed(work: Callable[[], Any], times: int) -> Callable[[], float]:
-    """Seconds of the quickest of a few runs in a row: the others met other processes."""
-
-    def measure() -> float:
-        seconds = []
-        for _ in range(times):
-            start = time.perf_counter()
-            work()
-            seconds.append(time.perf_counter() - start)
-        return min(seconds)
-
-    return measure
-
-
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+main = Benchmark(
+    name="engines", text=__doc__, measure=measure, render=render,
+    libraries=("esnsim", "numpy", "numba", "onnxruntime"),
+    options={
+        "--rounds": 7,
+        "--threads": 2,
+        "--no-analog": {"action": "store_true"},
+        "--crosssim": {"metavar": "PYTHON", "help": "an interpreter that has CrossSim"},
+    },
+)  # fmt: skip

@@ -1,16 +1,16 @@
 """The crossbar against one in plain NumPy, and against CrossSim's analog core."""
 
 import json
-import subprocess
+import os
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.timing import Spread, interleave
+from benchmarks.harness import Spread, check, interleave, run, spread, timed, turns
 from esnsim.machines.crossbar.converters import Converter
 from esnsim.machines.crossbar.engine import AnalogEngine
 from esnsim.machines.crossbar.spec import CrossbarSpec
@@ -38,8 +38,6 @@ def compare(
     task: Any, spec: CrossbarSpec, threads: int, crosssim: str | None, folder: Path
 ) -> dict[str, Any]:
     """Ours and NumPy's, in turns and checked; CrossSim's where rows fill arrays."""
-    from benchmarks.engines import timed
-
     engine, rng = AnalogEngine(spec, threads), np.random.default_rng(0)
     crossbar = engine.prepare(task.layer, rng)
     converter = engine.converter(crossbar)
@@ -47,8 +45,8 @@ def compare(
     outputs: dict[str, Any] = {}
 
     def ours() -> None:
-        run = engine.run(task.layer, task.x, rng, crossbar=crossbar, converter=converter)
-        outputs["ours"] = run.outputs
+        done = engine.run(task.layer, task.x, rng, crossbar=crossbar, converter=converter)
+        outputs["ours"] = done.outputs
 
     def theirs() -> None:
         outputs["numpy"] = in_numpy(matrix, patches, spec, converter)
@@ -56,9 +54,7 @@ def compare(
     jobs = {"ours": timed(ours, 2), "numpy": timed(theirs, 2)}  # threads of BLAS spin a while
     interleave(jobs, 1)
     agree(task, outputs["ours"].reshape(outputs["numpy"].shape), outputs["numpy"], converter)
-    times = interleave(jobs, ROUNDS)
-    result = {"title": task.title, "count": task.count}
-    result |= {name: asdict(Spread.of(values)) for name, values in times.items()}
+    result = {"title": task.title, "count": task.count} | turns(jobs, ROUNDS)
     if crosssim is not None and matrix.shape[1] % spec.rows == 0:
         result["crosssim"] = in_crosssim(crosssim, matrix, patches, folder)
         theirs_out = np.load(folder / "outputs.npy")
@@ -103,21 +99,17 @@ def in_numpy(
 def agree(task: Any, ours: NDArray[Any], theirs: NDArray[Any], converter: Converter) -> None:
     """Raise where more than a few outputs differ: float32 rounds ties of sums its own way."""
     apart = np.abs(ours - theirs) > 0.1 * float(converter.step)
-    if apart.mean() > 0.02:
-        raise ArithmeticError(f"{task.title}: {apart.mean():.1%} of the outputs differ")
+    check(apart.mean() <= 0.02, f"{task.title}: {apart.mean():.1%} of the outputs differ")
 
 
 def in_crosssim(
     python: str, matrix: NDArray[np.int32], patches: NDArray[np.int32], folder: Path
-) -> dict[str, float]:
+) -> Spread:
     """Seconds of CrossSim's product, in a process of its own."""
     np.save(folder / "matrix.npy", matrix)
     np.save(folder / "patches.npy", patches)
     script = Path(__file__).parent / "crosssim.py"
-    done = subprocess.run(
-        (python, str(script), str(folder), str(ROUNDS)), capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise RuntimeError(f"CrossSim failed: {done.stderr.strip().splitlines()[-1]}")
-    seconds: list[float] = json.loads(done.stdout.splitlines()[-1])
-    return asdict(Spread.of(seconds))
+    done = run((python, str(script), str(folder), str(ROUNDS)), folder, os.environ)
+    if done.code:
+        raise RuntimeError(f"CrossSim failed: {done.failure}")
+    return spread(json.loads(done.output.splitlines()[-1]))

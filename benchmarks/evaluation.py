@@ -5,22 +5,17 @@ gives 256 training images to correct with and its 10,000 test images to evaluate
 first 256 of the embedded images correct and the other 744 are evaluated.
 """
 
-import argparse
-import json
-import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from argparse import Namespace
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from statistics import median
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
-import onnxruntime as ort
 from onnx import ModelProto, TensorProto, helper
 
-from benchmarks.machine import load as busy
-from benchmarks.machine import machine, versions
-from benchmarks.timing import interleave
+from benchmarks.harness import Benchmark, Document, say, table, timed, turns
+from benchmarks.runtime import fold, halves
 from esnsim.compression.correct.meters import Norm, meters
 from esnsim.compression.correct.recalibrate import Corrector
 from esnsim.evaluate.evaluator import Evaluator
@@ -30,14 +25,18 @@ from esnsim.evaluate.scores import Evaluation
 from esnsim.graph.model import Model, open_model
 from esnsim.graph.sites import Slot, sites
 from esnsim.graph.substitute import Changes, complete, copied, dequantized, renamed, with_weights
-from esnsim.images import sets as data
-from esnsim.images.sets import ImageSet
+from esnsim.images.sets import ImageSet, embedded
 from esnsim.importer import find
 from esnsim.model.network import Array
 from esnsim.quantization.quantizer import quantize
 from esnsim.quantization.scheme import Scheme
 
 MODELS = ("resnet20", "resnet8")
+Row = dict[str, Any]
+SIDES = ("off", "on")
+HEAD = (
+    "model", "scheme", "top-1, %", "corrected", "SQNR, dB", "corrected", "within the interval",
+)  # fmt: skip
 CALIBRATION = 256
 ROUNDS = 7
 SCHEMES = [
@@ -47,98 +46,74 @@ SCHEMES = [
 ] + [(f"filter-sigma, α = {a:g}", Scheme("filter-sigma", alpha=a)) for a in (1, 1.5, 2)]
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A scheme without and with correction."""
-
-    model: str
-    scheme: str
-    off: Evaluation
-    on: Evaluation
-
-
-def main(options: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks evaluation")
-    parser.add_argument("--data", type=Path, help="folder with Fashion-MNIST's idx files")
-    parser.add_argument("--images", type=int, help="how many to evaluate (default all)")
-    parser.add_argument("--threads", type=int, default=0)
-    parser.add_argument("--no-sessions", action="store_true", help="leave the timings out")
-    parser.add_argument("--json", type=Path, metavar="FILE")
-    arguments = parser.parse_args(options)
-    calibration, images = chosen(arguments.data, arguments.images)
-    print(f"corrected with {calibration.count} images, evaluated on {images.count:,}")
-    rows = []
+def measure(arguments: Namespace) -> dict[str, Any]:
+    """Every scheme on every variant of the models, and the sessions' times."""
+    calibration, every = halves(arguments.data, CALIBRATION)
+    images = every.first(arguments.images or every.count)
+    rows: list[Row] = []
     with TemporaryDirectory() as folder:
         for name, path in variants(Path(folder)):
-            rows += list(table(name, path, calibration, images, arguments.threads))
-    timings = {} if arguments.no_sessions else sessions(arguments.threads)
-    if arguments.json:
-        found = {"rows": [row_of(row) for row in rows], "sessions": timings, "load": busy()}
-        found |= {"machine": machine(), "versions": versions(["onnxruntime", "numpy", "onnx"])}
-        arguments.json.write_text(json.dumps(found, indent=1) + "\n")
-    return 0
+            say(name)
+            rows += compared(name, path, calibration, images, arguments.threads)
+    return {
+        "corrected_with": calibration.count, "evaluated": images.count, "rows": rows,
+        "sessions": {} if arguments.no_sessions else sessions(arguments.threads),
+    }  # fmt: skip
 
 
-def chosen(folder: Path | None, count: int | None) -> tuple[ImageSet, ImageSet]:
-    """Images to correct with and others to evaluate on."""
-    if folder is None:
-        every = data.embedded()
-        assert every.labels is not None
-        images = every.after(CALIBRATION)
-    else:
-        every = data.load(folder / "train-images-idx3-ubyte.gz")
-        images = data.load(folder / "t10k-images-idx3-ubyte.gz")
-    return replace(every.first(CALIBRATION), labels=None), images.first(count or images.count)
+def render(results: Document) -> str:
+    lines = [
+        (row["model"], row["scheme"], *(f"{100 * row[side]['top1']:.2f}" for side in SIDES),
+         *("exact" if (db := row[side]["sqnr_db"]) is None else f"{db:.1f}" for side in SIDES),
+         "tie" if row["tie"] else "")
+        for row in results["rows"]
+    ]  # fmt: skip
+    times = [
+        (name, job, f"{1000 * seconds:.1f} ms")
+        for name, jobs in results["sessions"].items()
+        for job, seconds in jobs.items()
+    ]
+    title = (
+        f"corrected with {results['corrected_with']} images, evaluated on {results['evaluated']:,}"
+    )
+    parts = [title, table(HEAD, lines)]
+    if times:
+        parts += [
+            f"sessions on 1,000 images, median of {ROUNDS} rounds",
+            table(("", "", ""), times),
+        ]
+    return "\n\n".join(parts)
 
 
 def variants(folder: Path) -> Iterator[tuple[str, str]]:
     """The embedded models, and the same with BatchNormalization folded by ONNX Runtime."""
     for name in MODELS:
         yield name, f"builtin:{name}"
-        options = ort.SessionOptions()
-        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
-        options.optimized_model_filepath = str(folder / f"{name}.onnx")
-        ort.InferenceSession(str(find(f"builtin:{name}")), options)
+        fold(find(f"builtin:{name}"), folder / f"{name}.onnx")
         yield f"{name}, folded", str(folder / f"{name}.onnx")
 
 
-def table(
+def compared(
     name: str, path: str, calibration: ImageSet, images: ImageSet, threads: int
 ) -> Iterator[Row]:
-    """Print and give the rows of a model."""
+    """The rows of a model."""
     graph = open_model(path)
     evaluator = Evaluator(graph, images, threads=threads)
     corrector = Corrector(graph, calibration, threads=threads)
     places = sites(graph)
-    print(
-        f"\n{name:22}  {'top-1, %':>15}  {'SQNR, dB':>15}\n{'':22}     off      on     off      on"
-    )
-    none = evaluator({})
-    rows = [Row(name, "float", none, evaluator(corrector({})))]
+    yield row(name, "float", evaluator({}), evaluator(corrector({})))
     for title, scheme in SCHEMES:
         done = quantize(graph.network, scheme).layers
         changes = {s.slot: s.to_operand(dequantized(done[s.index])) for s in places}
-        rows.append(Row(name, title, evaluator(changes), evaluator(corrector(changes))))
-    for row in rows:
-        top = [100 * e.known_accuracy for e in (row.off, row.on)]
-        sqnr = [e.sqnr_db for e in (row.off, row.on)]
-        mark = " (tie)" if row.off.ties(row.on) else ""
-        print(
-            f"{row.scheme:22}  {top[0]:6.2f}  {top[1]:6.2f}  {sqnr[0]:6.1f}  {sqnr[1]:6.1f}{mark}"
-        )
-        yield row
+        yield row(name, title, evaluator(changes), evaluator(corrector(changes)))
 
 
 def sessions(threads: int) -> dict[str, dict[str, float]]:
     """Seconds of a candidate on 1,000 images: a session of its own, or one that is fed."""
-    print(f"\nsessions on 1,000 images, median of {ROUNDS} rounds, load {busy()}")
     found = {}
     for name in MODELS:
-        path = f"builtin:{name}"
-        results = interleave(jobs(open_model(path), threads), ROUNDS)
-        found[name] = {job: median(seconds) for job, seconds in results.items()}
-        for job, seconds in found[name].items():
-            print(f"{name:10} {job:28} {1000 * seconds:8.1f} ms")
+        times = turns(jobs(open_model(f"builtin:{name}"), threads), ROUNDS)
+        found[name] = {job: taken["median"] for job, taken in times.items()}
     return found
 
 
@@ -146,27 +121,16 @@ def jobs(graph: Model, threads: int) -> dict[str, Callable[[], float]]:
     """What is timed, both ways having given the same outputs."""
     changes = constants(graph)
     fed, values = fed_model(graph, changes)
-    own, shared = (
-        open_runtime(with_weights(graph, changes), threads),
-        open_runtime(fed, threads),
-    )
-    feeds = [feed for feed, _ in Feeds(graph, data.embedded())]
+    own, shared = open_runtime(with_weights(graph, changes), threads), open_runtime(fed, threads)
+    feeds = [feed for feed, _ in Feeds(graph, embedded())]
     output = [own.get_outputs()[0].name]
     [first], [second] = run(own, output, feeds[0]), run(shared, output, feeds[0] | values)
     np.testing.assert_allclose(first, second, rtol=1e-3, atol=1e-3)
     return {
-        "session opened": lambda: timed(
-            lambda: open_runtime(with_weights(graph, changes), threads)
-        ),
-        "run, constant": lambda: timed(lambda: [run(own, output, feed) for feed in feeds]),
-        "run, fed": lambda: timed(lambda: [run(shared, output, f | values) for f in feeds]),
+        "session opened": timed(lambda: open_runtime(with_weights(graph, changes), threads)),
+        "run, constant": timed(lambda: [run(own, output, feed) for feed in feeds]),
+        "run, fed": timed(lambda: [run(shared, output, f | values) for f in feeds]),
     }
-
-
-def timed(job: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    job()
-    return time.perf_counter() - started
 
 
 def constants(graph: Model) -> Changes:
@@ -194,10 +158,23 @@ def fed_model(graph: Model, changes: Changes) -> tuple[ModelProto, dict[str, Arr
     return model, values
 
 
-def row_of(row: Row) -> dict[str, object]:
+def row(model: str, scheme: str, plain: Evaluation, corrected: Evaluation) -> Row:
+    """A scheme without and with correction, as it is written."""
     off, on = (
-        {"top1": e.top1, "sqnr_db": e.sqnr_db if np.isfinite(e.sqnr_db) else None,
+        {"top1": e.known_accuracy, "sqnr_db": e.sqnr_db if np.isfinite(e.sqnr_db) else None,
          "interval": e.interval, "images": e.images}
-        for e in (row.off, row.on)
+        for e in (plain, corrected)
     )  # fmt: skip
-    return {"model": row.model, "scheme": row.scheme, "off": off, "on": on}
+    return {"model": model, "scheme": scheme, "off": off, "on": on, "tie": plain.ties(corrected)}
+
+
+main = Benchmark(
+    name="evaluation", text=__doc__, measure=measure, render=render, keeps=False,
+    libraries=("onnxruntime", "numpy", "onnx"),
+    options={
+        "--data": {"type": Path, "help": "folder with Fashion-MNIST's idx files"},
+        "--images": {"type": int, "help": "how many to evaluate (default all)"},
+        "--threads": 0,
+        "--no-sessions": {"action": "store_true", "help": "leave the timings out"},
+    },
+)  # fmt: skip

@@ -6,14 +6,13 @@ table). Needs the extra `[train]`, for the networks' shapes: the weights are ran
 filter is coded to its full width, decide nothing.
 """
 
-import argparse
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
 import torch
 
 import esnsim
+from benchmarks.harness import Benchmark, table
 from esnsim.model.network import Network
 from esnsim.training.catalog import entry
 
@@ -81,19 +80,6 @@ class Price:
     float_macs: int
 
 
-def main(options: Sequence[str]) -> int:
-    """Print the table in Markdown."""
-    argparse.ArgumentParser(prog="benchmarks literature", description=__doc__).parse_args(options)
-    print("\n".join(table()))
-    return 0
-
-
-def table() -> list[str]:
-    """The rows of docs/literature.md."""
-    lines = [_line(HEAD), _line(["---"] * len(HEAD))]
-    return lines + [_line(_cells(row, price(row))) for row in PUBLISHED]
-
-
 def price(row: Published) -> Price:
     """The row's widths priced by esnsim (Eq. 7)."""
     whole = network(row.network)
@@ -127,5 +113,8 @@ def _cells(row: Published, priced: Price) -> list[str]:
     ]  # fmt: skip
 
 
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+main = Benchmark(
+    name="literature", text=__doc__, keeps=False,
+    measure=lambda _: {"rows": [_cells(row, price(row)) for row in PUBLISHED]},
+    render=lambda results: table(HEAD, results["rows"]),
+)  # fmt: skip

@@ -6,25 +6,20 @@ first: costs against `esnsim.cost`, the frontier against its definition, accurac
 and runs written down here once more.
 """
 
-import argparse
 import json
 import os
-import sys
 import time
-from dataclasses import asdict
+from argparse import Namespace
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.machine import load, machine, versions
-from benchmarks.timing import Run, Spread, interleave, run
+from benchmarks.harness import Benchmark, Document, check, interleave, python, spread, timed, told
 
 if TYPE_CHECKING:
     from esnsim import Network
 
-RESULTS = Path(__file__).parent / "results" / "pareto.json"
-ROOT = Path(__file__).parents[1]
 MODEL = "builtin:resnet20"
 GRID = ("--ratios", "0,0.25,0.5,0.75", "--bits", "1-8")
 POINTS = 32
@@ -32,92 +27,86 @@ LIMIT = 60.0  # seconds of the sweep
 FASTER = 50  # times: sorted weights against passes
 
 
-def main(argv: list[str]) -> int:
-    options = parser().parse_args(argv)
+def measure(arguments: Namespace) -> dict[str, Any]:
+    """Sweeps with one process and with one a core, checked; the cost side of a sweep."""
     cores = os.cpu_count() or 1
-    sweeps = {jobs: lambda jobs=jobs: sweep("--jobs", str(jobs)) for jobs in (1, cores)}
-    found = interleave(sweeps, options.rounds)
+    sweeps = {str(n): lambda n=n: sweep("--jobs", str(n)) for n in (1, cores)}
+    found = interleave(sweeps, arguments.rounds)
     documents = [document for runs in found.values() for _, document in runs]
     check_points(documents)
     check_accuracy()
-    clock = {jobs: Spread.of([r.seconds for r, _ in runs]) for jobs, runs in found.items()}
-    busy = {jobs: Spread.of([r.cpu_seconds for r, _ in runs]) for jobs, runs in found.items()}
-    result: dict[str, Any] = {
-        "benchmark": "pareto",
-        "machine": machine(),
-        "load": load(),
-        "versions": versions(("numpy", "numba", "onnx", "onnxruntime")),
+    return {
         "points": POINTS,
-        "seconds_by_jobs": {str(jobs): asdict(spread) for jobs, spread in clock.items()},
-        "cpu_seconds_by_jobs": {str(jobs): asdict(spread) for jobs, spread in busy.items()},
+        "seconds_by_jobs": {n: spread(r.seconds for r, _ in runs) for n, runs in found.items()},
+        "cpu_seconds_by_jobs": {
+            n: spread(r.cpu_seconds for r, _ in runs) for n, runs in found.items()
+        },
         "seconds_of_a_point": median(p["seconds"] for p in documents[0]["points"]),
+        "cost_side": cost_side(arguments.steps),
     }
-    for jobs, spread in clock.items():
-        print(
-            f"{POINTS} points, {jobs} process{'es' if jobs > 1 else ''}: {spread.median:.1f} s "
-            f"({spread.least:.1f}–{spread.most:.1f}) by the clock, {busy[jobs].median:.1f} s of "
-            f"processor time, start and exit included; {result['load']} processes wanted to run"
-        )
-    result["cost_side"] = cost_side(options.steps)
-    options.output.parent.mkdir(exist_ok=True)
-    options.output.write_text(json.dumps(result, indent=1) + "\n")
-    slow = min(spread.median for spread in clock.values()) > LIMIT
-    return int(slow or result["cost_side"]["ratio"] < FASTER)
 
 
-def parser() -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(prog="benchmarks pareto", description=__doc__)
-    p.add_argument("--rounds", type=int, default=3)
-    p.add_argument("--steps", type=int, default=1000, help="of the cost side")
-    p.add_argument("--output", type=Path, default=RESULTS)
-    return p
+def render(results: Document) -> str:
+    clock, busy = results["seconds_by_jobs"], results["cpu_seconds_by_jobs"]
+    lines = [
+        f"{POINTS} points, --jobs {jobs}: {told(taken, digits=1)} s by the clock, "
+        f"{busy[jobs]['median']:.1f} s of processor time, start and exit included"
+        for jobs, taken in clock.items()
+    ]
+    side = results["cost_side"]
+    steps, passes = side["steps"], side["direct_seconds_extrapolated"]
+    lines.append(
+        f"{steps:,} steps of {side['weights']:,} weights: {side['sorted_seconds']:.2f} s of a core "
+        f"from sorted weights; by passes {passes:.0f} s, {side['ratio']:.0f} times, by calls "
+        f"{side['call_seconds'] * steps:.0f} s, {side['ratio_of_calls']:.0f} times; both "
+        f"extrapolated from {side['direct_passes_timed']}"
+    )
+    return "\n".join(lines)
 
 
-def sweep(*words: str) -> tuple[Run, dict[str, Any]]:
+def slow(results: Document) -> object:
+    """Whether a goal is missed."""
+    quickest = min(taken["median"] for taken in results["seconds_by_jobs"].values())
+    return quickest > LIMIT or results["cost_side"]["ratio"] < FASTER
+
+
+def sweep(*words: str) -> tuple[Any, dict[str, Any]]:
     """The whole command as a process, and the document that it prints."""
     with TemporaryDirectory() as folder:
-        environment = {
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "kernels"))),
-        }
-        command = (sys.executable, "-m", "esnsim", "pareto", MODEL, *GRID, "--json", "-q", *words)
-        done = run(command, Path(folder), environment)
-    if done.code:
-        raise SystemExit(f"the sweep failed: {done.errors}")
-    return done, json.loads(done.output)
+        options = (*GRID, "--json", "-q", *words)
+        done = python(Path(folder), "-m", "esnsim", "pareto", MODEL, *options)
+        if done.code:
+            raise SystemExit(done.errors)
+        return done, json.loads(done.output)
 
 
 def check_points(documents: list[dict[str, Any]]) -> None:
     """All sweeps found the same points; costs and the frontier are what they should be."""
     from esnsim import Scheme, cost, quantize, read_onnx
 
-    points = [[{**p, "seconds": 0} for p in document["points"]] for document in documents]
-    if any(p != points[0] for p in points) or len(points[0]) != POINTS:
-        raise SystemExit("the sweeps differ, or have not all points")
+    first, *others = ([{**p, "seconds": 0} for p in document["points"]] for document in documents)
+    same = all(points == first for points in others) and len(first) == POINTS
+    check(same, "the sweeps differ, or have not all points")
     network = read_onnx(MODEL)
-    for point in points[0]:
+    for point in first:
         if not point["ratio"]:
-            total = cost(quantize(network, Scheme(bits=point["bits"]))).total
-            if point["cost"] != total.esn_d_tilde.macs:
-                raise SystemExit(f"a cost of {point['cost']}, and not {total.esn_d_tilde.macs}")
+            tilde = cost(quantize(network, Scheme(bits=point["bits"]))).total.esn_d_tilde.macs
+            check(point["cost"] == tilde, f"a cost of {point['cost']}, and not {tilde}")
         beaten = any(
             q["cost"] <= point["cost"] and q["accuracy"] >= point["accuracy"]
             and (q["cost"], q["accuracy"]) != (point["cost"], point["accuracy"])
-            for q in points[0]
+            for q in first
         )  # fmt: skip
-        if beaten == point["frontier"]:
-            raise SystemExit("the frontier is not what no point dominates")
+        check(beaten != point["frontier"], "the frontier is not what no point dominates")
 
 
 def check_accuracy() -> None:
     """Without correction, top-1 is that of App. A's codes in ONNX Runtime, done by hand."""
     _, document = sweep("--no-correct", "--ratios", "0", "--bits", "2-4")
     for point in document["points"]:
-        right = naive_top1(point["bits"])
-        if abs(point["accuracy"] - right) > 0.002:  # a tie of two classes may fall either way
-            raise SystemExit(
-                f"top-1 of {point['accuracy']} at {point['bits']} bits, and not {right}"
-            )
+        bits, top1, right = point["bits"], point["accuracy"], naive_top1(point["bits"])
+        close = abs(top1 - right) <= 0.002  # a tie of two classes may fall either way
+        check(close, f"top-1 of {top1} at {bits} bits, and not {right}")
 
 
 def naive_top1(bits: int) -> float:
@@ -149,34 +138,26 @@ def naive_top1(bits: int) -> float:
 
 def cost_side(steps: int) -> dict[str, Any]:
     """Costs of many steps from sorted weights against direct passes and calls, ResNet-50."""
+    from benchmarks import rate
     from benchmarks.models import resnet50
-    from benchmarks.rate import measure
     from esnsim import read_onnx
 
     network = read_onnx(resnet50())
-    found = measure(network, steps)
-    seconds, call = found["sorted_seconds"], call_seconds(network)
-    found |= {"call_seconds": call, "ratio_of_calls": call * steps / seconds}
-    print(
-        f"{steps:,} steps of {found['weights']:,} weights: {seconds:.2f} s of a core from sorted "
-        f"weights; by passes {found['direct_seconds_extrapolated']:.0f} s, {found['ratio']:.0f} "
-        f"times, by calls {call * steps:.0f} s, {found['ratio_of_calls']:.0f} times; both "
-        f"extrapolated from {found['direct_passes_timed']}"
-    )
-    return found
+    found = rate.measure(network, steps)
+    call = median(timed(lambda: priced(network), clock=time.process_time)() for _ in range(5))
+    return found | {"call_seconds": call, "ratio_of_calls": call * steps / found["sorted_seconds"]}
 
 
-def call_seconds(network: "Network") -> float:
-    """Processor time of `esnsim.cost(esnsim.quantize(…))` at one step, the median of five."""
+def priced(network: "Network") -> object:
+    """The cost at one step, by a call."""
     from esnsim import Scheme, cost, quantize
 
-    times = []
-    for _ in range(5):
-        started = time.process_time()
-        cost(quantize(network, Scheme(given_steps=0.01)))
-        times.append(time.process_time() - started)
-    return median(times)
+    return cost(quantize(network, Scheme(given_steps=0.01)))
 
 
-if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))
+main = Benchmark(
+    name="pareto", text=__doc__, measure=measure, render=render,
+    missed=slow,
+    libraries=("numpy", "numba", "onnx", "onnxruntime"),
+    options={"--rounds": 3, "--steps": {"type": int, "default": 1000, "help": "of the cost side"}},
+)  # fmt: skip

@@ -1,11 +1,9 @@
 """The README's picture: where the bits of the embedded ResNet-20 go. `make picture`."""
 
-from pathlib import Path
-
 import esnsim
-from esnsim.costs.cost import Cost
+from benchmarks.harness import ROOT
 
-OUTPUT = Path(__file__).parents[1] / "docs" / "images" / "resnet20.png"
+OUTPUT = ROOT / "docs" / "images" / "resnet20.png"
 SCHEMES = {
     "one step a layer, 4 bits": esnsim.Scheme(bits=4),
     "a step a filter, Δ = σ": esnsim.Scheme(rule="filter-sigma"),
@@ -25,25 +23,22 @@ def main() -> None:
         1, 2, figsize=(10, 4.2), width_ratios=(1, 2), layout="constrained"
     )
     for index, (name, cost) in enumerate(costs.items()):
-        counts = cost.histogram
-        left.bar(
-            [bits + (index - 0.5) * 0.4 for bits in range(9)],
-            [counts.get(bits, 0) for bits in range(9)],
-            0.4, label=name, color=COLOURS[index],
-        )  # fmt: skip
+        counts = [cost.histogram.get(bits, 0) for bits in range(9)]
+        middles = [bits + (index - 0.5) * 0.4 for bits in range(9)]
+        left.bar(middles, counts, 0.4, label=name, color=COLOURS[index])
     left.set(xlabel="width of the filter, bits (0: pruned)", ylabel="filters")
     left.legend(frameon=False, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1))
     cost = costs["a step a filter, Δ = σ"]
-    places = range(len(cost.layers))
-    right.bar(
-        places, layerwise(cost), 0.8, color=COLOURS[0], label="every filter as its layer's widest"
-    )
-    right.bar(
-        places, filterwise(cost), 0.8, color=COLOURS[1], label="every filter by its own width"
-    )
-    right.set_xticks(
-        places, [short(row.layer.name) for row in cost.layers], rotation=90, fontsize=7
-    )
+    metrics = [row.metrics for row in cost.layers]
+    bars = {
+        "every filter as its layer's widest": [m.mac_bits_layerwise / 1e6 for m in metrics],
+        "every filter by its own width": [m.esn_d_tilde.macs / 1e6 for m in metrics],
+    }
+    places = range(len(metrics))
+    for colour, (label, heights) in zip(COLOURS, bars.items(), strict=True):
+        right.bar(places, heights, 0.8, color=colour, label=label)
+    names = [short(row.layer.name) for row in cost.layers]
+    right.set_xticks(places, names, rotation=90, fontsize=7)
     right.set(ylabel="MAC×bit, millions")
     right.legend(
         frameon=False, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2,
@@ -51,22 +46,13 @@ def main() -> None:
     )  # fmt: skip
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
-    OUTPUT.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(OUTPUT, dpi=110)
-    print(OUTPUT.relative_to(Path.cwd()) if OUTPUT.is_relative_to(Path.cwd()) else OUTPUT)
+    print(OUTPUT)
 
 
 def short(name: str) -> str:
     parts = name.strip("/").removeprefix("blocks/blocks.").replace("/shortcut/shortcut.0", " short")
     return " ".join(parts.split("/")[:-1])
-
-
-def layerwise(cost: Cost) -> list[float]:
-    return [row.metrics.mac_bits_layerwise / 1e6 for row in cost.layers]
-
-
-def filterwise(cost: Cost) -> list[float]:
-    return [row.metrics.esn_d_tilde.macs / 1e6 for row in cost.layers]
 
 
 if __name__ == "__main__":

@@ -6,8 +6,7 @@ the 1,000 images end to end on the digital array, in ONNX Runtime with optimisat
 Prints how many logits and classes of the array's are theirs.
 """
 
-import argparse
-from collections.abc import Iterator, Sequence
+from argparse import Namespace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,96 +16,72 @@ import onnx
 import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import ModelProto
-from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization import QuantFormat, QuantType
 
 import esnsim
-from benchmarks.engines_report import table
+from benchmarks.harness import Benchmark, Document, table
+from benchmarks.runtime import fold, in_batches, outputs, quantise, session
 from esnsim.graph.model import open_model
 from esnsim.images.sets import embedded
-from esnsim.importer import EMBEDDED
+from esnsim.importer import find
 from esnsim.machines.array.engine import DigitalEngine
 from esnsim.run import cut, quantized_compute
 
-Feeds = dict[str, NDArray[Any]]
 FORMS = ("QOperator", "QDQ")
-BATCH = 50
+HEAD = ("form", "top-1 on the array", "other logits than unfused", "largest difference, steps",
+        "class as unfused", "class as fused")  # fmt: skip
 
 
-class Calibration(CalibrationDataReader):  # type: ignore[misc]
-    """The last hundred images."""
-
-    def __init__(self, images: NDArray[np.float32]) -> None:
-        self.batches: Iterator[Feeds] = iter([{"image": images[-100:]}])
-
-    def get_next(self) -> Feeds | None:
-        return next(self.batches, None)
-
-
-def main(options: Sequence[str]) -> int:
-    """Quantise, run three ways, print the table."""
-    parser = argparse.ArgumentParser(prog="benchmarks qdq", description=__doc__)
-    parser.add_argument("--images", type=int, default=1000)
-    parser.add_argument("--threads", type=int, default=0)
-    arguments = parser.parse_args(options)
+def measure(arguments: Namespace) -> dict[str, Any]:
+    """Quantise, and run three ways."""
     data = embedded()
-    images, labels = data.read(0, data.count), data.labels
-    assert labels is not None
+    images = data.read(0, data.count)
+    assert data.labels is not None
+    few, labels = images[: arguments.images], data.labels[: arguments.images]
     rows = []
     for form in FORMS:
-        with TemporaryDirectory() as folder:
-            proto = quantised(Path(folder), form, images)
-        few = images[: arguments.images]
+        proto = quantised(form, images)
         ours = on_array(proto, few, arguments.threads)
         off = in_runtime(proto, few, ort.GraphOptimizationLevel.ORT_DISABLE_ALL)
         fused = in_runtime(proto, few, ort.GraphOptimizationLevel.ORT_ENABLE_ALL)
-        step = np.diff(np.unique(off)).min()
-        rows.append(
-            (
-                form, f"{(ours.argmax(1) == labels[: len(few)]).mean():.1%}",
-                f"{(ours != off).mean():.3%}", f"{np.abs(ours - off).max() / step:.0f}",
-                f"{(ours.argmax(1) == off.argmax(1)).mean():.1%}",
-                f"{(ours.argmax(1) == fused.argmax(1)).mean():.1%}",
-            )
+        steps = np.abs(ours - off).max() / np.diff(np.unique(off)).min()
+        same = [(ours.argmax(1) == y).mean() for y in (labels, off.argmax(1), fused.argmax(1))]
+        top1, unfused, whole = (f"{share:.1%}" for share in same)
+        rows.append((form, top1, f"{(ours != off).mean():.3%}", f"{steps:.0f}", unfused, whole))
+    return {"rows": rows}
+
+
+def render(results: Document) -> str:
+    return table(HEAD, results["rows"])
+
+
+def quantised(form: str, images: NDArray[np.float32]) -> ModelProto:
+    """The embedded ResNet-20, folded and quantised by ONNX Runtime on the last hundred images."""
+    with TemporaryDirectory() as folder:
+        folded, target = Path(folder) / "folded.onnx", Path(folder) / "quantised.onnx"
+        fold(find("builtin:resnet20"), folded)
+        quantise(
+            folded, target, "image", images[-100:], quant_format=QuantFormat[form],
+            reduce_range=True, activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
         )  # fmt: skip
-    head = ("form", "top-1 on the array", "other logits than unfused", "largest difference, steps",
-            "class as unfused", "class as fused")  # fmt: skip
-    print(table(head, rows))
-    return 0
-
-
-def quantised(folder: Path, form: str, images: NDArray[np.float32]) -> ModelProto:
-    """The embedded ResNet-20, folded and quantised by ONNX Runtime."""
-    options = ort.SessionOptions()
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    options.optimized_model_filepath = str(folder / "folded.onnx")
-    ort.InferenceSession(EMBEDDED / "resnet20.onnx", options)
-    quantize_static(
-        folder / "folded.onnx", folder / "quantised.onnx", Calibration(images),
-        quant_format=QuantFormat[form], per_channel=True, reduce_range=True,
-        activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
-    )  # fmt: skip
-    return onnx.load(folder / "quantised.onnx")
+        return onnx.load(target)
 
 
 def on_array(proto: ModelProto, images: NDArray[np.float32], threads: int) -> NDArray[Any]:
     """Logits of the digital array."""
     model = open_model(proto)
     graph = cut(model, threads)
-    compute = quantized_compute(
-        esnsim.quantize(model.network), DigitalEngine(threads=threads).run, {}
-    )
-    return batches(images, lambda x: graph.run({"image": x}, compute)["logits"])
+    engine = DigitalEngine(threads=threads)
+    compute = quantized_compute(esnsim.quantize(model.network), engine.run, {})
+    return in_batches(lambda x: graph.run({"image": x}, compute)["logits"], images)
 
 
 def in_runtime(proto: ModelProto, images: NDArray[np.float32], level: Any) -> NDArray[Any]:
     """Logits of ONNX Runtime."""
-    options = ort.SessionOptions()
-    options.graph_optimization_level, options.log_severity_level = level, 3
-    session = ort.InferenceSession(proto.SerializeToString(), options)
-    return batches(images, lambda x: session.run(None, {"image": x})[0])
+    return outputs(session(proto.SerializeToString(), level), "image", images)
 
 
-def batches(images: NDArray[np.float32], run: Any) -> NDArray[Any]:
-    """The logits of all images, some at a time."""
-    parts = [run(images[start : start + BATCH]) for start in range(0, len(images), BATCH)]
-    return np.concatenate(parts)
+main = Benchmark(
+    name="qdq", text=__doc__, measure=measure, render=render, keeps=False,
+    options={"--images": 1000, "--threads": 0},
+)  # fmt: skip

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.timing import Spread
+from benchmarks.harness import check, spread
 from esnsim.compression.allocate.rate import Rates, rates, sort_layer
 from esnsim.model.network import Layer, Network
 from esnsim.quantization.filter_sums import FilterSums, midrise_sums
@@ -33,15 +33,15 @@ def measure(network: Network, steps: int = STEPS, direct: int = DIRECT) -> dict[
         sums = [one_pass(found.layer, float(found.steps[index])) for found in swept]
         passes.append(time.process_time() - started)
         _compare(swept, sums, index)
-    spread = Spread.of(passes)
+    taken = spread(passes)
     return {
         "weights": sum(layer.weight.size for layer in network.layers),
         "steps": steps,
         "sorted_seconds": seconds,
         "direct_passes_timed": direct,
-        "pass_seconds": {"median": spread.median, "least": spread.least, "most": spread.most},
-        "direct_seconds_extrapolated": spread.median * steps,
-        "ratio": spread.median * steps / seconds,
+        "pass_seconds": taken,
+        "direct_seconds_extrapolated": taken["median"] * steps,
+        "ratio": taken["median"] * steps / seconds,
     }
 
 
@@ -65,10 +65,10 @@ def _compare(swept: list[Rates], sums: list[FilterSums], index: int) -> None:
             direct.squares_x4.sum(), direct.bits_code.sum(),
             (direct.weights * direct.width_code).sum(), (direct.width_code == 0).sum(),
         ]  # fmt: skip
-        if [int(column[index]) for column in ours] != [int(value) for value in theirs]:
-            raise AssertionError(f"sorted weights and a pass differ in '{found.layer.name}'")
-        if not np.isclose(found.noise[index], direct.noise.sum(), rtol=1e-6):
-            raise AssertionError(f"sorted weights and a pass err apart in '{found.layer.name}'")
+        same = [int(column[index]) for column in ours] == [int(value) for value in theirs]
+        check(same, f"sorted weights and a pass differ in '{found.layer.name}'")
+        close = np.isclose(found.noise[index], direct.noise.sum(), rtol=1e-6)
+        check(close, f"sorted weights and a pass err apart in '{found.layer.name}'")
 
 
 def _warm_up(network: Network) -> None:
@@ -80,18 +80,3 @@ def _warm_up(network: Network) -> None:
         layer.weight.load().sum()
     smallest = min(network.layers, key=lambda layer: layer.weight.size)
     one_pass(smallest, sweep(smallest, 3).steps[0])
-
-
-def main() -> int:
-    """Print the measurement alone: `python -m benchmarks.rate MODEL`."""
-    import json
-    import sys
-
-    from esnsim import read_onnx
-
-    print(json.dumps(measure(read_onnx(sys.argv[1])), indent=1))
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

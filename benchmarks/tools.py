@@ -6,12 +6,13 @@ that so many further calls took: the first one is the warm-up.
 
 import json
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from typing import Any
+
+from benchmarks.harness import timed
 
 OURS = "esnsim"
 WEIGHTED = {"Conv", "Gemm", "MatMul"}
@@ -133,14 +134,9 @@ def main() -> None:
     tool = next(tool for tool in TOOLS if tool.name == name)
     with redirect_stdout(sys.stderr):
         answer = tool.answer(tool.call(path), path)
-        seconds = [_timed(tool, path) for _ in range(int(calls))]
+        call = timed(lambda: tool.call(path))
+        seconds = [call() for _ in range(int(calls))]
     print(json.dumps({"seconds": seconds, "answer": answer}))
-
-
-def _timed(tool: Tool, path: str) -> float:
-    started = time.perf_counter()
-    tool.call(path)
-    return time.perf_counter() - started
 
 
 if __name__ == "__main__":

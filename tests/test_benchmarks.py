@@ -1,14 +1,18 @@
 """The benchmarks measure what they say: their models, their rounds, their processes."""
 
+import json
 import os
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
+import pytest
 
-from benchmarks import models
-from benchmarks.timing import Spread, interleave, run
+from benchmarks import harness, models
+from benchmarks.__main__ import BENCHMARKS
+from benchmarks.harness import Benchmark, check, interleave, ratio, run, spread, table, timed, turns
 from esnsim import cost, quantize, read_onnx
 from tests.importer.test_mac_counts import TORCHVISION
 
@@ -52,7 +56,58 @@ def test_a_run_reports_exit_code_output_and_peak_memory(tmp_path: Path) -> None:
 
 
 def test_a_spread_is_the_median_the_least_and_the_most() -> None:
-    assert Spread.of([3.0, 1.0, 2.0, 9.0]) == Spread(2.5, 1.0, 9.0)
+    assert spread([3.0, 1.0, 2.0, 9.0]) == {"median": 2.5, "least": 1.0, "most": 9.0}
+    assert ratio(spread([3.0]), spread([2.0])) == 1.5
+
+
+def test_what_takes_turns_is_timed_after_the_rounds_that_warm_up() -> None:
+    given = {"a": iter([9.0, 1.0, 2.0, 3.0]), "b": iter([9.0, 4.0, 4.0, 5.0])}
+    jobs = {name: lambda values=values: next(values) for name, values in given.items()}
+    found = turns(jobs, 3, warm=1)
+    assert found == {"a": spread([1.0, 2.0, 3.0]), "b": spread([4.0, 4.0, 5.0])}
+
+
+def test_the_quickest_of_a_few_runs_is_kept() -> None:
+    clock = iter([0.0, 5.0, 10.0, 12.0, 20.0, 29.0])
+    assert timed(lambda: None, 3, lambda: next(clock))() == 2.0
+
+
+BENCHMARK = Benchmark(
+    name="sums", text="Sums.", libraries=("numpy", "no-such-thing"), options={"--rounds": 3},
+    measure=lambda arguments: {"sums": [arguments.rounds] * 2},
+    render=lambda results: table(("a", "b"), [map(str, results["sums"])]),
+    missed=lambda results: results["sums"][0] > 4,
+)  # fmt: skip
+
+
+def test_a_benchmark_writes_results_prints_its_table_and_says_what_is_missed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "folder" / "sums.json"
+    assert BENCHMARK(["--rounds", "4", "-o", str(file)]) == 0
+    assert capsys.readouterr().out == "| a | b |\n| --- | --- |\n| 4 | 4 |\n"
+    found = json.loads(file.read_text())
+    assert (found["schema"], found["sums"]) == ("esnsim.benchmark.sums/1", [4, 4])
+    assert (found["versions"]["numpy"], found["versions"]["no-such-thing"]) == (
+        np.__version__,
+        None,
+    )
+    assert len(found["load"]) == 2
+    assert BENCHMARK(["--rounds", "5", "--json", str(file)]) == 1
+
+
+def test_a_wrong_answer_ends_a_benchmark() -> None:
+    check(True, "never said")
+    with pytest.raises(ArithmeticError, match="a sum is wrong"):
+        check(np.False_, "a sum is wrong")
+
+
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_every_benchmark_has_its_name_options_and_results_file(name: str) -> None:
+    main = import_module(f"benchmarks.{name}").main
+    assert main.name == name
+    given = main.parser().parse_args([])
+    assert given.output in (harness.RESULTS / f"{name}.json", None)
 
 
 def test_an_unknown_benchmark_names_those_there_are() -> None:

@@ -91,7 +91,7 @@ def test_allotted_filters_cost_their_own_widths() -> None:
 def test_the_table_has_every_method_with_accuracy_and_cost(monkeypatch: Any, capsys: Any) -> None:
     sample = embedded()
     monkeypatch.setattr(run, "MODEL", "builtin:resnet8")
-    monkeypatch.setattr(run, "images", lambda _: run.Data(sample.first(40), sample.first(20)))
+    monkeypatch.setattr(run, "halves", lambda *_: (sample.first(20), sample.first(40)))
     assert run.main(["--bits", "4", "--threads", "1", "-o", "/dev/null"]) == 0
     lines = capsys.readouterr().out.splitlines()[3:]
     cells = [line.strip("| ").split(" | ") for line in lines]
@@ -108,11 +108,8 @@ def test_the_table_has_every_method_with_accuracy_and_cost(monkeypatch: Any, cap
 
 @pytest.mark.parametrize("count", [200, 5000])
 def test_without_a_folder_no_image_is_used_twice(count: int) -> None:
-    arguments = run.parser().parse_args(["--calibration", str(count)])
-    data = run.images(arguments)
-    assert data.calibration.labels is None
-    assert data.test.count + data.calibration.count == 1000
-    sample = embedded()
-    np.testing.assert_array_equal(
-        data.test.read(0, 2), sample.read(data.calibration.count, data.calibration.count + 2)
-    )
+    calibration, test = run.halves(None, count)
+    assert calibration.labels is None
+    assert test.count + calibration.count == 1000
+    sample, first = embedded(), calibration.count
+    np.testing.assert_array_equal(test.read(0, 2), sample.read(first, first + 2))

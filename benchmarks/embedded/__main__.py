@@ -5,63 +5,60 @@ DIR holds Fashion-MNIST as idx files (Debian's package dataset-fashion-mnist put
 """
 
 import argparse
-import io
-import json
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
-from esnsim.images.sets import read_idx
+from benchmarks.harness import ROOT, write
+from esnsim.training.data import ImageSet, read_images
+from esnsim.training.export import export_onnx
 from esnsim.training.fit import Epoch, Recipe, accuracy, fit
 from esnsim.training.models import CifarResNet
 
 EPOCHS = {8: 20, 20: 30}
-SHIPPED = Path(__file__).parents[2] / "esnsim" / "embedded"
+SHIPPED = ROOT / "esnsim" / "embedded"
+SAMPLE = 1000  # test images that ship
 
 
 def main() -> None:
     arguments = parser().parse_args()
-    train, test = (
-        (
-            read_idx(arguments.data / f"{part}-images-idx3-ubyte.gz")[:, None],
-            read_idx(arguments.data / f"{part}-labels-idx1-ubyte.gz"),
-        )
-        for part in ("train", "t10k")
-    )
-    arguments.checkpoints.mkdir(parents=True, exist_ok=True)
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(
-        arguments.output / "fashion_mnist_1000.npz", images=test[0][:1000], labels=test[1][:1000]
-    )
+    train, test = (read_images(arguments.data, part) for part in ("train", "test"))
+    sample, output = test.first(SAMPLE), arguments.output
+    for folder in (arguments.checkpoints, output):
+        folder.mkdir(parents=True, exist_ok=True)
+    labels = sample.labels.astype(np.uint8)
+    np.savez_compressed(output / "fashion_mnist_1000.npz", images=sample.images, labels=labels)
     results = {}
     for depth in arguments.depths:
-        epochs = arguments.epochs or EPOCHS[depth]
+        name, epochs = f"resnet{depth}", arguments.epochs or EPOCHS[depth]
         torch.manual_seed(arguments.seed)
         model = CifarResNet(depth, channels=1)
         started = time.monotonic()
 
-        def report(epoch: Epoch, depth: int = depth, epochs: int = epochs) -> None:
-            print(f"ResNet-{depth} {epoch.index + 1}/{epochs} loss {epoch.loss:.4f}", flush=True)
+        def report(epoch: Epoch, name: str = name, epochs: int = epochs) -> None:
+            print(f"{name} {epoch.index + 1}/{epochs} loss {epoch.loss:.4f}", flush=True)
 
-        fit(
-            model,
-            *train,
-            Recipe(epochs, seed=arguments.seed),
-            arguments.checkpoints / f"resnet{depth}.pt",
-            report,
-        )
-        results[f"resnet{depth}"] = {
-            "accuracy_10000": accuracy(model, *test),
-            "accuracy_1000": accuracy(model, test[0][:1000], test[1][:1000]),
-            "epochs": epochs,
-            "seed": arguments.seed,
-            "seconds": round(time.monotonic() - started),
-        }
-        print(depth, results[f"resnet{depth}"], flush=True)
-        (arguments.output / f"resnet{depth}.onnx").write_bytes(export(model))
-    (arguments.output / "accuracy.json").write_text(json.dumps(results, indent=1) + "\n")
+        recipe = Recipe(epochs, seed=arguments.seed)
+        checkpoint = arguments.checkpoints / f"{name}.pt"
+        fit(model, train.images, train.labels, recipe, checkpoint, report)
+        seconds = round(time.monotonic() - started)
+        about = {"epochs": epochs, "seed": arguments.seed, "seconds": seconds}
+        results[name] = accuracies(model, test) | about
+        print(depth, results[name], flush=True)
+        example = torch.zeros(1, 1, 28, 28)
+        (output / f"{name}.onnx").write_bytes(export_onnx(model, example, free_batch=True))
+    write(output / "accuracy.json", results)
+
+
+def accuracies(model: torch.nn.Module, test: ImageSet) -> dict[str, Any]:
+    """Top-1 on all test images, and on those that ship."""
+    return {
+        f"accuracy_{len(each.images)}": accuracy(model, each.images, each.labels)
+        for each in (test, test.first(SAMPLE))
+    }
 
 
 def parser() -> argparse.ArgumentParser:
@@ -73,24 +70,6 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--epochs", type=int)
     p.add_argument("--seed", type=int, default=0)
     return p
-
-
-def export(model: torch.nn.Module) -> bytes:
-    """ONNX with BatchNormalization kept as nodes and a free batch; pixels in [0, 1] go in."""
-    buffer = io.BytesIO()
-    torch.onnx.export(
-        model.eval(),
-        (torch.zeros(1, 1, 28, 28),),
-        buffer,
-        input_names=["image"],
-        output_names=["logits"],
-        dynamic_axes={"image": {0: "batch"}, "logits": {0: "batch"}},
-        training=torch.onnx.TrainingMode.PRESERVE,
-        do_constant_folding=False,
-        opset_version=17,
-        dynamo=False,
-    )
-    return buffer.getvalue()
 
 
 if __name__ == "__main__":

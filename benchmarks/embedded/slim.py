@@ -9,10 +9,10 @@ longer than the 4 epochs of the paper's Section 3. Options and checkpoints are t
 import json
 import sys
 
-from benchmarks.embedded.__main__ import SHIPPED
+from benchmarks.embedded.__main__ import SHIPPED, accuracies
+from benchmarks.harness import write
 from benchmarks.paper.runs import Quick, start
 from esnsim.training.export import export_onnx
-from esnsim.training.fit import accuracy
 from esnsim.training.masks import prune_by_norm
 from esnsim.training.shrink import shrink
 
@@ -27,7 +27,7 @@ def slim_name(name: str, keep: float) -> str:
 
 def main(argv: list[str]) -> int:
     runs = start(argv, __doc__ or "", Quick(epochs=2, images=5000), epochs=12)
-    o, test = runs.options, runs.test
+    o = runs.options
     path = SHIPPED / "accuracy.json"
     for keep in KEPT:
         name = slim_name(NAME, keep)
@@ -38,14 +38,9 @@ def main(argv: list[str]) -> int:
         runs.fit(f"slim-{name}", model, runs.recipe(learning_rate=0.05))
         (SHIPPED / f"{name}.onnx").write_bytes(export_onnx(model, runs.example, free_batch=True))
         results = json.loads(path.read_text())
-        results[name] = {
-            "accuracy_10000": accuracy(model, test.images, test.labels),
-            "accuracy_1000": accuracy(model, test.images[:1000], test.labels[:1000]),
-            "epochs": o.epochs,
-            "seed": o.seed,
-            "pruned_from": NAME,
-        }
-        path.write_text(json.dumps(results, indent=1) + "\n")
+        about = {"epochs": o.epochs, "seed": o.seed, "pruned_from": NAME}
+        results[name] = accuracies(model, runs.test) | about
+        write(path, results)
         print(name, results[name], flush=True)
     return 0
 

@@ -5,7 +5,7 @@ import sys
 from importlib import import_module
 
 from benchmarks.paper.plots import panels
-from benchmarks.paper.runs import RESULTS
+from benchmarks.paper.runs import RESULTS, start
 from esnsim.errors import EsnsimError
 
 FIGURES = ("fig2", "fig3", "fig4", "fig5", "fig6", "fig8", "fig9", "fig10")
@@ -23,15 +23,19 @@ def redraw() -> int:
 def main() -> int:
     name, *options = sys.argv[1:] or [""]
     if name not in (*FIGURES, "redraw"):
-        print(
+        usage = (
             "usage: python -m benchmarks.paper FIGURE --data DIR [--quick], or redraw, with one of"
         )
-        print(*FIGURES)
+        print(usage, *FIGURES, sep="\n  ")
         return 2
     if name == "redraw":
         return redraw()
     try:
-        return int(import_module(f"benchmarks.paper.{name}").main(options))
+        figure = import_module(f"benchmarks.paper.{name}")
+        runs = start(options, figure.__doc__ or "", figure.QUICK, figure.EPOCHS)
+        for results in figure.measure(runs):
+            runs.save(name, results, figure.draw)
+        return 0
     except EsnsimError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -1,20 +1,22 @@
 """Figure 10: the two networks of figure 8 on the same axes, from its results."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from benchmarks.paper.fig8 import ACIQ, curve
+from benchmarks.paper.fig8 import ACIQ
 from benchmarks.paper.plots import Panel
-from benchmarks.paper.runs import Quick, start
-from benchmarks.paper.statistics import accuracy_at, frontier
+from benchmarks.paper.runs import Quick, Runs
+from benchmarks.paper.statistics import Curve, accuracy_at, curve, frontier, percent
 from esnsim.errors import EsnsimError
 
 METRICS = {"esn_a": "ESNa, by MACs", "esn_d_tilde": "MAC×bit"}
 
 
-def main(argv: list[str]) -> int:
-    runs = start(argv, __doc__, Quick(epochs=1, images=1), epochs=1)
+QUICK, EPOCHS = Quick(epochs=1, images=1), 1
+
+
+def measure(runs: Runs) -> Iterator[dict[str, Any]]:
     o = runs.options
     source = o.output / f"fig8{'-quick' if o.quick else ''}.json"
     if not source.exists():
@@ -30,29 +32,25 @@ def main(argv: list[str]) -> int:
         for name in (first, second)
     }
     results = {"source": source.name, "statements": statements, "frontiers": frontiers}
-    runs.save("fig10", {"options": document["options"], **results}, draw)
-    return 0
+    yield {"options": document["options"], **results}
 
 
 def draw(document: Mapping[str, Any]) -> list[Panel]:
     return [
         Panel(
-            {
-                name: [(cost, 100 * top1) for cost, top1 in found[metric]]
-                for name, found in document["frontiers"].items()
-            },
+            {name: percent(found[metric]) for name, found in document["frontiers"].items()},
             title, "accuracy, %", log="x",
         )
         for metric, title in METRICS.items()
     ]  # fmt: skip
 
 
-def points(document: dict[str, Any], name: str, metric: str) -> list[tuple[float, float]]:
+def points(document: dict[str, Any], name: str, metric: str) -> Curve:
     found = document["models"][name]
     return [p for label, ps in found.items() if label != ACIQ for p in curve(ps, metric)]
 
 
-def ranges(first: list[tuple[float, float]], second: list[tuple[float, float]]) -> dict[str, Any]:
+def ranges(first: Curve, second: Curve) -> dict[str, Any]:
     """Below which cost the first network is the more accurate one, if anywhere."""
     costs = sorted(cost for cost, _ in (*first, *second))
     better = [c for c in costs if accuracy_at(first, c) > accuracy_at(second, c)]

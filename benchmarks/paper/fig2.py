@@ -1,17 +1,19 @@
 """Figure 2: ESNa and accuracy over epochs for three weight decays, steps in the learning rate."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from benchmarks.paper.plots import Panel
-from benchmarks.paper.runs import Quick, start
+from benchmarks.paper.plots import Panel, over_epochs
+from benchmarks.paper.runs import Quick, Runs
 from benchmarks.paper.statistics import rank_correlation, spread
 
 DECAYS = (5e-4, 1e-3, 2e-3)
 
 
-def main(argv: list[str]) -> int:
-    runs = start(argv, __doc__, Quick(epochs=12, images=5000), epochs=40)
+QUICK, EPOCHS = Quick(epochs=12, images=5000), 40
+
+
+def measure(runs: Runs) -> Iterator[dict[str, Any]]:
     o = runs.options
     (name,) = o.models or ["resnet8" if o.quick else "resnet20"]
     half, later = o.epochs // 2, o.epochs * 3 // 4
@@ -35,24 +37,9 @@ def main(argv: list[str]) -> int:
             ]
         ),
     }  # fmt: skip
-    results = {"model": name, "statements": statements, "curves": curves}
-    runs.save("fig2", results, draw)
-    return 0
+    yield {"model": name, "statements": statements, "curves": curves}
 
 
 def draw(document: Mapping[str, Any]) -> list[Panel]:
-    shown = [c for c in document["curves"] if c["seed"] == document["curves"][0]["seed"]]
-    return [
-        Panel(
-            {
-                f"weight decay {c['weight_decay']:g}": [
-                    (e["epoch"], e[key] * scale) for e in c["epochs"]
-                ]
-                for c in shown
-            },
-            "epoch", label, log=log,
-        )
-        for key, label, scale, log in (
-            ("esn_a", "ESNa", 1, "y"), ("accuracy", "accuracy, %", 100, "")
-        )
-    ]  # fmt: skip
+    shown = {"esn_a": ("ESNa", "y"), "accuracy": ("accuracy", "")}
+    return over_epochs(document["curves"], "weight_decay", "weight decay", shown)

@@ -1,21 +1,21 @@
 """Figure 3: accuracy against ESNa, in each epoch of training and after quantisation."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from benchmarks.paper.plots import Panel
-from benchmarks.paper.runs import Quick, Runs, start, widths
-from benchmarks.paper.statistics import accuracy_at, rank_correlation, spread
+from benchmarks.paper.runs import Quick, Runs, widths
+from benchmarks.paper.statistics import Curve, accuracy_at, curve, percent, rank_correlation, spread
+
+QUICK, EPOCHS = Quick(epochs=12, images=5000), 30
 
 
-def main(argv: list[str]) -> int:
-    runs = start(argv, __doc__, Quick(epochs=12, images=5000), epochs=30)
+def measure(runs: Runs) -> Iterator[dict[str, Any]]:
     o = runs.options
     names = o.models or (["resnet8"] if o.quick else ["vgg7-0.25x", "resnet20"])
     results = [result(runs, name, seed) for name in names for seed in o.seeds]
     statements = {name: correlations([r for r in results if r["model"] == name]) for name in names}
-    runs.save("fig3", {"statements": statements, "models": results}, draw)
-    return 0
+    yield {"statements": statements, "models": results}
 
 
 def result(runs: Runs, name: str, seed: int) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def result(runs: Runs, name: str, seed: int) -> dict[str, Any]:
 def correlations(results: list[dict[str, Any]]) -> dict[str, Any]:
     """The rank correlations of the statements, with their spread over seeds."""
     both = [curves(result) for result in results]
-    rows = {
+    rows: dict[str, list[Any]] = {
         "ESNa and accuracy during training": [during for during, _ in both],
         "ESNa and accuracy after quantisation": [after for _, after in both],
         "both accuracies at the ESNa of the epochs": [
@@ -42,22 +42,17 @@ def correlations(results: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def curves(result: Mapping[str, Any]) -> tuple[list[tuple[float, float]], ...]:
+def curves(result: Mapping[str, Any]) -> tuple[Curve, Curve]:
     """(ESNa, accuracy) of the epochs, and of the widths after training."""
-    return (
-        [(e["esn_a"], e["accuracy"]) for e in result["epochs"]],
-        [(p["esn_a"]["weights"], p["accuracy"]) for p in result["quantized"]],
-    )
+    during = [(e["esn_a"], e["accuracy"]) for e in result["epochs"]]
+    return during, curve(result["quantized"], "esn_a", "weights")
 
 
 def draw(document: Mapping[str, Any]) -> list[Panel]:
     labels = ("during training", "after quantisation")
     return [
         Panel(
-            {
-                label: [(cost, 100 * top1) for cost, top1 in curve]
-                for label, curve in zip(labels, curves(result), strict=True)
-            },
+            dict(zip(labels, map(percent, curves(result)), strict=True)),
             f"ESNa, {result['model']}", "accuracy, %", log="x", marks_only=labels[:1],
         )
         for result in document["models"]

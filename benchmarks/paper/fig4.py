@@ -1,11 +1,11 @@
 """Figure 4: accuracy against ESNa and ESNd for depths and widths of network."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from benchmarks.paper.plots import Panel
-from benchmarks.paper.runs import Quick, Runs, start, widths
-from benchmarks.paper.statistics import accuracy_at, spread
+from benchmarks.paper.plots import Panel, over_cost
+from benchmarks.paper.runs import Quick, Runs, widths
+from benchmarks.paper.statistics import accuracy_at, curve, spread
 
 NAMES = ["resnet8", "resnet14", "resnet20", "vgg7-0.25x", "vgg7-0.5x", "vgg7"]
 FAMILIES = (("resnet8", "resnet14", "resnet20"), ("vgg7-0.25x", "vgg7-0.5x", "vgg7"))
@@ -13,8 +13,10 @@ RADICAL = 2  # bits
 METRICS = {"esn_a": "ESNa, by MACs", "esn_d": "ESNd, by MACs (bits)"}
 
 
-def main(argv: list[str]) -> int:
-    runs = start(argv, __doc__, Quick(epochs=6, images=5000, test_images=1000), epochs=12)
+QUICK, EPOCHS = Quick(epochs=6, images=5000, test_images=1000), 12
+
+
+def measure(runs: Runs) -> Iterator[dict[str, Any]]:
     o = runs.options
     names = o.models or (NAMES[:-1] if o.quick else NAMES)
     repeats: list[dict[str, Any]] = [{"seed": seed, "models": {}} for seed in o.seeds]
@@ -22,8 +24,7 @@ def main(argv: list[str]) -> int:
         for repeat in repeats:
             repeat["models"][name] = measured(runs, name, repeat["seed"])
         statements = gather([compare(repeat["models"]) for repeat in repeats])
-        runs.save("fig4", {"statements": statements, "repeats": repeats}, draw)
-    return 0
+        yield {"statements": statements, "repeats": repeats}
 
 
 def measured(runs: Runs, name: str, seed: int) -> dict[str, Any]:
@@ -40,10 +41,6 @@ def gather(repeats: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
         rows[0] | {"slim_minus_fat": spread([row["slim_minus_fat"] for row in rows])}
         for rows in zip(*repeats, strict=True)
     ]
-
-
-def curve(points: list[dict[str, Any]], metric: str) -> list[tuple[float, float]]:
-    return [(p[metric]["macs"], p["accuracy"]) for p in points]
 
 
 def compare(curves: dict[str, Any]) -> list[dict[str, Any]]:
@@ -66,13 +63,5 @@ def compare(curves: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def draw(document: Mapping[str, Any]) -> list[Panel]:
-    return [
-        Panel(
-            {
-                name: [(c, 100 * a) for c, a in curve(found["quantized"], metric)]
-                for name, found in document["repeats"][0]["models"].items()
-            },
-            label, "accuracy, %", log="x",
-        )
-        for metric, label in METRICS.items()
-    ]  # fmt: skip
+    models = document["repeats"][0]["models"]
+    return over_cost({name: found["quantized"] for name, found in models.items()}, METRICS)

@@ -1,17 +1,19 @@
 """Figure 5: loss, ESNa and filters pruned by the noise, for six learning rates."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from benchmarks.paper.plots import Panel
-from benchmarks.paper.runs import Quick, start
+from benchmarks.paper.plots import Panel, over_epochs
+from benchmarks.paper.runs import Quick, Runs
 from benchmarks.paper.statistics import rank_correlation, spread
 
 RATES = (0.32, 0.45, 0.64, 0.91, 1.28, 1.81)
 
 
-def main(argv: list[str]) -> int:
-    runs = start(argv, __doc__, Quick(epochs=12, images=10000), epochs=20)
+QUICK, EPOCHS = Quick(epochs=12, images=10000), 20
+
+
+def measure(runs: Runs) -> Iterator[dict[str, Any]]:
     o = runs.options
     (name,) = o.models or ["resnet8" if o.quick else "resnet20"]
     curves = []
@@ -39,23 +41,12 @@ def main(argv: list[str]) -> int:
         str(rate): [c["epochs"][-1]["pruned_filters"] for c in curves if c["learning_rate"] == rate]
         for rate in RATES
     }
-    results = {"model": name, "statements": statements, "curves": curves}
-    runs.save("fig5", results, draw)
-    return 0
+    yield {"model": name, "statements": statements, "curves": curves}
 
 
 def draw(document: Mapping[str, Any]) -> list[Panel]:
-    shown = [c for c in document["curves"] if c["seed"] == document["curves"][0]["seed"]]
-    return [
-        Panel(
-            {
-                f"LR {c['learning_rate']}": [(e["epoch"], e[key]) for e in c["epochs"]]
-                for c in shown
-            },
-            "epoch", label, log=log,
-        )
-        for key, label, log in (
-            ("loss", "training loss", ""), ("esn_a", "ESNa", "y"),
-            ("pruned_filters", "filters below the noise", ""),
-        )
-    ]  # fmt: skip
+    shown = {
+        "loss": ("training loss", ""), "esn_a": ("ESNa", "y"),
+        "pruned_filters": ("filters below the noise", ""),
+    }  # fmt: skip
+    return over_epochs(document["curves"], "learning_rate", "LR", shown)

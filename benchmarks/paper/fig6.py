@@ -1,12 +1,12 @@
 """Figure 6: pruning, quantisation, and prune then quantise, with the widths of filters."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from math import log
 from typing import Any
 
-from benchmarks.paper.plots import Bars, Panel
-from benchmarks.paper.runs import Quick, Runs, start, widths
-from benchmarks.paper.statistics import accuracy_at, spread
+from benchmarks.paper.plots import Bars, Panel, over_cost
+from benchmarks.paper.runs import Quick, Runs, widths
+from benchmarks.paper.statistics import accuracy_at, curve, spread
 from esnsim.training.admm import Admm
 from esnsim.training.shrink import shrink
 
@@ -17,8 +17,10 @@ METHODS = ("pruning only", "quantisation only", "prune then quantise")
 Points = list[dict[str, Any]]
 
 
-def main(argv: list[str]) -> int:
-    runs = start(argv, __doc__, Quick(epochs=6, images=5000), epochs=16)
+QUICK, EPOCHS = Quick(epochs=6, images=5000), 16
+
+
+def measure(runs: Runs) -> Iterator[dict[str, Any]]:
     o = runs.options
     (name,) = o.models or ["resnet20"]
     repeats = []
@@ -37,22 +39,12 @@ def main(argv: list[str]) -> int:
     }
     chosen = at_equal_cost(groups[0])
     results = {"statements": statements, "repeats": repeats, "at_equal_esn_d": chosen}
-    runs.save("fig6", {"model": name, **results}, draw)
-    return 0
+    yield {"model": name, **results}
 
 
 def draw(document: Mapping[str, Any]) -> list[Panel | Bars]:
     groups = by_method(document["repeats"][0]["models"])
-    curves: list[Panel | Bars] = [
-        Panel(
-            {
-                method: [(p[metric]["macs"], 100 * p["accuracy"]) for p in points]
-                for method, points in groups.items()
-            },
-            label, "accuracy, %", log="x", marks_only=METHODS[2:],
-        )
-        for metric, label in METRICS.items()
-    ]  # fmt: skip
+    curves = over_cost(groups, METRICS, marks_only=METHODS[2:])
     chosen = document["at_equal_esn_d"]
     return [*curves, Bars({method: point["histogram"] for method, point in chosen.items()})]
 
@@ -89,12 +81,12 @@ def gains(group: dict[str, Points], other: str, metric: str) -> list[float]:
 
     Points that cost less than the mixed method's cheapest are left out.
     """
-    mixed = [(p[metric]["macs"], p["accuracy"]) for p in group[METHODS[2]]]
-    cheapest = min(cost for cost, _ in mixed)
+    mixed = curve(group[METHODS[2]], metric)
+    costs = [cost for cost, _ in mixed]
     return [
-        accuracy_at(mixed, p[metric]["macs"]) - p["accuracy"]
-        for p in group[other]
-        if cheapest <= p[metric]["macs"] <= max(cost for cost, _ in mixed)
+        accuracy_at(mixed, cost) - top1
+        for cost, top1 in curve(group[other], metric)
+        if min(costs) <= cost <= max(costs)
     ]
 
 

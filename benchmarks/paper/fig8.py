@@ -1,15 +1,15 @@
 """Figure 8: networks pruned to 0.25 to 1 of their width, tuned, quantised, against ACIQ."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from torch import nn
 
 from benchmarks.embedded.__main__ import SHIPPED
 from benchmarks.embedded.slim import slim_name
-from benchmarks.paper.plots import Panel
-from benchmarks.paper.runs import BUILTIN, Quick, Runs, start, widths
-from benchmarks.paper.statistics import accuracy_at, cost_at
+from benchmarks.paper.plots import Panel, over_cost
+from benchmarks.paper.runs import BUILTIN, Quick, Runs, widths
+from benchmarks.paper.statistics import accuracy_at, cost_at, curve
 from esnsim.quantization.scheme import Scheme
 from esnsim.training.export import load_onnx
 from esnsim.training.masks import prune_by_norm
@@ -25,30 +25,27 @@ ACIQ, WHOLE = "ACIQ (1x)", "ours (1.0x)"
 LEVELS = (0.5, 0.6, 0.7, 0.8, 0.85, 0.87, 0.9, 0.92, 0.93, 0.94)
 
 
-def main(argv: list[str]) -> int:
-    runs = start(argv, __doc__, Quick(epochs=6, images=5000), epochs=30)
+QUICK, EPOCHS = Quick(epochs=6, images=5000), 30
+
+
+def measure(runs: Runs) -> Iterator[dict[str, Any]]:
     models = {}
     for name in runs.options.models or ["resnet8", "resnet20"]:
         models[name] = sweep(runs, name)
-        results = {
+        yield {
             "statements": {n: factors(m) for n, m in models.items()},
             "slim less whole": {n: gains(m) for n, m in models.items()},
             "slim networks that ship": [n for n in models if ships(runs, n)],
             "models": models,
         }
-        runs.save("fig8", results, draw)
-    return 0
 
 
 def draw(document: Mapping[str, Any]) -> list[Panel]:
     return [
-        Panel(
-            {label: curve(points, metric, 100) for label, points in found.items()},
-            f"{title}, {name}", "accuracy, %", log="x",
-        )
+        panel
         for name, found in document["models"].items()
-        for metric, title in METRICS.items()
-    ]  # fmt: skip
+        for panel in over_cost(found, {key: f"{title}, {name}" for key, title in METRICS.items()})
+    ]
 
 
 def sweep(runs: Runs, name: str) -> dict[str, list[dict[str, Any]]]:
@@ -85,10 +82,6 @@ def tuned(runs: Runs, name: str, keep: float) -> nn.Module:
 def ships(runs: Runs, name: str) -> bool:
     """Whether the slim networks are the embedded ones."""
     return runs.options.start == BUILTIN and (SHIPPED / f"{slim_name(name, KEPT[0])}.onnx").exists()
-
-
-def curve(points: list[dict[str, Any]], metric: str, scale: int = 1) -> list[tuple[float, float]]:
-    return [(p[metric]["macs"], scale * p["accuracy"]) for p in points]
 
 
 def factors(found: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:

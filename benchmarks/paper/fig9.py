@@ -1,14 +1,14 @@
 """Figure 9: steps from the ESNa of each layer during training, against one width (Appendix B)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from math import sqrt
 from typing import Any
 
 from torch import nn
 
 from benchmarks.paper.plots import Panel
-from benchmarks.paper.runs import Quick, Runs, start, widths
-from benchmarks.paper.statistics import accuracy_at, spread
+from benchmarks.paper.runs import Quick, Runs, widths
+from benchmarks.paper.statistics import accuracy_at, curve, percent, spread
 from esnsim.quantization.scheme import Scheme
 from esnsim.training.layers import weighted_layers
 
@@ -18,8 +18,10 @@ UNIFORM, PAPERS = "the same width in all layers", "one bit less in the sixth lay
 Points = list[dict[str, Any]]
 
 
-def main(argv: list[str]) -> int:
-    runs = start(argv, __doc__, Quick(epochs=8, images=5000), epochs=20)
+QUICK, EPOCHS = Quick(epochs=8, images=5000), 20
+
+
+def measure(runs: Runs) -> Iterator[dict[str, Any]]:
     o = runs.options
     (name,) = o.models or ["vgg7-0.25x"]
     repeats = [{"seed": seed, **policies(runs, name, seed)} for seed in o.seeds]
@@ -28,8 +30,7 @@ def main(argv: list[str]) -> int:
         for label in repeats[0]["policies"]
         if label != UNIFORM
     }
-    runs.save("fig9", {"model": name, "statements": statements, "repeats": repeats}, draw)
-    return 0
+    yield {"model": name, "statements": statements, "repeats": repeats}
 
 
 def policies(runs: Runs, name: str, seed: int) -> dict[str, Any]:
@@ -75,11 +76,11 @@ def compare(pairs: list[tuple[Points, Points]]) -> dict[str, Any]:
     """
     gains: dict[int, list[float]] = {}
     for policy, uniform in pairs:
-        curve = cost_and_accuracy(policy)
-        cheapest = min(cost for cost, _ in curve)
+        found = curve(policy, "esn_a", "weights")
+        cheapest = min(cost for cost, _ in found)
         for point in uniform:
             if (cost := point["esn_a"]["weights"]) >= cheapest:
-                gain = accuracy_at(curve, cost) - point["accuracy"]
+                gain = accuracy_at(found, cost) - point["accuracy"]
                 gains.setdefault(point["bits"], []).append(gain)
     every = [gain for found in gains.values() for gain in found]
     return {
@@ -93,19 +94,15 @@ def compare(pairs: list[tuple[Points, Points]]) -> dict[str, Any]:
 def draw(document: Mapping[str, Any]) -> list[Panel]:
     first = document["repeats"][0]
     curves = {"during training": [(e["esn_a"], e["accuracy"]) for e in first["epochs"]]}
-    curves |= {label: cost_and_accuracy(points) for label, points in first["policies"].items()}
-    drawn = {label: [(c, 100 * a) for c, a in curve] for label, curve in curves.items()}
+    curves |= {k: curve(points, "esn_a", "weights") for k, points in first["policies"].items()}
+    drawn = {label: percent(found) for label, found in curves.items()}
     shown = Panel(drawn, "ESNa", "accuracy, %", log="x", marks_only=["during training"])
     return [shown, *(layer(first, index) for index in (0, NARROW))]
 
 
 def layer(repeat: Mapping[str, Any], index: int) -> Panel:
     """Accuracy against the ESNa of one layer, as in the paper's right panel."""
-    after = repeat["policies"][UNIFORM]
-    curves = {
-        "during training": repeat["epochs"],
-        UNIFORM: after,
-    }
+    curves = {"during training": repeat["epochs"], UNIFORM: repeat["policies"][UNIFORM]}
     return Panel(
         {
             label: [(p["esn_a_per_layer"][index], 100 * p["accuracy"]) for p in points]
@@ -113,7 +110,3 @@ def layer(repeat: Mapping[str, Any], index: int) -> Panel:
         },
         f"ESNa of layer {index + 1}", "accuracy, %", log="x", marks_only=["during training"],
     )  # fmt: skip
-
-
-def cost_and_accuracy(points: Points) -> list[tuple[float, float]]:
-    return [(p["esn_a"]["weights"], p["accuracy"]) for p in points]

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import platform
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -12,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-import esnsim
+from benchmarks.harness import versions, write
 from benchmarks.paper.plots import Bars, Panel, panels
 from esnsim.costs.cost import Cost, cost
 from esnsim.model.network import Network
@@ -85,12 +84,9 @@ class Runs:
         """The options as a recipe; warm-up is a tenth of the run, at most 200 steps."""
         steps = self.options.epochs * len(self.train.images) // 125
         base = Recipe(
-            self.options.epochs,
-            warmup=min(200, steps // 10),
-            seed=self.options.seed,
-            bfloat16=self.options.device == "cpu",
-            device=self.options.device,
-        )
+            self.options.epochs, warmup=min(200, steps // 10), seed=self.options.seed,
+            bfloat16=self.options.device == "cpu", device=self.options.device,
+        )  # fmt: skip
         return replace(base, **changes)
 
     def fit(self, key: str, model: nn.Module, recipe: Recipe, **companions: Companion) -> nn.Module:
@@ -134,17 +130,14 @@ class Runs:
         self.fit(key, model, recipe, tracker=tracker, validation=validation)
         return [
             {
-                "epoch": noise.epoch,
-                "loss": loss,
-                "accuracy": top1,
-                "esn_a": noise.total.esn_a,
+                "epoch": noise.epoch, "loss": loss, "accuracy": top1, "esn_a": noise.total.esn_a,
                 "pruned_filters": noise.total.pruned_filters,
                 "esn_a_per_layer": [row.esn_a for row in noise.layers],
             }
             for noise, top1, loss in zip(
                 tracker.history, validation.accuracies, validation.losses, strict=True
             )
-        ]
+        ]  # fmt: skip
 
     def accuracy(self, model: nn.Module) -> float:
         return accuracy(model, self.test.images, self.test.labels, self.options.device)
@@ -208,14 +201,10 @@ class Runs:
                 "pretrained": o.start is not None,
             },
             "seconds": round(time.monotonic() - self.started),
-            "versions": {
-                "esnsim": esnsim.__version__, "torch": torch.__version__,
-                "python": platform.python_version(),
-            },
+            "versions": versions(("esnsim", "torch")),
             **results,
         }  # fmt: skip
-        o.output.mkdir(parents=True, exist_ok=True)
-        path.with_suffix(".json").write_text(json.dumps(document, indent=1) + "\n")
+        write(path.with_suffix(".json"), document)
         print(json.dumps(results.get("statements", {}), indent=1), flush=True)
         panels(path, *draw(document))
 

@@ -1,10 +1,21 @@
 """The numbers behind the statements: rank correlation, accuracy at a cost, cost at an accuracy."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 Curve = Sequence[tuple[float, float]]  # (cost, accuracy)
+
+
+def curve(points: Sequence[Mapping[str, Any]], metric: str, by: str = "macs") -> Curve:
+    """(cost, accuracy) of points, their cost by MACs or by weights."""
+    return [(p[metric][by], p["accuracy"]) for p in points]
+
+
+def percent(curve: Curve) -> Curve:
+    """A curve with its accuracies in percent."""
+    return [(cost, 100 * top1) for cost, top1 in curve]
 
 
 def rank_correlation(pairs: Sequence[tuple[float, float]]) -> float | None:

@@ -28,12 +28,12 @@ def task() -> engines.Task:
 def test_a_layer_is_checked_before_it_is_timed(
     task: engines.Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engines.check(task, 1)
+    engines.check_layer(task, 1)
     run = engines.digital_job(task, 1)()
     run.outputs[0, 3, 1, 1] += 1
     monkeypatch.setattr(engines, "digital_job", lambda *given: lambda: run)
     with pytest.raises(ArithmeticError, match="the outputs are wrong"):
-        engines.check(task, 1)
+        engines.check_layer(task, 1)
 
 
 @pytest.mark.parametrize("spec", [engines_analog.WHOLE, engines_analog.SLICED])

@@ -1,16 +1,17 @@
 """docs/literature.md shows what the script computes, and that is Σ MAC·b."""
 
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
 
-from benchmarks.literature import ENDS, HAQ, INSIDE, PUBLISHED, Published, network, price, table
+from benchmarks.literature import ENDS, HAQ, INSIDE, PUBLISHED, Published, main, network, price
 
 PAGE = Path(__file__).parents[2] / "docs" / "literature.md"
 
 
 def test_the_page_holds_the_table() -> None:
-    assert "\n".join(table()) in PAGE.read_text()
+    assert main.render(main.measure(Namespace())) in PAGE.read_text()
 
 
 def test_haq_has_a_width_for_each_layer_of_resnet50() -> None:

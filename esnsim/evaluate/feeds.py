@@ -82,6 +82,15 @@ class Feeds:
         """A feed of so many images, copies of the last where there are not as many."""
         return self._feed(0, min(count, self._images.count), count)
 
+    def altered(self) -> tuple[dict[str, Array], dict[str, Array]]:
+        """A batch of the size that the file fixes, and the same with another last image."""
+        feed = self.some(self.fixed)
+        other = {name: array.copy() for name, array in feed.items()}
+        for name, each in self.inputs.items():
+            last = np.moveaxis(other[name], each.axis, 0)[-1:]
+            last[...] = last == 0
+        return feed, other
+
     def size(self, feed: Mapping[str, Array]) -> int:
         """How many images a feed holds, with those that fill it."""
         return int(feed[self._first].shape[self.inputs[self._first].axis])

@@ -4,13 +4,11 @@ end to end, where errors reach the output.
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from fractions import Fraction
-
-import numpy as np
 
 from esnsim.evaluate.evaluator import check_labels, joined
 from esnsim.evaluate.feeds import Feeds
 from esnsim.evaluate.outputs import GUESS, Scoring, find_scored, scored_name
+from esnsim.evaluate.parts import Part, steps_of
 from esnsim.evaluate.scores import EndToEnd, Scored, evaluation
 from esnsim.images.sets import ImageSet
 from esnsim.machines.activations import ActivationScale, quantize
@@ -50,13 +48,14 @@ def layer_by_layer(
         scale = mac.scale(others) or scales[mac.index]
         ints = activation if activation.dtype.kind in "iu" else quantize(activation, scale)
         watch(mac.layer.name, len(activation))
-        x = mac.layout.to_columns(ints)
-        run(mac.index, Activations(_some(x, share), scale.zero_point, scale.signed))
+        x = part.of(mac.index, mac.layout.to_columns(ints))
+        run(mac.index, Activations(x, scale.zero_point, scale.signed))
         return exact(mac, activation, others)
 
     feeds = Feeds(graph.graph, images)
+    steps = steps_of(graph, feeds, images.count)
     for feed, count in feeds:
-        share = Fraction(count, feeds.size(feed))
+        part = Part(steps, count, feeds.size(feed))
         graph.run(feed, compute)
 
 
@@ -68,23 +67,21 @@ def end_to_end(
     places = {id(layer): index for index, layer in enumerate(machine.network.layers)}
 
     def run(layer: QuantizedLayer, x: Array, zero_point: int, signed: bool) -> Run:
-        index, chosen = places[id(layer)], _some(x, share)
+        index = places[id(layer)]
+        chosen = part.of(index, x)
         watch(layer.layer.name, len(chosen) // layer.layer.geometry.rows)
         done = machine.run(index, Activations(chosen, zero_point, signed))
-        if len(chosen) == len(x):
-            return done
-        last = done.outputs[-layer.layer.geometry.rows :]
-        more = (len(x) - len(chosen)) // len(last)
-        return replace(done, outputs=np.concatenate([done.outputs, *[last] * more]))
+        return replace(done, outputs=part.filled(index, done.outputs))
 
     compute = quantized_compute(machine.network, run, scales)
     exact = float_compute(graph)
     found, wanted = list[Array](), list[Array]()
     feeds = Feeds(graph.graph, images)
+    steps = steps_of(graph, feeds, images.count)
     scored = _scored(graph, feeds, scoring, images.labels is not None)
     check_labels(images, scored)
     for feed, count in feeds:
-        share = Fraction(count, feeds.size(feed))
+        part = Part(steps, count, feeds.size(feed))
         for outputs, by in ((found, compute), (wanted, exact)):
             output = graph.run(feed, by)[scored.output]
             outputs.append(scored.by_image(output)[:count])
@@ -94,11 +91,6 @@ def end_to_end(
         for each in (reference, joined(found, scored))
     )
     return EndToEnd(scored, floats, simulated)
-
-
-def _some(x: Array, share: Fraction) -> Array:
-    """The images of a layer's rows (rows, …) that count: copies of the last fill a fixed batch."""
-    return x[: int(len(x) * share)]
 
 
 def _scored(graph: CutGraph, feeds: Feeds, scoring: Scoring, labelled: bool) -> Scored:

@@ -13,8 +13,12 @@ PLACES = {0: "image", 1: "step", 2: "pixel"}
 def scored_words(scored: Scored, images: int) -> str:
     """Which output, where its classes are, what is classified, and how often."""
     name = f"'{printable(scored.output)}'"
+    shape = "×".join(map(str, scored.places))
     if scored.kind == "values":
-        return f"output {name}: values without classes, SQNR alone"
+        return (
+            f"output {name}: values without classes, SQNR alone, {shape or 1} of each of "
+            f"{images:,} images"
+        )
     places, what = prod(scored.places), PLACES.get(len(scored.places), "place")
     how = {
         "classes": f"{scored.classes} classes along axis {scored.class_axis}",
@@ -23,7 +27,6 @@ def scored_words(scored: Scored, images: int) -> str:
     }[scored.kind]
     if places == 1:
         return f"output {name}: {how}, one an image, {images:,} images"
-    shape = "×".join(map(str, scored.places))
     return f"output {name}: {how}, one a {what}, {shape} of each of {images:,} images"
 
 

@@ -9,7 +9,7 @@ from esnsim.costs.cost import Metrics
 from esnsim.costs.metric import metric_value
 
 if TYPE_CHECKING:
-    from esnsim.evaluate.scores import Evaluation
+    from esnsim.evaluate.scores import Evaluation, Scored
 
 METHODS = ("quantise only", "prune only", "prune then quantise")
 DROPS = (1, 2, 5, 10, 20)  # levels of accuracy to compare costs at, in multiples of `drop`
@@ -54,13 +54,17 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """A model in float, as it was given: what its points are measured against."""
+    """A model in float, as it was given: what its points are measured against.
+
+    `scored` is what of its outputs was; results of versions before 0.2 do not say.
+    """
 
     model: str
     sha256: str
     macs: int
     filters: int
     evaluation: "Evaluation"
+    scored: "Scored | None" = None
 
     @property
     def accuracy(self) -> float:

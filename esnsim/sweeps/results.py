@@ -12,13 +12,13 @@ from math import inf, isfinite
 from pathlib import Path
 from stat import S_ISREG
 from types import TracebackType
-from typing import IO, Any
+from typing import IO, Any, get_args
 from zlib import crc32
 
 import esnsim
 from esnsim.costs.cost import Metrics, Weightings
 from esnsim.errors import EsnsimError
-from esnsim.evaluate.scores import Evaluation
+from esnsim.evaluate.scores import Evaluation, Kind, Scored
 from esnsim.sweeps.pareto import Baseline, Candidate, Point
 
 CHECKSUM = "crc32"  # key of a line: of the rest of it, as it is written
@@ -237,6 +237,22 @@ def _baseline(record: Mapping[str, Any]) -> Baseline:
         int(record["macs"]),
         int(record["filters"]),
         _evaluation(record["evaluation"]),
+        _scored(record.get("scored")),
+    )
+
+
+def _scored(record: Mapping[str, Any] | None) -> Scored | None:
+    if record is None:
+        return None
+    if record["kind"] not in get_args(Kind):
+        raise ValueError(record["kind"])
+    numbers = {name: record[name] for name in ("batch_axis", "class_axis", "classes")}
+    return Scored(
+        output=str(record["output"]),
+        kind=record["kind"],
+        threshold=_share(record["threshold"]),
+        places=tuple(map(int, record["places"])),
+        **{name: None if number is None else int(number) for name, number in numbers.items()},
     )
 
 

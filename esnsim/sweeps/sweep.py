@@ -143,10 +143,10 @@ def measured(task: Task, model: str, results: Results) -> Baseline:
             "same, or another --results"
         )
     if known is None:
-        network, floats = _opened(task, model).network, _float(task, model).floats
+        network, whole = _opened(task, model).network, _float(task, model)
         filters = sum(layer.filters for layer in network.layers)
         macs = sum(layer.macs for layer in network.layers)
-        known = Baseline(model, digest, macs, filters, floats)
+        known = Baseline(model, digest, macs, filters, whole.floats, whole.scored)
         results.add(known)
     return known
 

@@ -7,10 +7,19 @@ from hypothesis import strategies as st
 
 from esnsim import Scheme, cost, quantize, read_onnx
 from esnsim.costs.cost import Weightings
-from esnsim.evaluate.scores import Evaluation
+from esnsim.evaluate.scores import Evaluation, Scored
 from esnsim.sweeps.pareto import Baseline, Candidate, Point, Sweep
 
 IMAGES = 1000
+SCORED = Scored(
+    output="y",
+    kind="classes",
+    batch_axis=0,
+    class_axis=1,
+    classes=10,
+    threshold=None,
+    places=(6, 5),
+)
 TOTAL = cost(quantize(read_onnx("builtin:resnet8"), Scheme(bits=4))).total
 
 
@@ -38,7 +47,7 @@ def point(
 
 
 def baseline(accuracy: float = 0.94, model: str = "builtin:resnet8") -> Baseline:
-    return Baseline(model, "0" * 64, TOTAL.macs, TOTAL.filters, evaluation(accuracy))
+    return Baseline(model, "0" * 64, TOTAL.macs, TOTAL.filters, evaluation(accuracy), SCORED)
 
 
 def sweep(points: Sequence[Point], *baselines: Baseline, drop: float = 0.01) -> Sweep:

@@ -50,8 +50,9 @@ def test_the_table_can_be_of_the_frontier_alone() -> None:
 
 def test_the_words_name_the_cheapest_point_within_the_drop() -> None:
     words = lines(pareto.words(SWEEP))
-    assert words[:5] == [
+    assert words[:6] == [
         "float resnet8: top-1 94.0% (92.5–95.5%), 9.55M MACs",
+        "scored output 'y': 10 classes along axis 1, one a pixel, 6×5 of each of 1,000 images",
         "data 1,000 images",
         "cheapest within 1 point of float (93.0%): resnet8, unpruned, 4 bits (uniform, layer-max)",
         "40.0M MAC×bit, 93.6%, a tie with float",

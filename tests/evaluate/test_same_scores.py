@@ -78,7 +78,9 @@ def test_weights_alone(name: str, batch: str, tmp_path: Path) -> None:
         refused(swept, "so it has no accuracy, only an SQNR: give --class-axis", code=2)
         found = [found, ran]
     else:
-        found = [found, ran, report(swept)["points"][0]["evaluation"]]
+        swept = report(swept)
+        assert swept["models"][0]["scored"] == found["scored"]
+        found = [found, ran, swept["points"][0]["evaluation"]]
     for each in found:
         assert each["images"] == 8
         assert each["top1"] == each["agreement"] == agreement
@@ -132,3 +134,19 @@ def test_anchors_are_classified_along_an_axis_that_is_named(tmp_path: Path) -> N
     wanted = (floats.argmax(1) == coded.argmax(1)).mean()
     for each in (found, swept["points"][0]["evaluation"], ran["accuracy"]):
         assert each["agreement"] == wanted < 1
+
+
+@pytest.mark.parametrize("aim", ["12dB", "12", "12.0 db"])
+def test_an_sqnr_is_an_aim(aim: str, tmp_path: Path) -> None:
+    layout = LAYOUTS["N rows anchors"]
+    model, data = files(layout, "N", tmp_path)
+    small, found = compressed(model, *data, "--sqnr", aim)
+    floats, coded = (outputs(layout, onnx.load(path), "N") for path in (model, small))
+    _, decibels = scores(layout, coded, floats)
+    assert found["sqnr_db"] == pytest.approx(decibels, abs=1e-4)
+    written = json.loads((tmp_path / "small.json").read_text())
+    good = [t["cost"] for t in written["trials"] if t["evaluation"]["sqnr_db"] >= 12]
+    assert decibels >= 12
+    assert written["after"]["cost"]["esn_d_tilde"]["macs"] == min(good)
+    lost = esnsim("compress", model, "-o", tmp_path / "n.onnx", *data, "--drop", "1%")
+    refused(lost, "it has no accuracy, only an SQNR", code=2)

@@ -8,7 +8,7 @@ import pytest
 from onnx import ModelProto, parser
 
 from esnsim import cost, quantize, read_onnx
-from tests.commandline import esnsim
+from tests.commandline import esnsim, report
 
 NETS = {
     "convolutions": "x[{n},3,6,5]: y[{n},4]: a = Conv<pads=[1,0,1,1]>(x, w) r = Relu(a) "
@@ -19,7 +19,13 @@ NETS = {
     "flattened": "x[{n},4,2]: y[{n},4,2]: s = Constant<value_ints=[-1,4]>() "
     "t = Transpose<perm=[0,2,1]>(x) r = Reshape(t, s) z = MatMul(r, m) "
     "u = Shape(t) v = Reshape(z, u) y = Transpose<perm=[0,2,1]>(v)",
+    "time first": "x[{n},7,4]: y[7,{n},4]: t = Transpose<perm=[1,0,2]>(x) h = MatMul(t, m) "
+    "r = Relu(h) y = MatMul(r, m)",
+    "time first, flattened": "x[{n},7,4]: y[7,{n},4]: t = Transpose<perm=[1,0,2]>(x) "
+    "s = Constant<value_ints=[-1,4]>() f = Reshape(t, s) z = MatMul(f, m) u = Shape(t) "
+    "y = Reshape(z, u)",
 }
+SIZES = {"convolutions": (3, 6, 5), "flattened": (4, 2)}
 
 
 def net(name: str, batch: int) -> ModelProto:
@@ -58,21 +64,17 @@ def test_frames_that_a_network_mixes_are_no_images() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 3, 4, 6])
-def test_a_fixed_batch_is_simulated_padded(tmp_path: Path, count: int) -> None:
-    """Images that only fill the batch are not counted."""
-    import json
-
-    images = np.random.default_rng(1).normal(size=(12, 3, 6, 5)).astype(np.float32)
-    np.save(tmp_path / "x.npy", images)
+@pytest.mark.parametrize("name", NETS)
+def test_a_fixed_batch_is_simulated_padded(name: str, count: int, tmp_path: Path) -> None:
+    """Images that only fill the batch are not counted, wherever they lie."""
+    images = np.random.default_rng(1).normal(size=(16, *SIZES.get(name, (7, 4))))
+    images[-1] *= 50  # what calibrates has the largest values
+    np.savez(tmp_path / "x.npz", x=images[::-1].astype(np.float32))
     found = []
     for batch in (1, 4):
-        onnx.save(net("convolutions", batch), tmp_path / f"{batch}.onnx")
-        done = esnsim(
-            "simulate", tmp_path / f"{batch}.onnx", "--data", tmp_path / "x.npy",
-            "--images", str(count), "--json", "-q",
-        )  # fmt: skip
-        assert done.code == 0, done.err
-        found.append(json.loads(done.out))
+        onnx.save(net(name, batch), tmp_path / f"{batch}.onnx")
+        words = ("--data", tmp_path / "x.npz", "--images", count, "--json")
+        found.append(report(esnsim("simulate", tmp_path / f"{batch}.onnx", *words)))
     one, four = found
     assert four["totals"] == one["totals"]
     assert four["images"] == one["images"] == count

@@ -9,7 +9,7 @@ from typing import Any
 
 import esnsim
 from esnsim.report.cost.document import flat
-from esnsim.report.scored import evaluation_document
+from esnsim.report.scored import evaluation_document, scored_document
 from esnsim.sweeps.pareto import (
     METHODS,
     Baseline,
@@ -78,6 +78,7 @@ def _baseline(baseline: Baseline) -> dict[str, Any]:
         "filters": baseline.filters,
         "accuracy": baseline.accuracy,
         "evaluation": evaluation_document(baseline.evaluation),
+        "scored": None if baseline.scored is None else scored_document(baseline.scored),
     }
 
 

@@ -5,6 +5,7 @@ from pathlib import PurePath
 
 from esnsim.costs.metric import metric_title
 from esnsim.report.grid import grid
+from esnsim.report.scored import scored_words
 from esnsim.report.units import printable, times
 from esnsim.sweeps.pareto import (
     METHODS,
@@ -121,6 +122,9 @@ def _models(sweep: Sweep) -> list[str]:
             f"{_percent(baseline.accuracy)} ({100 * low:.1f}–{100 * high:.1f}%), "
             f"{human(baseline.macs)} MACs"
         )
+        if baseline.scored is not None:
+            images = baseline.evaluation.images
+            lines.append(f"scored    {scored_words(baseline.scored, images)}")
     return [*lines, f"data      {sweep.images}"]
 
 

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, helper
 
-from esnsim.model.network import LIVE, Geometry, Layer, Merge, Network, Weight
+from esnsim.model.network import LIVE, Geometry, Layer, Merge, Network
 from esnsim.quantization.quantizer import QuantizedLayer, quantize
 from esnsim.quantization.scheme import Scheme
 from tests.networks import layer, network
@@ -102,17 +102,20 @@ def networks(draw: st.DrawFn, plain: bool = False) -> Network:
     merges: list[Merge] = []
     for index in range(draw(st.integers(1, 4))):
         channels = _read(draw, values)
-        geometry = replace(draw(geometries()), groups=1 if plain else _groups(draw, len(channels)))
-        shape = (
-            geometry.groups * draw(st.integers(1, 3)), len(channels) // geometry.groups,
-            *geometry.kernel,
-        )  # fmt: skip
-        made = layer(
-            _weights(draw, shape), geometry, f"layer{index}", channels, used,
-            draw(st.sampled_from([1, 1, 3])),
-        )  # fmt: skip
-        weight = made.weight if plain else _shared(draw, made.weight, layers)
-        layers.append(replace(made, weight=weight))
+        twin = draw(st.sampled_from([None, None, *layers])) if layers and not plain else None
+        if twin is None:
+            groups = 1 if plain else _groups(draw, len(channels))
+            geometry = replace(draw(geometries()), groups=groups)
+            shape = groups * draw(st.integers(1, 3)), len(channels) // groups, *geometry.kernel
+            array = _weights(draw, shape)
+        else:  # the same weights elsewhere
+            channels = np.resize(channels, len(twin.channels))
+            size = tuple(n + draw(st.integers(0, 2)) for n in twin.geometry.input_size)
+            geometry = replace(twin.geometry, input_size=size)
+            shape, array = twin.weight.shape, twin.weight.load()
+        repeats = draw(st.sampled_from([1, 1, 3]))
+        made = layer(array, geometry, f"layer{index}", channels, used, repeats)
+        layers.append(made if twin is None else replace(made, weight=twin.weight))
         values.append(np.arange(used, used + shape[0], dtype=np.int32))
         used += shape[0]
         same = [v for v in values[:-1] if len(v) == shape[0]]
@@ -143,12 +146,6 @@ def _weights(draw: st.DrawFn, shape: tuple[int, ...]) -> NDArray[np.float32]:
     gains = st.sampled_from([0.0, 1e-3, 0.1, 1.0, 2.0])
     scale = np.array([draw(gains) for _ in range(shape[0])])
     return (weights * scale.reshape(-1, *[1] * (len(shape) - 1))).astype(np.float32)
-
-
-def _shared(draw: st.DrawFn, weight: Weight, layers: list[Layer]) -> Weight:
-    """The weight, or at times one of the same shape that an earlier layer has."""
-    same = [other.weight for other in layers if other.weight.shape == weight.shape]
-    return draw(st.sampled_from(same)) if same and draw(st.booleans()) else weight
 
 
 @st.composite

@@ -4,6 +4,8 @@ import os
 import stat
 from pathlib import Path
 
+PAGE = 1 << 16  # bytes that files may hold which say that they have none, as those of /proc
+
 
 def read_small(path: Path, most_bytes: int) -> bytes:
     """The bytes of a regular file that has at most so many.
@@ -13,9 +15,10 @@ def read_small(path: Path, most_bytes: int) -> bytes:
     """
     number = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe without a writer would wait
     with os.fdopen(number, "rb") as file:
-        if not stat.S_ISREG(os.fstat(number).st_mode):
+        status = os.fstat(number)
+        if not stat.S_ISREG(status.st_mode):
             raise ValueError("it is no regular file")
-        data = file.read(most_bytes + 1)
+        data = file.read(min(most_bytes, max(status.st_size, PAGE)) + 1)  # read allocates that
     if len(data) > most_bytes:
         raise ValueError(f"it is larger than {most_bytes:,} bytes")
     return data

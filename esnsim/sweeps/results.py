@@ -111,14 +111,13 @@ class Results:
     def _record(self, line: bytes, number: int) -> dict[str, Any]:
         try:
             record = json.loads(line)
-        except ValueError:
-            record = None
-        if isinstance(record, dict):
             known = record.pop(CHECKSUM, None)  # none in files of versions before 0.2.0
-            if known is not None and known != _checksum(record):
-                raise self._damaged(number)
-            return record
-        raise self._no_results() if number == 1 else self._damaged(number)
+            whole = known is None or known == _checksum(record)
+        except (ValueError, AttributeError, TypeError, RecursionError):
+            raise self._no_results() if number == 1 else self._damaged(number) from None
+        if not whole:
+            raise self._damaged(number)
+        return dict(record)
 
     def _check(self, found: Mapping[str, Any], header: Mapping[str, Any]) -> None:
         if found.get("schema") != SCHEMA:
@@ -139,7 +138,7 @@ class Results:
             else:
                 point = _point(record)
                 self.points[point.candidate] = point
-        except (KeyError, TypeError, ValueError, AttributeError):
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
             raise self._damaged(number) from None
 
     def _append(self, record: Mapping[str, Any]) -> None:

@@ -9,9 +9,19 @@ from torch import nn
 
 from esnsim.errors import EsnsimError, ModelError
 from esnsim.training.admm import Admm
-from esnsim.training.fit import Companion, Epoch, Recipe, fit, learning_rate, load_weights
+from esnsim.training.fit import (
+    Companion,
+    Epoch,
+    Recipe,
+    fit,
+    learning_rate,
+    load_checkpoint,
+    load_weights,
+    save_checkpoint,
+)
 from esnsim.training.masks import prune_by_norm
 from esnsim.training.tracker import ESNTracker
+from tests.bad_input.damage import refusals
 from tests.training.tiny import EXAMPLE, images, tiny
 
 RECIPE = Recipe(4, batch=10, warmup=3)
@@ -97,6 +107,22 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
     (tmp_path / "run.pt").write_bytes(b"not a checkpoint")
     with pytest.raises(ModelError, match=r"run\.pt' is no checkpoint \(.*\): give another file"):
         load_weights(tmp_path / "run.pt", tiny())
+
+
+@pytest.mark.parametrize("place", ["pickle", "numbers", "table of contents"])
+def test_damaged_checkpoints_are_read_or_refused_in_a_line(place: str, tmp_path: Path) -> None:
+    path, model = tmp_path / "run.pt", tiny()
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    save_checkpoint(path, model, optimizer, {}, 3)
+    data = path.read_bytes()
+    first = {"pickle": 0, "numbers": len(data) // 2, "table of contents": len(data) - 1500}[place]
+    part = tmp_path / "part"
+
+    def read(_: Path) -> None:
+        path.write_bytes(data[:first] + part.read_bytes() + data[first + 1500 :])
+        assert load_checkpoint(path, model, optimizer, {}) >= 0
+
+    assert len(refusals(part, data[first : first + 1500], read, times=50)) > 5
 
 
 WRONG_MODELS = {

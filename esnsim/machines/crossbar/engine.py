@@ -1,6 +1,7 @@
 """The analog crossbar: outputs of a layer through its arrays, and what they took."""
 
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -126,19 +127,26 @@ class AnalogEngine:
         return AnalogRun(raise_outputs(layer, apart), _counts(crossbar, reads))
 
 
-def energy(counts: AnalogCounts, spec: CrossbarSpec) -> AnalogEnergy:
-    """Price what was counted; converters and drivers only where the spec has them take part."""
-    cells = spec.e_cell * counts.cell_operations
+def energy(counts: AnalogCounts, spec: CrossbarSpec, images: int = 1) -> AnalogEnergy:
+    """Price what was counted, for one of `images`.
+
+    Converters and drivers only where the spec has them take part.
+    """
+
+    def of_image(count: float) -> float:
+        return float(Fraction(count) / images)
+
+    cells = spec.e_cell * of_image(counts.cell_operations)
     if spec.exponent is not None and counts.amplitude is not None:
-        cells = spec.e_cell * counts.amplitude / 2**spec.exponent
+        cells = spec.e_cell * of_image(counts.amplitude) / 2**spec.exponent
     if not spec.converters:
         return AnalogEnergy(cells, 0.0, 0.0, 0.0)
     conversion = conversion_energy(spec.adc_law, spec.adc_bits, spec.e_adc, spec.vdd)
     return AnalogEnergy(
         cells,
-        conversion * counts.conversions,
-        spec.e_dac * counts.row_drives,
-        spec.e_shift_add * counts.shift_adds,
+        conversion * of_image(counts.conversions),
+        spec.e_dac * of_image(counts.row_drives),
+        spec.e_shift_add * of_image(counts.shift_adds),
     )
 
 

@@ -73,8 +73,7 @@ class CrossbarResult(Result):
     @property
     def energy(self) -> dict[str, float]:
         """Energy of one inference by part."""
-        parts = asdict(energy(self.counts, self.spec))
-        return {name: part / self.images for name, part in parts.items()}
+        return asdict(energy(self.counts, self.spec, self.images))
 
     @property
     def ideal_energy(self) -> float:

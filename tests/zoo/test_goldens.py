@@ -16,7 +16,7 @@ from esnsim.machines.zoo.description import Described, Lanes
 from esnsim.machines.zoo.presets import machine
 from esnsim.machines.zoo.statistics import MAGNITUDE, TWOS, ones, patterns
 from esnsim.machines.zoo.systolic import Systolic
-from esnsim.machines.zoo.work import Group, Work, work_of
+from esnsim.machines.zoo.work import Groups, Work, work_of
 from esnsim.model.network import Codes, Geometry
 
 GOLDENS = Path(__file__).parents[1] / "goldens"
@@ -61,10 +61,10 @@ LAYERS = {
 def of(shape: Geometry, channels: int, filters: int, bits: int, width: int, images: int) -> Work:
     """Work of a shape alone: machines that ask for widths see no values."""
     taps = int(np.prod(shape.kernel))
-    zeros = np.broadcast_to(np.int8(0), (filters, taps, channels))
-    group = Group(zeros, zeros, zeros[:0], np.full(filters, width))
+    zeros = np.broadcast_to(np.int8(0), (1, filters, taps, channels))
+    alike = Groups(zeros, zeros, zeros[:, :0], np.full((1, filters), width), zeros[:, 0])
     base, offsets = addresses(shape, shape.rows * images)
-    return Work(shape, (group,), (zeros[0],), base, offsets, images, bits, False)
+    return Work(shape, (alike,), channels, base, offsets, images, bits, False)
 
 
 def square(side: int, kernel: int) -> Geometry:
@@ -199,8 +199,8 @@ def test_cycles_of_scnn(row: dict[str, Any]) -> None:
     assert count.cycles == row["cycles_without_bank_conflicts"]
     assert count.active == row["mults"]
     dense = work(np.ones_like(weights()), np.ones_like(activations()), plane())
-    full = Work(**{f: getattr(dense, f) for f in dense.__slots__} | {
-        "pixels": (np.ones_like(dense.pixels[0]),), "memo": {}})  # fmt: skip
+    [alike] = dense.groups  # zeros of the padding count too
+    full = replace(dense, groups=(alike._replace(pixels=np.ones_like(alike.pixels)),))
     assert found.count(full).cycles == row["dense_cycles"]
 
 

@@ -36,7 +36,10 @@ def sized(name: str, rows: int, lanes: int, windows: int) -> Described:
 def masks(task: Task) -> int:
     """One-bit filters that say where kept zeros are, times their MACs."""
     work = task.work
-    return sum(len(work.base) * g.reduction * len(g.masks) for g in work.groups)
+    return sum(
+        len(work.base) * alike.reduction * alike.masks.shape[0] * alike.masks.shape[1]
+        for alike in work.groups
+    )
 
 
 @given(tasks(), SMALL, SMALL, SMALL)

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esnsim.machines.zoo.description import About, Count, check_sizes
-from esnsim.machines.zoo.work import Work, patches, window_tiles
+from esnsim.machines.zoo.work import Groups, Work, window_sums
+from esnsim.model.network import Geometry
 
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -51,31 +52,27 @@ class Cartesian(About):
 
     def count(self, work: Work) -> Count:
         """Cycles of all images, bank conflicts left out."""
-        total = Count()
-        for index, group in enumerate(work.groups):
-            if len(group.widths):
-                total += self._group(work, index)
-        return total
+        return sum((self._alike(work, alike) for alike in work.groups), Count())
 
-    def _group(self, work: Work, index: int) -> Count:
+    def _alike(self, work: Work, alike: Groups) -> Count:
         cycles = pairs = 0
-        for planes, weights in _classes(work, index):
+        for planes, weights in _classes(work.geometry, alike):
             held, asked = _tiles(planes, self.side), self._blocks(work, weights)
-            slowest = (-(-held // self.activations)).max(axis=(1, 2)).sum(axis=0)
-            cycles += int((-(-asked // self.weights)).sum(axis=0) @ slowest)
-            pairs += int(held.sum(axis=(0, 1, 2)) @ asked.sum(axis=0))
-        landed = _landed(work, index)
+            slowest = (-(-held // self.activations)).max(axis=(2, 3)).sum(axis=1)
+            cycles += int(((-(-asked // self.weights)).sum(axis=1) * slowest).sum())
+            pairs += int((held.sum(axis=(1, 2, 3)) * asked.sum(axis=1)).sum())
+        landed = _landed(work, alike)
         slots = self.side**2 * self.activations * self.weights * cycles
         idle = {"outside the output": pairs - landed, "elements wait": slots - pairs}
         return Count(cycles, slots, landed, idle)
 
     def _blocks(self, work: Work, weights: Mask) -> Ints:
-        """Weights (filters, taps, channels) that are there in each block of filters and channel."""
+        """Weights (groups, filters, taps, channels) that are there: of each block, by channel."""
         outputs = prod(-(-n // self.side) for n in _plane(work.geometry.output_size))
         each = max(1, self.accumulator // outputs)
-        there = weights.sum(axis=1)
-        starts = range(0, len(there), each)
-        return np.stack([there[start : start + each].sum(axis=0) for start in starts])
+        there = weights.sum(axis=2)
+        starts = range(0, there.shape[1], each)
+        return np.stack([there[:, at : at + each].sum(axis=1) for at in starts], axis=1)
 
 
 def _plane(size: tuple[int, ...]) -> tuple[int, int]:
@@ -83,14 +80,15 @@ def _plane(size: tuple[int, ...]) -> tuple[int, int]:
     return prod(size[:-1]), prod(size[-1:])
 
 
-def _classes(work: Work, index: int) -> Iterator[tuple[Mask, Mask]]:
-    """Where activations (planes, rows, columns, channels) and weights (filters, taps, channels) are
-    not 0, by the remainders that the strides leave: only equal ones meet.
+def _classes(geometry: Geometry, alike: Groups) -> Iterator[tuple[Mask, Mask]]:
+    """Where activations (groups, planes, rows, columns, channels) and weights (groups, filters,
+    taps, channels) are not 0, by the remainders that the strides leave: only equal ones meet.
     """
-    geometry, weights = work.geometry, work.groups[index].q != 0
-    x = work.pixels[index] != 0
+    weights, x = alike.q != 0, alike.pixels != 0
+    groups, pixels, channels = x.shape
     if not geometry.input_size:
-        yield _folded(x).reshape(len(x), FOLD, FOLD, -1), _folded(weights[:, 0])
+        planes = _folded(x).reshape(groups, pixels, FOLD, FOLD, -1)
+        yield planes, _folded(weights[:, :, 0])
         return
     size = [n + sum(pads) for n, pads in zip(geometry.input_size, geometry.pads, strict=True)]
     places, taps = np.indices(size), np.indices(geometry.kernel)
@@ -101,28 +99,28 @@ def _classes(work: Work, index: int) -> Iterator[tuple[Mask, Mask]]:
             here = here & (place % stride == rest)
             there = there & (tap * dilation % stride == rest)
         if there.any():
-            planes = x.reshape(-1, here.size, x.shape[1]) & here.reshape(-1, 1)
-            shape = (len(planes), *_plane(tuple(size)), x.shape[1])
+            planes = x.reshape(groups, -1, here.size, channels) & here.reshape(-1, 1)
+            shape = (groups, planes.shape[1], *_plane(tuple(size)), channels)
             yield planes.reshape(shape), weights & there.reshape(-1, 1)
 
 
 def _folded(x: Mask) -> Mask:
-    """(n, channels) as (n, 256, channels / 256): a matrix product as planes."""
-    padded = np.pad(x, ((0, 0), (0, -x.shape[1] % FOLD**2)))
-    return padded.reshape(len(x), -1, FOLD**2).swapaxes(1, 2)
+    """(groups, n, channels) as (groups, n, 256, channels / 256): a matrix product as planes."""
+    padded = np.pad(x, ((0, 0), (0, 0), (0, -x.shape[2] % FOLD**2)))
+    return padded.reshape(*x.shape[:2], -1, FOLD**2).swapaxes(2, 3)
 
 
 def _tiles(planes: Mask, side: int) -> Ints:
-    """Activations that are there in the tile of each element (planes, side, side, channels)."""
-    count, rows, columns, channels = planes.shape
-    padded = np.pad(planes, ((0, 0), (0, -rows % side), (0, -columns % side), (0, 0)))
-    tiles = padded.reshape(count, side, -(-rows // side), side, -(-columns // side), channels)
-    return np.asarray(tiles.sum(axis=(2, 4)))
+    """Activations that are there in each element's tile (groups, planes, side, side, channels)."""
+    *outer, rows, columns, channels = planes.shape
+    fill = [(0, 0)] * 2 + [(0, -rows % side), (0, -columns % side), (0, 0)]
+    tiles = np.pad(planes, fill).reshape(
+        *outer, side, -(-rows // side), side, -(-columns // side), channels
+    )
+    return np.asarray(tiles.sum(axis=(3, 5)))
 
 
-def _landed(work: Work, index: int) -> int:
+def _landed(work: Work, alike: Groups) -> int:
     """Products of two that are not 0 that reach an output."""
-    windows = np.zeros(work.groups[index].q.shape[1:], np.int64)
-    for _, taken in patches(work, index, window_tiles(work, 1, "image")):
-        windows += (taken != 0).sum(axis=0)
-    return int((windows * (work.groups[index].q != 0).sum(axis=0)).sum())
+    windows = window_sums(work, alike.pixels != 0)
+    return int((windows * (alike.q != 0).sum(axis=1)).sum())

@@ -39,10 +39,10 @@ class Count:
             {cause: self.idle.get(cause, 0) + other.idle.get(cause, 0) for cause in causes},
         )
 
-    def times(self, images: int) -> "Count":
-        """The same for so many images."""
-        idle = {cause: images * units for cause, units in self.idle.items()}
-        return Count(images * self.cycles, images * self.slots, images * self.active, idle)
+    def times(self, number: int) -> "Count":
+        """The same so many times."""
+        idle = {cause: number * units for cause, units in self.idle.items()}
+        return Count(number * self.cycles, number * self.slots, number * self.active, idle)
 
 
 class Described(Protocol):

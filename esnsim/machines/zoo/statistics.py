@@ -80,13 +80,14 @@ class Statistic(NamedTuple):
     own: Callable[[NDArray[Any]], Ints]
 
 
+HALF_LANES = "half lanes"
 #: Statistics that see the integers.
 READ = {
     "width": Statistic(lambda p: bit_length(_any_lane(p)), bit_length),
     "columns": Statistic(lambda p: ones(_any_lane(p)), ones),
     "ones": Statistic(lambda p: ones(p).max(axis=-1, initial=0), ones),
     "significances": Statistic(_eight_at_once, ones),
-    "half lanes": Statistic(_half_lanes, ones),
+    HALF_LANES: Statistic(_half_lanes, ones),
 }
 
 #: Statistics that follow from the stored width alone: whole, serial, a row a bit plane.

@@ -41,12 +41,13 @@ class Systolic(About):
 
     def count(self, work: Work) -> Count:
         """Cycles of all images: each convolution group of each image is a product of matrices."""
-        total, windows = Count(), work.geometry.windows
         passes = -(-work.width // self.bits) * -(-work.activation_bits // self.bits)
-        for group in work.groups:
-            if len(group.widths):
-                total += self._product(windows, group.reduction, len(group.widths), passes)
-        return total.times(work.images)
+        total = Count()
+        for alike in work.groups:
+            groups, filters = alike.widths.shape
+            each = self._product(work.geometry.windows, alike.reduction, filters, passes)
+            total += each.times(groups * work.images)
+        return total
 
     def _product(self, windows: int, reduction: int, filters: int, passes: int = 1) -> Count:
         """A product windows × reduction by reduction × filters, once for each pass."""

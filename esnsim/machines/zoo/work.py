@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esnsim.machines.base import Activations
-from esnsim.machines.lowering import codes_of, lower
+from esnsim.machines.lowering import Lowered, codes_of, lower
 from esnsim.machines.windows import addresses, check_activations, padded_pixels
-from esnsim.model.network import Geometry, Mask
+from esnsim.model.network import Geometry
 from esnsim.quantization.quantizer import QuantizedLayer
 
 Ints = NDArray[np.int64]
@@ -19,35 +19,38 @@ T = TypeVar("T")
 BLOCK = 1 << 22  # integers of windows that are laid out at once
 
 
-class Group(NamedTuple):
-    """Live filters and channels of one convolution group, all (filters, taps, channels).
+class Groups(NamedTuple):
+    """Convolution groups of one shape, of live filters and channels; at least one of each.
 
-    `k` are two's complement integers of `widths` (filters,) bits, `q` the codes. `masks` say which
-    weights are not kept zeros, of the filters that need it: a one-bit filter each.
+    `k` (groups, filters, taps, channels) are two's complement integers of `widths` (groups,
+    filters) bits, `q` the codes. `masks` say which weights are not kept zeros, of the filters that
+    need it: a one-bit filter each. `pixels` (groups, pixels, channels) are the activations with the
+    padding, by its stored code.
     """
 
     k: NDArray[Any]
     q: NDArray[Any]
     masks: NDArray[Any]
     widths: Ints
+    pixels: NDArray[Any]
 
     @property
     def reduction(self) -> int:
         """Weights of a filter."""
-        return int(self.k.shape[1] * self.k.shape[2])
+        return int(self.k.shape[2] * self.k.shape[3])
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
     """A layer and the activations of some images, pruned filters and dead channels left out.
 
-    `pixels` (pixels, channels) of each group have the padding, by its stored code; `base`
-    (windows,) and `offsets` (taps,) find those of a window. `memo` keeps what machines share.
+    `base` (windows,) and `offsets` (taps,) find the pixels of a window; `channels` are all that the
+    layer reads. `memo` keeps what machines share.
     """
 
     geometry: Geometry
-    groups: tuple[Group, ...]
-    pixels: tuple[NDArray[Any], ...]
+    groups: tuple[Groups, ...]
+    channels: int
     base: Ints
     offsets: Ints
     images: int
@@ -58,23 +61,19 @@ class Work:
     @property
     def width(self) -> int:
         """The layer's widest filter."""
-        return max((int(group.widths.max(initial=0)) for group in self.groups), default=0)
-
-    @property
-    def channels(self) -> int:
-        """Channels that the layer reads."""
-        return sum(group.k.shape[2] for group in self.groups)
+        return max((int(alike.widths.max()) for alike in self.groups), default=0)
 
     @property
     def mac_bits(self) -> int:
         """MAC×bit of all images: each MAC by the width of its filter (Eq. 7)."""
         windows = len(self.base)
-        return sum(windows * g.reduction * int(g.widths.sum()) for g in self.groups)
+        return sum(windows * alike.reduction * int(alike.widths.sum()) for alike in self.groups)
 
     @property
     def macs(self) -> int:
         """Live multiply-accumulates of all images."""
-        return sum(len(self.base) * g.reduction * len(g.widths) for g in self.groups)
+        windows = len(self.base)
+        return sum(windows * alike.reduction * alike.widths.size for alike in self.groups)
 
     def keep(self, key: Hashable, make: Callable[[], T]) -> T:
         """What `make` gives, made once."""
@@ -92,53 +91,59 @@ def work_of(layer: QuantizedLayer, activations: Activations, bits: int = 8) -> W
     x, zero_point, signed = activations
     check_activations(layer, x, bits, signed, zero_point)
     lowered = lower(layer)
-    geometry = lowered.geometry
     channels = tuple(np.flatnonzero(live) for live in lowered.live)
-    pixels = padded_pixels(geometry, x, zero_point, channels)
-    q, size = codes_of(lowered), lowered.filters_per_group
-    ones = None if lowered.nonzero is None else lowered.nonzero
-    groups = []
+    pixels = padded_pixels(lowered.geometry, x, zero_point, channels)
+    q = codes_of(lowered)
+    alike: dict[tuple[int, ...], list[Groups]] = {}
     for index, chosen in enumerate(channels):
-        rows = np.arange(index * size, (index + 1) * size)
-        alive = rows[(lowered.widths[rows] > 0) & bool(len(chosen))]
-        masked = alive[lowered.masked[alive]]
-        groups.append(
-            Group(
-                _laid(lowered.values, alive, chosen),
-                _laid(q, alive, chosen),
-                _laid(q if ones is None else ones, masked, chosen).astype(np.int8),
-                lowered.widths[alive],
-            )
-        )
-    base, offsets = addresses(geometry, len(x))
-    planes = tuple(
-        np.ascontiguousarray(p[: len(c)].T) for p, c in zip(pixels, channels, strict=True)
+        group = _group(lowered, q, index, chosen, pixels[index])
+        if group.k.size:
+            alike.setdefault((*group.k.shape, len(group.masks)), []).append(group)
+    return Work(
+        geometry=lowered.geometry,
+        groups=tuple(
+            Groups(*(np.stack(parts) for parts in zip(*groups, strict=True)))
+            for groups in alike.values()
+        ),
+        channels=sum(map(len, channels)),
+        base=addresses(lowered.geometry, len(x))[0],
+        offsets=addresses(lowered.geometry, len(x))[1],
+        images=len(x) // layer.layer.geometry.rows,
+        activation_bits=bits,
+        signed=signed,
     )
-    images = len(x) // layer.layer.geometry.rows
-    return Work(geometry, tuple(groups), planes, base, offsets, images, bits, signed)
 
 
-def _laid(values: NDArray[Any], filters: Ints, channels: Ints) -> NDArray[Any]:
-    return np.ascontiguousarray(values[filters][:, channels].transpose(0, 2, 1))
+def _group(
+    lowered: Lowered, q: NDArray[Any], index: int, channels: Ints, pixels: NDArray[Any]
+) -> Groups:
+    """One group, without the first axis of `Groups`."""
+    size = lowered.filters_per_group
+    rows = np.arange(index * size, (index + 1) * size)
+    alive = rows[lowered.widths[rows] > 0]
+    masked = alive[lowered.masked[alive]]
+
+    def laid(values: NDArray[Any], filters: Ints) -> NDArray[Any]:
+        return values[filters][:, channels].transpose(0, 2, 1)
+
+    there = lowered.values if lowered.nonzero is None else lowered.nonzero
+    return Groups(
+        laid(lowered.values, alive), laid(q, alive),
+        laid(there, masked).astype(np.int8), lowered.widths[alive], pixels[: len(channels)].T,
+    )  # fmt: skip
 
 
 def arrange(x: NDArray[Any], lanes: int, order: str) -> NDArray[Any]:
-    """(n, taps, channels) as (n, steps, lanes), the last lanes of a run filled with zeros."""
-    n, taps, channels = x.shape
+    """(…, taps, channels) as (…, steps, lanes), the last lanes of a run filled with zeros."""
+    *outer, taps, channels = x.shape
     if order == "flat":
-        x = x.reshape(n, 1, taps * channels)
+        x = x.reshape(*outer, 1, taps * channels)
     elif order == "channel" and taps > channels:
-        x = x.transpose(0, 2, 1)
-    inner = x.shape[2]
-    short = -inner % lanes
+        x = x.swapaxes(-1, -2)
+    short = -x.shape[-1] % lanes
     if short:
-        x = np.pad(x, ((0, 0), (0, 0), (0, short)))
-    return x.reshape(n, -1, lanes)
-
-
-def present_lanes(group: Group, lanes: int, order: str) -> Mask:
-    """(steps, lanes): where there is a weight."""
-    return np.asarray(arrange(np.ones((1, *group.k.shape[1:]), np.bool_), lanes, order)[0])
+        x = np.pad(x, [(0, 0)] * (len(outer) + 1) + [(0, short)])
+    return x.reshape(*outer, -1, lanes)
 
 
 def window_tiles(work: Work, windows: int, run: str) -> Ints:
@@ -147,14 +152,25 @@ def window_tiles(work: Work, windows: int, run: str) -> Ints:
     length = work.geometry.windows if run == "image" or not size else size[-1]
     index = np.arange(len(work.base)).reshape(-1, length)
     padded = np.pad(index, ((0, 0), (0, -length % windows)), constant_values=-1)
-    return np.asarray(padded.reshape(-1, windows))
+    return padded.reshape(-1, windows)
 
 
-def patches(work: Work, group: int, tiles: Ints) -> Iterator[tuple[Ints, NDArray[Any]]]:
-    """Blocks of tiles and their activations (tiles · windows, taps, channels)."""
-    pixels = work.pixels[group]
-    each = max(1, tiles.shape[1] * len(work.offsets) * pixels.shape[1])
+def patches(work: Work, values: NDArray[Any], tiles: Ints) -> Iterator[tuple[Ints, NDArray[Any]]]:
+    """Blocks of tiles, and what lies there of values (groups, pixels, channels).
+
+    That is (groups, tiles, windows, taps, channels), 0 where there is no window.
+    """
+    groups, _, channels = values.shape
+    each = max(1, groups * tiles.shape[1] * len(work.offsets) * channels)
     step = max(1, BLOCK // each)
     for start in range(0, len(tiles), step):
         block = tiles[start : start + step]
-        yield block, pixels[work.base[block.ravel()][:, None] + work.offsets]
+        taken = np.take(values, work.base[block][..., None] + work.offsets, axis=1)
+        taken[:, block < 0] = 0
+        yield block, taken
+
+
+def window_sums(work: Work, values: NDArray[Any]) -> Ints:
+    """Σ over windows of values (groups, pixels, channels), as (groups, taps, channels)."""
+    taps = (np.take(values, work.base + offset, axis=1) for offset in work.offsets)
+    return np.stack([tap.sum(axis=1, dtype=np.int64) for tap in taps], axis=1)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from esnsim.moved import redirect_old_names
 
 if TYPE_CHECKING:
-    from esnsim.api import compress, cost, simulate
+    from esnsim.api import compress, cost, simulate, sweep
     from esnsim.costs.cost import Cost
     from esnsim.errors import EsnsimError, ModelError, UsageError, WidthError
     from esnsim.importer import read_onnx
@@ -25,7 +25,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "AnalogEngine": "machines.crossbar.engine", "CrossbarSpec": "machines.crossbar.spec",
     "ArraySpec": "machines.array.spec", "DigitalEngine": "machines.array.engine",
-    "compress": "api", "cost": "api", "simulate": "api", "Cost": "costs.cost",
+    "compress": "api", "cost": "api", "simulate": "api", "sweep": "api", "Cost": "costs.cost",
     "EsnsimError": "errors", "ModelError": "errors", "UsageError": "errors", "WidthError": "errors",
     "fold_batchnorm": "model.fold",
     "read_onnx": "importer",
@@ -38,7 +38,7 @@ __all__ = [
     "AnalogEngine", "ArraySpec", "Cost", "CrossbarSpec", "DigitalEngine", "EsnsimError", "Geometry",
     "Layer", "ModelError", "Network", "QuantizedNetwork", "Scheme", "UsageError", "WidthError",
     "codes", "compress", "cost", "fold_batchnorm", "from_torch", "quantize", "read_onnx",
-    "simulate",
+    "simulate", "sweep",
 ]  # fmt: skip
 
 

@@ -1,7 +1,10 @@
-"""What the commands do, as functions of Python: cost, simulate, compress."""
+"""What the commands do, as functions of Python: cost, simulate, compress, sweep."""
 
-from collections.abc import Callable, Mapping, Sequence
-from os import PathLike
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from os import PathLike, cpu_count
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, Unpack, overload
 
 from esnsim.costs import cost as costs
@@ -17,11 +20,14 @@ if TYPE_CHECKING:
     from torch import nn
 
     from esnsim.compression.compress import Compressed
+    from esnsim.evaluate.outputs import Scoring
     from esnsim.graph.model import Model
     from esnsim.images.sets import ImageSet
     from esnsim.machines.base import Machine
     from esnsim.machines.simulator import Simulation
     from esnsim.machines.zoo.comparison import Comparison
+    from esnsim.sweeps.frontier import Sweep
+    from esnsim.sweeps.task import Pictures
 
     Source: TypeAlias = str | PathLike[str] | ModelProto | nn.Module
     Shapes: TypeAlias = Mapping[str, tuple[int, ...]]
@@ -148,6 +154,85 @@ def compress(
         known = ", ".join(Recipe.__dataclass_fields__)
         raise UsageError(f"compress takes no '{unknown[0]}': give some of {known}")
     return compressed(model, Recipe(**recipe), images, calibration, threads)
+
+
+def sweep(
+    *sources: "Source",
+    ratios: Sequence[float] = (0.0, 0.25, 0.5, 0.75),
+    bits: Sequence[float] = tuple(range(1, 9)),
+    policies: Sequence[str] = ("uniform",),
+    rules: Sequence[str] = ("layer-max",),
+    images: "ImageSet | Pictures | None" = None,
+    calibration: "ImageSet | Pictures | None" = None,
+    count: int | None = None,
+    metric: str = "esn_d_tilde",
+    drop: float = 0.01,
+    correct: bool = True,
+    criterion: str = "norm",
+    scope: str = "layer",
+    targets: Path | None = None,
+    results: Path | None = None,
+    resume: bool = False,
+    jobs: int = 1,
+    scheduler: str | None = None,
+    scoring: "Scoring | None" = None,
+    input_shapes: "Shapes | None" = None,
+    input_values: Mapping[str, float] | None = None,
+    example: Any = None,
+    watch: "Callable[[Sweep], None]" = lambda found: None,
+) -> "Sweep":
+    """Accuracy against cost: models at every point of a grid, and the points that no other beats.
+
+    `sources` as for `cost`. Of each model a share of filters goes, one of `ratios`; the rest gets
+    `bits`, as each of `policies` shares them, `uniform` under each of `rules`. Points are scored
+    on `count` of the `images`, by default all embedded ones for embedded models; what calibrates
+    is never scored. `results` is a file that keeps each finished point, which `resume` goes on
+    with. `jobs` are processes of this machine, `scheduler` the address of a Dask cluster. `watch`
+    sees the sweep as it stands, before its first point and after each. Raises UsageError,
+    ModelError, DataError, WidthError where no point can be made.
+    """
+    from esnsim.costs.metric import find_metric
+    from esnsim.evaluate.outputs import GUESS
+    from esnsim.sweeps import sweep as sweeps
+    from esnsim.sweeps.points import candidates
+    from esnsim.sweeps.results import opened
+    from esnsim.sweeps.task import Task, checked, split_pictures
+
+    find_metric(metric)
+    grid = (ratios, policies, rules, bits)
+    with _files(sources, example) as files:
+        given = checked(files, policies, targets, images, calibration, jobs, scheduler)
+        scored, used = split_pictures(*given, count)
+        task = Task(
+            files=files, images=scored, calibration=used, correct=correct, criterion=criterion,
+            scope=scope, shapes=tuple((input_shapes or {}).items()), targets=targets,
+            values=tuple((input_values or {}).items()), scoring=scoring or GUESS,
+            threads=max(1, (cpu_count() or 1) // jobs),
+        )  # fmt: skip
+        names = [name for name, _ in files]
+        with opened(results, task.binding, resume) as finished:
+            return sweeps.sweep(
+                task, candidates(names, *grid), finished, metric, drop, jobs, scheduler, watch
+            )
+
+
+@contextmanager
+def _files(sources: Sequence[Any], example: Any) -> Iterator[tuple[tuple[str, str], ...]]:
+    """Models by name, and the files that processes read them from; those in memory are written."""
+    from onnx import ModelProto
+
+    found: dict[str, str] = {}
+    with TemporaryDirectory() as folder:
+        for place, source in enumerate(sources):
+            model = _onnx(source, example)
+            name, file = str(model), str(model)
+            if isinstance(model, ModelProto):
+                name, file = model.graph.name or "model", f"{folder}/{place}.onnx"
+                Path(file).write_bytes(model.SerializeToString())
+            if name in found:
+                raise UsageError(f"a model is given twice, '{name}': leave one out, or rename it")
+            found[name] = file
+        yield tuple(found.items())
 
 
 def _opened(

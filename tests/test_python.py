@@ -10,6 +10,7 @@ import onnx
 import pytest
 
 import esnsim
+from esnsim.images.sets import embedded
 from tests.commandline import esnsim as command
 from tests.samples import EMBEDDED
 
@@ -87,12 +88,45 @@ def test_public_functions_stay_functions_after_all_modules_are_imported() -> Non
     with pytest.warns(DeprecationWarning, match="is now esnsim"):
         import_module("esnsim.compress.evaluate")
     assert all(callable(getattr(esnsim, name)) for name in esnsim.__all__)
-    assert esnsim.compress(MODEL, budget=30e6).found is None
+    small = esnsim.compress(MODEL, budget=30e6)
+    with pytest.warns(DeprecationWarning, match="is now evaluation"):
+        assert small.found is small.evaluation is None
+
+
+def test_sweep_is_the_command(tmp_path: Path) -> None:
+    found = esnsim.sweep(MODEL, ratios=[0], bits=[2, 4], count=9)
+    words = ("--ratios", "0", "--bits", "2,4", "--images", 9, "--results", tmp_path / "r")
+    wanted = json.loads(command("pareto", MODEL, *words, "--json").out)
+    assert [p.candidate.bits for p in found.frontier] == [
+        wanted["points"][place]["bits"] for place in wanted["frontier"]
+    ]
+    assert [found.price(p) for p in found.cheapest_first] == [p["cost"] for p in wanted["points"]]
+    assert "within 1 point of float" in repr(found)
+    assert len(repr(found).splitlines()) < 20
+    again = esnsim.sweep(MODEL, ratios=[0], bits=[2], count=9, results=tmp_path / "r", resume=True)
+    assert [p.seconds for p in again.points] == [
+        p["seconds"] for p in wanted["points"] if p["bits"] == 2
+    ]
+
+
+def test_sweep_takes_models_and_images_in_memory_and_files() -> None:
+    images = embedded().first(18)
+    proto = onnx.load(EMBEDDED / "resnet8.onnx")
+    grid = {"ratios": [0], "bits": [3], "images": images}
+    in_memory, file = (
+        esnsim.sweep(model, **grid).points[0] for model in (proto, EMBEDDED / "resnet8.onnx")
+    )
+    assert in_memory.evaluation == file.evaluation
+    assert in_memory.candidate.model == proto.graph.name
+    with pytest.raises(esnsim.UsageError, match="images in memory stay in this process"):
+        esnsim.sweep(MODEL, **grid, jobs=2)
+    with pytest.raises(esnsim.UsageError, match="a model is given twice, 'builtin:resnet8'"):
+        esnsim.sweep(MODEL, MODEL)
+    with pytest.raises(esnsim.UsageError, match="'bits' is no metric"):
+        esnsim.sweep(MODEL, metric="bits")
 
 
 def test_images_that_calibrate_are_not_run(tmp_path: Path) -> None:
-    from esnsim.images.sets import embedded
-
     found = esnsim.simulate(MODEL, images=embedded(), count=2)
     assert found.images == 2
     assert "2 of 1,000 images" in found.activations

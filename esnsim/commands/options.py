@@ -7,7 +7,7 @@ from math import inf
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from esnsim.costs.metric import METRICS
+from esnsim.costs.metric import METRICS, find_metric
 from esnsim.errors import UsageError
 from esnsim.units import PREFIXES, Energy, read_energy, read_frequency
 
@@ -235,13 +235,7 @@ def names(known: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
 
 def metric(text: str) -> str:
     """A metric, with .weights for the weighting by parameters."""
-    name = text.removesuffix(".weights")
-    if name not in METRICS or (name != text and name not in WEIGHTED):
-        raise ArgumentTypeError(
-            f"'{text}' is no metric: give one of {', '.join(METRICS)}; {', '.join(WEIGHTED)} also "
-            "with .weights"
-        )
-    return text
+    return _told(find_metric, text)
 
 
 def limit(text: str) -> tuple[str, float]:

@@ -4,21 +4,21 @@ import argparse
 import shutil
 import sys
 from argparse import ArgumentTypeError
-from collections.abc import Sequence
-from dataclasses import replace
+from functools import partial
+from importlib.util import find_spec
 from os import environ
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from esnsim.commands import codes, images, options
 from esnsim.commands.paths import InputFile, OutputFile, file_name
-from esnsim.errors import UsageError, WidthError
+from esnsim.errors import UsageError
 from esnsim.report.write import say, write, write_bytes
 
 if TYPE_CHECKING:
-    from esnsim.sweeps.pareto import Candidate, Sweep
-    from esnsim.sweeps.results import Results
-    from esnsim.sweeps.sweep import Refused, Task
+    from esnsim.report.progress import Meter
+    from esnsim.sweeps.frontier import Sweep
+    from esnsim.sweeps.task import Pictures
 
 HELP = "accuracy against cost: prune, quantise, and the frontier"
 DESCRIPTION = """\
@@ -147,129 +147,68 @@ def _add_output(group: "argparse._ArgumentGroup") -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; the exit code."""
-    from esnsim.sweeps.pareto import candidates
-    from esnsim.sweeps.results import Results
-    from esnsim.sweeps.sweep import binding
-
-    _check(arguments)
-    a, task = arguments, _task(arguments)
-    grid = candidates(a.models, a.ratios, a.policy, a.step, a.bits)
-    with Results(a.results, binding(task), a.resume) as results:
-        sweep = _sweep(a, task, results, grid)
-    write(_render(sweep, arguments, task), arguments.output)
+    if arguments.picture and find_spec("matplotlib") is None:
+        raise UsageError("--picture needs matplotlib: pip install 'esnsim[report]'")
+    found = _sweep(arguments)
+    if not arguments.quiet:
+        for reason in found.left_out:
+            say(reason)
+    write(_render(found, arguments), arguments.output)
     if arguments.picture:
         from esnsim.report.sweep.picture import picture
 
-        write_bytes(picture(sweep, arguments.picture.suffix.lower()), arguments.picture)
+        write_bytes(picture(found, arguments.picture.suffix.lower()), arguments.picture)
     return 0
 
 
-def _sweep(
-    arguments: argparse.Namespace, task: "Task", results: "Results", grid: "Sequence[Candidate]"
-) -> "Sweep":
-    """Everything that is not in the results yet, then all of the grid as a sweep."""
-    from contextlib import closing
-
+def _sweep(arguments: argparse.Namespace) -> "Sweep":
+    """The sweep, shown as it goes on."""
+    from esnsim.api import sweep
     from esnsim.progress import listening
     from esnsim.report.progress import Meter
+
+    a = arguments
+    with Meter(0, a.quiet) as meter, listening(meter.within):
+        return sweep(
+            *a.models, ratios=a.ratios, bits=a.bits, policies=a.policy, rules=a.step,
+            images=_pictures(a, a.data, a.labels), calibration=_pictures(a, a.calibration),
+            count=a.images or None, metric=a.metric, drop=a.drop, correct=a.correct,
+            criterion=a.criterion, scope=a.scope, targets=a.targets, results=a.results,
+            resume=a.resume, jobs=a.jobs, scheduler=a.scheduler, scoring=images.scoring_of(a),
+            input_shapes=dict(a.input_shape), input_values=dict(a.input_value),
+            watch=partial(_show, meter, a.quiet),
+        )  # fmt: skip
+
+
+def _show(meter: "Meter", quiet: bool, found: "Sweep") -> None:
+    """How far a sweep is; before the first point what no candidate changes."""
     from esnsim.report.sweep.table import so_far
-    from esnsim.sweeps.pareto import Sweep
-    from esnsim.sweeps.sweep import (
-        Refused,
-        described,
-        measured,
-        run_candidates,
-        stay_float,
-    )
 
-    images = described(task)
-    if not arguments.quiet:
-        for note in (note for model in arguments.models for note in stay_float(task, model)):
+    if not meter.total:
+        meter.total = found.left
+        for note in () if quiet else found.stay_float:
             say(note)
-
-    def sweep() -> Sweep:
-        points = tuple(results.points[c] for c in grid if c in results.points)
-        return Sweep(images, baselines, points, arguments.metric, arguments.drop)
-
-    todo = [candidate for candidate in grid if candidate not in results.points]
-    refused: list[Refused] = []
-    with Meter(len(todo), arguments.quiet) as meter, listening(meter.within):
-        baselines = tuple(measured(task, model, results) for model in arguments.models)
-        with closing(run_candidates(task, todo, arguments.jobs, arguments.scheduler)) as found:
-            for item in found:
-                if isinstance(item, Refused):
-                    refused.append(item)
-                else:
-                    results.add(item)
-                meter.finish(so_far(sweep(), len(grid)))
-    _tell(refused, arguments.quiet)
-    done = sweep()
-    if not done.points:
-        raise WidthError(
-            "no point of the grid can be made, for the reasons above: give other --bits"
-        )
-    return done
-
-
-def _tell(refused: "Sequence[Refused]", quiet: bool) -> None:
-    """Which candidates there are no points of, a line for each reason."""
-    from collections import Counter
-
-    for reason, count in Counter(item.reason for item in refused).items():
-        if not quiet:
-            say(f"{count} {'point' if count == 1 else 'points'} left out: {reason}")
-
-
-def _check(arguments: argparse.Namespace) -> None:
-    """Refuse at once what would fail at the end of a long sweep."""
-    from importlib.util import find_spec
-
-    if arguments.picture and find_spec("matplotlib") is None:
-        raise UsageError("--picture needs matplotlib: pip install 'esnsim[report]'")
-    if arguments.scheduler and arguments.jobs > 1:
-        raise UsageError("--jobs and --scheduler exclude each other: give one")
-    if len(set(arguments.models)) < len(arguments.models):
-        raise UsageError("a model is given twice: leave one out")
-    if (arguments.targets is None) == ("esna-targets" in arguments.policy):
-        raise UsageError("--policy esna-targets and --targets go together: give both, or none")
-
-
-def _task(arguments: argparse.Namespace) -> "Task":
-    from os import cpu_count
-
-    from esnsim.images.split import first_of
-    from esnsim.sweeps.sweep import Pictures, Task, split_pictures
-
-    preparation = images.preparation_of(arguments)
-    if arguments.data is None and not all(m.startswith("builtin:") for m in arguments.models):
-        raise UsageError("accuracy needs images: give --data")
-    everything = Pictures(arguments.data, arguments.labels, preparation)
-    if arguments.calibration is None:
-        scored, calibration = split_pictures(everything)
     else:
-        scored, calibration = everything, Pictures(arguments.calibration, None, preparation)
-    if arguments.images:
-        first_of(scored.open(), arguments.images)
-        scored = replace(scored, count=arguments.images)
-    return Task(
-        scored,
-        calibration,
-        arguments.correct, arguments.criterion, arguments.scope, tuple(arguments.input_shape),
-        arguments.targets,
-        max(1, (cpu_count() or 1) // arguments.jobs),
-        images.scoring_of(arguments),
-        tuple(arguments.input_value),
-    )  # fmt: skip
+        meter.finish(so_far(found))
 
 
-def _render(sweep: "Sweep", arguments: argparse.Namespace, task: "Task") -> str:
+def _pictures(
+    arguments: argparse.Namespace, path: Path | None, labels: Path | None = None
+) -> "Pictures | None":
+    from esnsim.sweeps.task import Pictures
+
+    if path is None:
+        return None
+    return Pictures(path, labels, images.preparation_of(arguments))
+
+
+def _render(sweep: "Sweep", arguments: argparse.Namespace) -> str:
     from esnsim.report.sweep.document import as_csv, as_json
     from esnsim.report.sweep.table import render
-    from esnsim.sweeps.sweep import binding
 
     suffix = arguments.output.suffix.lower() if arguments.output else ""
     if arguments.json or (suffix == ".json" and not arguments.csv):
-        return as_json(sweep, binding(task))
+        return as_json(sweep)
     if arguments.csv or suffix == ".csv":
         return as_csv(sweep)
     screen = arguments.output is None and sys.stdout is not None and sys.stdout.isatty()

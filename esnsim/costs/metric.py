@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from esnsim.errors import UsageError
+
 if TYPE_CHECKING:
     from esnsim.costs.cost import Metrics
 
@@ -30,6 +32,18 @@ METRICS = {
     "live_macs": Metric("live MACs", "live_macs"),
     "weights": Metric("weights", "weights"),
 }
+
+
+def find_metric(metric: str) -> str:
+    """The name of a metric, if there is one. Raises UsageError."""
+    name = metric.removesuffix(".weights")
+    if name not in METRICS or (name != metric and not METRICS[name].weighted):
+        weighted = ", ".join(name for name, found in METRICS.items() if found.weighted)
+        raise UsageError(
+            f"'{metric}' is no metric: give one of {', '.join(METRICS)}; {weighted} also with "
+            ".weights"
+        )
+    return metric
 
 
 def metric_value(total: "Metrics", metric: str) -> float:

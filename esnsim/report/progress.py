@@ -17,7 +17,7 @@ class Meter:
         self, total: int, quiet: bool = False, verb: str = "", unit: str = "", per: int = 1
     ) -> None:
         """`per` steps are one `unit` of the rate that is shown."""
-        self._total, self._verb, self._unit, self._per = total, verb, unit, per
+        self.total, self._verb, self._unit, self._per = total, verb, unit, per
         self._silent = quiet or sys.stderr is None or not sys.stderr.isatty()
         self._started, self._count = time.monotonic(), 0
         self._step, self._done = "", 0  # the step under way, and what was done before it
@@ -62,11 +62,13 @@ class Meter:
                 TimeRemainingColumn(),
             )  # fmt: skip
             bar = Progress(*columns, console=Console(stderr=True), transient=True)
-            bar.add_task(self._verb, total=self._total, rate="")
+            bar.add_task(self._verb, total=self.total, rate="")
             bar.start()
             self._bar = bar
         pace = self._done / self._per / (time.monotonic() - self._started)
         rate = f"{pace:.1f} {self._unit}/s" if self._unit else f"{pace:.1f}/s"
         text = f"{self._verb} {step}".strip()
         bar = self._bar  # type: ignore[assignment]
-        bar.update(bar.task_ids[0], completed=self._done, description=text, rate=rate)
+        bar.update(
+            bar.task_ids[0], completed=self._done, total=self.total, description=text, rate=rate
+        )

@@ -7,11 +7,11 @@ line is on the disk before the next point is taken on, so a sweep that is killed
 import json
 import os
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, fields
 from math import inf, isfinite
 from pathlib import Path
 from stat import S_ISREG
-from types import TracebackType
 from typing import IO, Any, get_args
 from zlib import crc32
 
@@ -19,7 +19,7 @@ import esnsim
 from esnsim.costs.cost import Metrics, Weightings
 from esnsim.errors import EsnsimError
 from esnsim.evaluate.scores import Evaluation, Kind, Scored
-from esnsim.sweeps.pareto import Baseline, Candidate, Point
+from esnsim.sweeps.points import Baseline, Candidate, Point
 
 CHECKSUM = "crc32"  # key of a line: of the rest of it, as it is written
 SCHEMA = "esnsim.pareto-results/1"
@@ -31,17 +31,38 @@ class ResultsError(EsnsimError):
     """A results file that cannot be gone on with, or not be written."""
 
 
-class Results:
+class Finished(AbstractContextManager["Finished"]):
+    """What a sweep has found so far, in memory: models in float, and points."""
+
+    path: Path | None = None
+
+    def __init__(self) -> None:
+        self.baselines: dict[str, Baseline] = {}
+        self.points: dict[Candidate, Point] = {}
+
+    def add(self, item: Baseline | Point) -> None:
+        """A finished item."""
+        if isinstance(item, Baseline):
+            self.baselines[item.model] = item
+        else:
+            self.points[item.candidate] = item
+
+    def __exit__(self, *error: object) -> None:
+        """Nothing more will be added."""
+
+
+class Results(Finished):
     """An open results file: what it holds, and where finished points go.
 
     `binding` is what the points depend on besides model and candidate. A file that is there
     already is only opened with `resume`; what it holds is never rewritten. Raises ResultsError.
     """
 
+    path: Path
+
     def __init__(self, path: Path, binding: Mapping[str, Any], resume: bool = False) -> None:
+        super().__init__()
         self.path = path
-        self.baselines: dict[str, Baseline] = {}
-        self.points: dict[Candidate, Point] = {}
         header = {"schema": SCHEMA, "esnsim": esnsim.__version__, **binding}
         self._file = self._open(resume)
         try:
@@ -57,22 +78,11 @@ class Results:
 
     def add(self, item: Baseline | Point) -> None:
         """A finished item, on the disk when this returns. Raises ResultsError."""
-        if isinstance(item, Baseline):
-            self._append({"kind": "model", **_plain(item)})
-            self.baselines[item.model] = item
-        else:
-            self._append({"kind": "point", **_plain(item)})
-            self.points[item.candidate] = item
+        self._append({"kind": "model" if isinstance(item, Baseline) else "point", **_plain(item)})
+        super().add(item)
 
-    def __enter__(self) -> "Results":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
+        """Close the file."""
         self._file.close()
 
     def _open(self, resume: bool) -> IO[bytes]:
@@ -132,12 +142,7 @@ class Results:
 
     def _take(self, record: Mapping[str, Any], number: int) -> None:
         try:
-            if record.get("kind") == "model":
-                baseline = _baseline(record)
-                self.baselines[baseline.model] = baseline
-            else:
-                point = _point(record)
-                self.points[point.candidate] = point
+            super().add((_baseline if record.get("kind") == "model" else _point)(record))
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
             raise self._damaged(number) from None
 
@@ -163,6 +168,11 @@ class Results:
             f"line {number} of '{self.path}' is damaged: delete that line and go on with --resume; "
             "the other points are kept"
         )
+
+
+def opened(path: Path | None, binding: Mapping[str, Any], resume: bool = False) -> Finished:
+    """A results file, or None kept in memory alone."""
+    return Finished() if path is None else Results(path, binding, resume)
 
 
 def _lock(file: IO[bytes], path: Path) -> None:
@@ -231,13 +241,10 @@ def _share(value: Any) -> float | None:
 
 def _baseline(record: Mapping[str, Any]) -> Baseline:
     return Baseline(
-        str(record["model"]),
-        str(record["sha256"]),
-        int(record["macs"]),
-        int(record["filters"]),
-        _evaluation(record["evaluation"]),
-        _scored(record.get("scored")),
-    )
+        model=str(record["model"]), sha256=str(record["sha256"]), macs=int(record["macs"]),
+        filters=int(record["filters"]), evaluation=_evaluation(record["evaluation"]),
+        scored=_scored(record.get("scored")),
+    )  # fmt: skip
 
 
 def _scored(record: Mapping[str, Any] | None) -> Scored | None:
@@ -259,11 +266,13 @@ def _point(record: Mapping[str, Any]) -> Point:
     candidate = record["candidate"]
     model, policy, rule = (str(candidate[key]) for key in ("model", "policy", "rule"))
     return Point(
-        Candidate(model, float(candidate["ratio"]), policy, rule, float(candidate["bits"])),
-        _metrics(record["total"]),
-        _evaluation(record["evaluation"]),
-        {int(bits): int(count) for bits, count in dict(record["histogram"]).items()},
-        float(record["seconds"]),
+        candidate=Candidate(
+            model, float(candidate["ratio"]), policy, rule, float(candidate["bits"])
+        ),
+        total=_metrics(record["total"]),
+        evaluation=_evaluation(record["evaluation"]),
+        histogram={int(bits): int(count) for bits, count in dict(record["histogram"]).items()},
+        seconds=float(record["seconds"]),
     )
 
 

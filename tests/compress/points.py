@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from esnsim import Scheme, cost, quantize, read_onnx
 from esnsim.costs.cost import Weightings
 from esnsim.evaluate.scores import Evaluation, Scored
-from esnsim.sweeps.pareto import Baseline, Candidate, Point, Sweep
+from esnsim.sweeps.frontier import Sweep
+from esnsim.sweeps.points import Baseline, Candidate, Point
 
 IMAGES = 1000
 SCORED = Scored(
@@ -43,15 +44,24 @@ def point(
         TOTAL, esn_d_tilde=Weightings(spent // 7, spent), esn_a_x4=Weightings(spent, 9 * spent)
     )
     candidate = Candidate(model, ratio, policy, rule, bits)
-    return Point(candidate, total, evaluation(accuracy, labels), {0: 10, bits: 30}, 0.5)
+    return Point(
+        candidate=candidate, total=total, evaluation=evaluation(accuracy, labels),
+        histogram={0: 10, bits: 30}, seconds=0.5,
+    )  # fmt: skip
 
 
 def baseline(accuracy: float = 0.94, model: str = "builtin:resnet8") -> Baseline:
-    return Baseline(model, "0" * 64, TOTAL.macs, TOTAL.filters, evaluation(accuracy), SCORED)
+    return Baseline(
+        model=model, sha256="0" * 64, macs=TOTAL.macs, filters=TOTAL.filters,
+        evaluation=evaluation(accuracy), scored=SCORED,
+    )  # fmt: skip
 
 
 def sweep(points: Sequence[Point], *baselines: Baseline, drop: float = 0.01) -> Sweep:
-    return Sweep("1,000 images", baselines or (baseline(),), tuple(points), drop=drop)
+    return Sweep(
+        images="1,000 images", baselines=baselines or (baseline(),), points=tuple(points),
+        drop=drop, grid=len(points), binding={"correct": True},
+    )  # fmt: skip
 
 
 #: Points with many ties in cost and in accuracy.

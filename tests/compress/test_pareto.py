@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from esnsim.commands import options
 from esnsim.costs.cost import Metrics
 from esnsim.costs.metric import metric_value
-from esnsim.sweeps import pareto
-from esnsim.sweeps.pareto import METHODS, Point, candidates, cheapest, compare, frontier
+from esnsim.sweeps.compare import METHODS, by_method, compare, levels
+from esnsim.sweeps.frontier import cheapest, frontier
+from esnsim.sweeps.points import Point, candidates
 from tests.compress.points import TOTAL, baseline, point, some_points, sweep
 
 
@@ -81,7 +82,7 @@ def test_methods_are_told_apart_by_pruning_and_by_the_widest_bits() -> None:
         point(6, 0.9, 0.5, 8),
         point(3, 0.9, 0.5, 4),
     ]
-    groups = pareto.by_method(points)
+    groups = by_method(points)
     assert tuple(groups) == METHODS
     assert [*groups.values()] == [tuple(points[:2]), (points[2],), (points[3],)]
 
@@ -111,8 +112,8 @@ def test_without_labels_the_accuracy_is_the_agreement() -> None:
 
 
 def test_levels_are_below_the_float_model_by_multiples_of_the_drop() -> None:
-    assert pareto.levels(baseline(0.94), 0.01) == (0.93, 0.92, 0.89, 0.84, 0.74)
-    assert pareto.levels(baseline(0.15), 0.01) == (0.14, 0.13, 0.10, 0.05)
+    assert levels(baseline(0.94), 0.01) == (0.93, 0.92, 0.89, 0.84, 0.74)
+    assert levels(baseline(0.15), 0.01) == (0.14, 0.13, 0.10, 0.05)
 
 
 def test_a_point_that_loses_the_drop_exactly_is_within_it() -> None:

@@ -21,7 +21,7 @@ from esnsim.costs.equations import esn_a_x4
 from esnsim.errors import WidthError
 from esnsim.images.sets import embedded
 from esnsim.sweeps import sweep
-from esnsim.sweeps.pareto import Candidate
+from esnsim.sweeps.points import Candidate
 from tests.commandline import Ended, esnsim, refused, report
 from tests.samples import EMBEDDED
 

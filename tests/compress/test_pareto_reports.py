@@ -12,7 +12,8 @@ from esnsim.errors import EsnsimError
 from esnsim.report.sweep import document as pareto_document
 from esnsim.report.sweep import picture as frontier_picture
 from esnsim.report.sweep import table as pareto
-from esnsim.sweeps.pareto import METHODS, Sweep
+from esnsim.sweeps.compare import METHODS
+from esnsim.sweeps.frontier import Sweep
 from tests.compress.points import baseline, point, sweep
 
 SLIM = "builtin:resnet20"
@@ -132,12 +133,12 @@ def test_without_labels_the_accuracy_is_called_agreement() -> None:
 
 
 def test_progress_says_how_far_and_what_is_best() -> None:
-    assert pareto.so_far(SWEEP, 32) == "5 of 32 points, best 40.0M at 93.6%"
-    assert pareto.so_far(sweep(PRUNED), 9) == "2 of 9 points, none within 1 point"
+    assert pareto.so_far(replace(SWEEP, grid=32)) == "5 of 32 points, best 40.0M at 93.6%"
+    assert pareto.so_far(replace(sweep(PRUNED), grid=9)) == "2 of 9 points, none within 1 point"
 
 
 def test_the_document_holds_every_point_and_the_answers() -> None:
-    text = pareto_document.as_json(SWEEP, {"correct": True})
+    text = pareto_document.as_json(SWEEP)
     found = json.loads(text)
     costs = [p["cost"] for p in found["points"]]
     assert (found["schema"], found["options"]) == ("esnsim.pareto/1", {"correct": True})
@@ -153,7 +154,7 @@ def test_the_document_holds_every_point_and_the_answers() -> None:
 
 def test_outputs_without_noise_are_null_in_the_document() -> None:
     exact = replace(FAT[0], evaluation=replace(FAT[0].evaluation, sqnr_db=inf))
-    found = json.loads(pareto_document.as_json(sweep([exact]), {}))
+    found = json.loads(pareto_document.as_json(sweep([exact])))
     assert found["points"][0]["evaluation"]["sqnr_db"] is None
 
 

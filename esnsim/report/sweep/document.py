@@ -3,35 +3,33 @@
 import csv
 import io
 import json
-from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 import esnsim
 from esnsim.report.cost.document import flat
 from esnsim.report.scored import evaluation_document, scored_document
-from esnsim.sweeps.pareto import (
+from esnsim.sweeps.compare import (
     METHODS,
-    Baseline,
     Comparison,
-    Point,
-    Sweep,
     by_method,
     by_model,
     chosen_of_each,
     compare,
     levels,
 )
+from esnsim.sweeps.frontier import Sweep
+from esnsim.sweeps.points import Baseline, Point
 
 SCHEMA = "esnsim.pareto/1"
 
 
-def document(sweep: Sweep, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The whole sweep as plain dicts, lists, ints and floats; `options` are those it ran under.
+def document(sweep: Sweep) -> dict[str, Any]:
+    """The whole sweep as plain dicts, lists, ints and floats.
 
     Places are those of `points`, which stand cheapest first.
     """
-    points = sorted(sweep.points, key=lambda p: (sweep.price(p), -p.accuracy))
+    points = sweep.cheapest_first
     places = {id(point): place for place, point in enumerate(points)}
     on_frontier = {id(point) for point in sweep.frontier}
     chosen = sweep.chosen
@@ -41,7 +39,7 @@ def document(sweep: Sweep, options: Mapping[str, Any]) -> dict[str, Any]:
         "metric": sweep.metric,
         "drop": sweep.drop,
         "images": sweep.images,
-        "options": dict(options),
+        "options": sweep.binding,
         "models": [_baseline(baseline) for baseline in sweep.baselines],
         "points": [_point(sweep, point, id(point) in on_frontier) for point in points],
         "frontier": [places[id(point)] for point in sweep.frontier],
@@ -53,15 +51,15 @@ def document(sweep: Sweep, options: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def as_json(sweep: Sweep, options: Mapping[str, Any]) -> str:
+def as_json(sweep: Sweep) -> str:
     """The document as text."""
-    text = json.dumps(document(sweep, options), indent=1, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(document(sweep), indent=1, ensure_ascii=False, allow_nan=False)
     return text + "\n"
 
 
 def as_csv(sweep: Sweep) -> str:
     """A header and a row a point, cheapest first; nested keys are joined by dots."""
-    rows = [dict(flat(row)) for row in document(sweep, {})["points"]]
+    rows = [dict(flat(row)) for row in document(sweep)["points"]]
     out = io.StringIO()
     header = list(dict.fromkeys(key for row in rows for key in row)) or ["model"]
     writer = csv.DictWriter(out, header, restval="0", lineterminator="\n")
@@ -87,10 +85,11 @@ def _point(sweep: Sweep, point: Point, frontier: bool) -> dict[str, Any]:
     return {
         **asdict(point.candidate),
         "cost": sweep.price(point),
+        "budget_used": point.budget_used,
         "accuracy": point.accuracy,
         "frontier": frontier,
         "evaluation": evaluation_document(point.evaluation),
-        "esn_a": {"weights": total.esn_a_x4.weights / 4, "macs": total.esn_a_x4.macs / 4},
+        "esn_a": asdict(total.esn_a),
         "esn_a_x4": asdict(total.esn_a_x4),
         "esn_d": asdict(total.esn_d),
         "esn_d_tilde": asdict(total.esn_d_tilde),

@@ -6,12 +6,9 @@ from typing import Any
 from esnsim.costs.metric import metric_title, metric_value
 from esnsim.errors import EsnsimError
 from esnsim.report.sweep.table import chosen_named, titles
-from esnsim.sweeps.pareto import (
-    Point,
-    Sweep,
-    by_network,
-    frontier,
-)
+from esnsim.sweeps.compare import by_network
+from esnsim.sweeps.frontier import Sweep, frontier
+from esnsim.sweeps.points import Point
 
 METRICS = ("esn_a", "esn_d", "esn_d_tilde")  # the panels of Fig. 8
 DOTS = 110  # per inch

@@ -7,20 +7,17 @@ from esnsim.costs.metric import metric_title
 from esnsim.report.grid import grid
 from esnsim.report.scored import scored_words
 from esnsim.report.units import printable, times
-from esnsim.sweeps.pareto import (
+from esnsim.sweeps.compare import (
     METHODS,
-    Baseline,
     Comparison,
-    Point,
-    Sweep,
     by_method,
     by_model,
-    cheapest,
     chosen_of_each,
     compare,
-    floor,
     levels,
 )
+from esnsim.sweeps.frontier import Sweep, cheapest, floor
+from esnsim.sweeps.points import Baseline, Point
 from esnsim.units import human
 
 MARK = "●"  # of a point on the frontier
@@ -31,9 +28,15 @@ def render(
     sweep: Sweep, frontier_only: bool = False, columns: int | None = None, bold: bool = False
 ) -> str:
     """Every point, cheapest first, the frontier marked; then the answers in words."""
-    shown = sweep.frontier if frontier_only else sweep.points
+    shown = sweep.frontier if frontier_only else sweep.cheapest_first
     table = grid(_headings(sweep), _rows(sweep, shown), texts=3, columns=columns, bold=bold)
     return f"{table}\n{words(sweep)}"
+
+
+def brief(sweep: Sweep) -> str:
+    """The frontier, what the models are in float, and the cheapest point within the drop."""
+    table = grid(_headings(sweep), _rows(sweep, sweep.frontier), texts=3, columns=100)
+    return "\n".join([table, *_models(sweep), *_cheapest(sweep)])
 
 
 def words(sweep: Sweep) -> str:
@@ -49,9 +52,9 @@ def words(sweep: Sweep) -> str:
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
-def so_far(sweep: Sweep, whole: int) -> str:
+def so_far(sweep: Sweep) -> str:
     """How far a sweep is: 12 of 32 points, best 58.2M at 93.8%."""
-    done = f"{len(sweep.points)} of {whole} points"
+    done = f"{len(sweep.points)} of {sweep.grid} points"
     best = sweep.chosen
     if best is None:
         return f"{done}, none within {_points(sweep.drop)}"
@@ -96,7 +99,7 @@ def _headings(sweep: Sweep) -> tuple[str, ...]:
 def _rows(sweep: Sweep, shown: Sequence[Point]) -> list[tuple[str, ...]]:
     best, names = set(map(id, sweep.frontier)), titles(sweep)
     rows: list[tuple[str, ...]] = []
-    for point in sorted(shown, key=lambda p: (sweep.price(p), -p.accuracy)):
+    for point in shown:
         candidate, evaluation = point.candidate, point.evaluation
         low, high = evaluation.interval
         rows.append(

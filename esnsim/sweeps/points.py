@@ -1,0 +1,104 @@
+"""The candidates of a sweep, and the points that they become."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from esnsim.compression.policies import find_policy
+from esnsim.costs.cost import Metrics
+
+if TYPE_CHECKING:
+    from esnsim.evaluate.scores import Evaluation, Scored
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One way to compress one model.
+
+    `ratio` is the share of filters that are pruned, `rule` a step rule, `bits` the width of a
+    filter: nominal under `uniform`, the mean over MACs that are left under the other policies.
+    """
+
+    model: str
+    ratio: float
+    policy: str
+    rule: str
+    bits: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """A candidate and what came of it.
+
+    `histogram` counts filters by width, those that were pruned away at 0. `seconds` is the time
+    that the point took.
+    """
+
+    candidate: Candidate
+    total: Metrics
+    evaluation: "Evaluation"
+    histogram: Mapping[int, int]
+    seconds: float
+
+    @property
+    def accuracy(self) -> float:
+        """Top-1 where there are labels, else agreement with the float model; 0 to 1."""
+        return self.evaluation.known_accuracy
+
+    @property
+    def budget_used(self) -> float | None:
+        """The share of `bits` for each MAC that was spent; None for a nominal width."""
+        candidate, macs = self.candidate, self.total.macs
+        if find_policy(candidate.policy).nominal or not macs:
+            return None
+        return self.total.esn_d_tilde.macs / (candidate.bits * macs)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Baseline:
+    """A model in float, as it was given: what its points are measured against.
+
+    `scored` is what of its outputs was; results of versions before 0.2 do not say.
+    """
+
+    model: str
+    sha256: str
+    macs: int
+    filters: int
+    evaluation: "Evaluation"
+    scored: "Scored | None" = None
+
+    @property
+    def accuracy(self) -> float:
+        """As of a point."""
+        return self.evaluation.known_accuracy
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A candidate that there is no point of, and why."""
+
+    candidate: Candidate
+    reason: str
+
+
+def candidates(
+    models: Sequence[str], ratios: Sequence[float], policies: Sequence[str], rules: Sequence[str],
+    bits: Sequence[float],
+) -> tuple[Candidate, ...]:  # fmt: skip
+    """The grid of a sweep, model by model and ratio by ratio: these share a graph.
+
+    Policies of one nominal width take every rule, and whole numbers of bits alone; the others
+    have a rule of their own. Raises UsageError for a policy that there is none of.
+    """
+    table = {name: find_policy(name) for name in policies}
+    found = [
+        Candidate(model, ratio, name, rule, width)
+        for model in models
+        for ratio in ratios
+        for name, policy in table.items()
+        for rule in (rules if policy.nominal else [policy.rule])
+        for width in bits
+        if not policy.nominal or width == int(width)
+    ]
+    return tuple(dict.fromkeys(found))

@@ -13,7 +13,7 @@ Listener = Callable[[str], None]
 _LISTENER: ContextVar[Listener | None] = ContextVar("listener", default=None)
 
 
-def tell(text: str) -> None:
+def show_progress(text: str) -> None:
     """Say what is done of the work under way, such as '640 of 1,000 images'."""
     listener = _LISTENER.get()
     if listener is not None:

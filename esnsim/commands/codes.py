@@ -76,6 +76,20 @@ def add_codes(parser: argparse.ArgumentParser, fold: bool = True) -> "argparse._
     return group
 
 
+def add_criteria(group: "argparse._ArgumentGroup") -> None:
+    """Add which filters are pruned first."""
+    from esnsim.compression.prune.criteria import CRITERIA, SCOPES
+
+    group.add_argument(
+        "--criterion", choices=list(CRITERIA), default="norm",
+        help=f"which filters go first (default norm): {options.offered(CRITERIA)}",
+    )  # fmt: skip
+    group.add_argument(
+        "--scope", choices=list(SCOPES), default="layer",
+        help=f"among which filters (default layer): {options.offered(SCOPES)}",
+    )  # fmt: skip
+
+
 def scheme_of(arguments: argparse.Namespace) -> "Scheme":
     """The scheme that the options give. Raises UsageError, WidthError."""
     from esnsim.quantization.files import read_values

@@ -21,6 +21,12 @@ beside it: to a budget, as far as a drop of accuracy allows, or to given codes. 
 the same widths and the same cost from the file."""
 
 WHOLE_MODEL = 1 << 31  # bytes that protobuf writes
+#: Options that ask for more than pruning; without any of them a model that loses nothing is not
+#: written.
+ASKED = {
+    "activations", "alpha", "bits", "bits_per_filter", "budget", "drop", "format", "keep_zeros",
+    "sqnr", "step", "targets",
+}  # fmt: skip
 
 
 def _model(text: str) -> Path:
@@ -89,19 +95,10 @@ def _add_aim(group: "argparse._ArgumentGroup") -> None:
 
 
 def _add_pruning(group: "argparse._ArgumentGroup") -> None:
-    from esnsim.compression.prune.criteria import CRITERIA, SCOPES
-
     group.add_argument(
         "--prune", type=options.share, default=0.0, metavar="0.5", help="share of filters to remove"
     )
-    group.add_argument(
-        "--criterion", choices=list(CRITERIA), default="norm",
-        help=f"which filters go first (default norm): {options.offered(CRITERIA)}",
-    )  # fmt: skip
-    group.add_argument(
-        "--scope", choices=list(SCOPES), default="layer",
-        help=f"among which filters (default layer): {options.offered(SCOPES)}",
-    )  # fmt: skip
+    codes.add_criteria(group)
     group.add_argument(
         "--quantize", action=argparse.BooleanOptionalAction, default=True,
         help="--no-quantize only prunes, and writes floats",
@@ -133,8 +130,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the command; the exit code."""
     from esnsim.report.compression.document import as_json, words
 
-    recipe = _recipe(arguments)
-    result = _compressed(arguments, recipe)
+    result = _compressed(arguments, _recipe(arguments))
+    if result.nothing_removed and ASKED.isdisjoint(arguments.given):
+        raise ModelError(result.nothing_removed)
     data = _bytes(result)
     write_bytes(data, arguments.output)
     write(as_json(result, arguments.output, len(data)), arguments.report)
@@ -147,27 +145,18 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _compressed(arguments: argparse.Namespace, recipe: "Recipe") -> "Compressed":
     from esnsim.compression.compress import compress
-    from esnsim.compression.workspace import CALIBRATION
     from esnsim.images import sets as data
-    from esnsim.images.split import first_of, split
     from esnsim.progress import listening
     from esnsim.report.progress import Meter
 
-    model = codes.read_model(arguments)
-    pictures = images.images_of(arguments, arguments.model)
-    used = None
-    if arguments.calibration is not None:
-        used = data.load(arguments.calibration, images.preparation_of(arguments))
-    elif pictures is not None:
-        used, pictures = split(pictures, CALIBRATION)
-    if pictures is not None and arguments.images:
-        pictures = first_of(pictures, arguments.images)
-    steps = 3 if recipe.drop is None and recipe.sqnr is None else 12
-    with Meter(steps, arguments.quiet) as meter, listening(meter.within):
+    a, used = arguments, None
+    model, pictures = codes.read_model(a), images.images_of(a, a.model)
+    if a.calibration is not None:
+        used = data.load(a.calibration, images.preparation_of(a))
+    with Meter(12 if recipe.searches else 3, a.quiet) as meter, listening(meter.within):
         return compress(
-            model, recipe, pictures, used, arguments.threads, meter.advance,
-            images.scoring_of(arguments),
-        )  # fmt: skip
+            model, recipe, pictures, used, a.threads, meter.advance, images.scoring_of(a), a.images
+        )
 
 
 def _recipe(arguments: argparse.Namespace) -> "Recipe":

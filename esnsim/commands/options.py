@@ -146,15 +146,15 @@ def mean_widths(text: str) -> tuple[float, ...]:
 
 def energy(text: str) -> Energy:
     """An energy such as 50fJ, or a plain number in normalised units."""
-    return _told(read_energy, text)
+    return _parsed(read_energy, text)
 
 
 def frequency(text: str) -> float:
     """A clock such as 500MHz, in Hz."""
-    return _told(read_frequency, text)
+    return _parsed(read_frequency, text)
 
 
-def _told(read: Callable[[str], T], text: str) -> T:
+def _parsed(read: Callable[[str], T], text: str) -> T:
     """What is read of a text, its error as argparse's own."""
     try:
         return read(text)
@@ -235,7 +235,7 @@ def names(known: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
 
 def metric(text: str) -> str:
     """A metric, with .weights for the weighting by parameters."""
-    return _told(find_metric, text)
+    return _parsed(find_metric, text)
 
 
 def limit(text: str) -> tuple[str, float]:

@@ -68,7 +68,6 @@ def add_options(p: argparse.ArgumentParser) -> None:
 
 def _add_grid(group: "argparse._ArgumentGroup") -> None:
     from esnsim.compression.policies import POLICIES
-    from esnsim.compression.prune.criteria import CRITERIA, SCOPES
     from esnsim.quantization.rules import RULES
 
     group.add_argument(
@@ -92,14 +91,7 @@ def _add_grid(group: "argparse._ArgumentGroup") -> None:
         "--targets", type=InputFile(), metavar="FILE",
         help="ESNa of each layer during training, from ESNTracker, for esna-targets",
     )  # fmt: skip
-    group.add_argument(
-        "--criterion", choices=list(CRITERIA), default="norm",
-        help=f"which filters go first (default norm): {options.offered(CRITERIA)}",
-    )  # fmt: skip
-    group.add_argument(
-        "--scope", choices=list(SCOPES), default="layer",
-        help=f"among which filters (default layer): {options.offered(SCOPES)}",
-    )  # fmt: skip
+    codes.add_criteria(group)
 
 
 def _add_running(group: "argparse._ArgumentGroup") -> None:

@@ -24,7 +24,7 @@ from esnsim.evaluate.scores import Evaluation
 from esnsim.graph.graph import accepts_pair
 from esnsim.graph.model import Model
 from esnsim.images.sets import ImageSet
-from esnsim.images.split import split
+from esnsim.images.split import first_of, split
 from esnsim.quantization.quantizer import QuantizedNetwork, quantize
 
 WELL_USED = 0.9  # of a budget; where less was spent, a note says why
@@ -83,6 +83,11 @@ class Compressed:
         return self.workspace.removed
 
     @property
+    def nothing_removed(self) -> str | None:
+        """That pruning took no filter away, where it was to; None where it did."""
+        return _nothing_removed(self.recipe, self.workspace)
+
+    @property
     def corrected_with(self) -> int:
         """How many images statistics were corrected with."""
         calibration = self.workspace.calibration
@@ -100,8 +105,8 @@ class Compressed:
         work, used = self.workspace, self.budget_used
         notes = [f"layer '{x.name}' stays as it is: {why}" for x, why in work.unquantisable]
         notes += [f"layer '{x.name}' keeps all its filters: {why}" for x, why in work.unprunable]
-        if self.recipe.ratio and not self.removed:
-            notes.append(nothing_removed(self.recipe, work))
+        if self.nothing_removed:
+            notes.append(self.nothing_removed)
         if used is not None and used < WELL_USED:
             policy = self.recipe.policy
             why = POLICIES[policy].limit
@@ -129,8 +134,9 @@ def compress(
     threads: int = 0,
     progress: Progress = lambda step: None,
     scoring: Scoring = GUESS,
+    count: int | None = None,
 ) -> Compressed:
-    """Compress a model as a recipe says, and evaluate it on `images` where there are some.
+    """Compress a model as a recipe says, and evaluate it on `count` of the `images`, or all.
 
     `calibration` are the images that statistics, sensitivities and ranges come from, by default
     the first of `images`, which are then not scored; labels are not looked at. Raises WidthError
@@ -139,6 +145,7 @@ def compress(
     """
     if images is not None:
         calibration, images = split(images, CALIBRATION, calibration)
+        images = first_of(images, count) if count else images
     if images is None and recipe.searches:
         raise UsageError("a drop of accuracy, or an SQNR, needs images: give --data")
     if calibration is None and recipe.activations:
@@ -168,23 +175,26 @@ def compress(
     return result
 
 
-def nothing_removed(recipe: Recipe, workspace: Workspace) -> str:
-    """Why pruning took no filter away, and what to do."""
-    reasons = [
-        f"'{layer.name}' keeps all its filters: {why}" for layer, why in workspace.unprunable
-    ]
-    why = f", as layer {reasons[0]}" if reasons else ", as layers have too few filters for it"
-    what = f"a share of {recipe.ratio:g} removes no filter"
-    return f"{what}{why}; give a larger --prune, or leave it out"
-
-
 def _check(recipe: Recipe, workspace: Workspace) -> None:
     """Raise UsageError where nothing is to be quantised, ModelError where nothing was pruned."""
     if recipe.quantize and not workspace.sites:
         reason = workspace.unquantisable[0].reason
         raise UsageError(f"there are no weights to quantise: {reason}")
-    if not recipe.quantize and not workspace.removed:
-        raise ModelError(nothing_removed(recipe, workspace))
+    nothing = _nothing_removed(recipe, workspace)
+    if nothing and not recipe.quantize:
+        raise ModelError(nothing)
+
+
+def _nothing_removed(recipe: Recipe, workspace: Workspace) -> str | None:
+    if not recipe.ratio or workspace.removed:
+        return None
+    reason = "layers have too few filters for it"
+    for layer, why in workspace.unprunable[:1]:
+        reason = f"layer '{layer.name}' keeps all its filters: {why}"
+    return (
+        f"a share of {recipe.ratio:g} removes no filter ({reason}): give a larger --prune, or "
+        "leave it out"
+    )
 
 
 def _codes(

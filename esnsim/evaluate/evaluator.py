@@ -16,7 +16,7 @@ from esnsim.graph.model import Model
 from esnsim.graph.substitute import Changes, with_weights
 from esnsim.images.sets import DataError, ImageSet
 from esnsim.model.network import Array
-from esnsim.progress import tell
+from esnsim.progress import show_progress
 
 
 class Evaluator:
@@ -80,7 +80,7 @@ class Evaluator:
             [array] = run(session, [self.scored.output], feed)
             found.append(self.scored.by_image(array)[:count])
             done += count
-            tell(f"{done:,} of {self.images.count:,} images")
+            show_progress(f"{done:,} of {self.images.count:,} images")
         return joined(found, self.scored)
 
 

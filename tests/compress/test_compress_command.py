@@ -362,5 +362,38 @@ def test_a_full_disk_leaves_what_was_there(
 
 def test_a_model_without_float_weights_is_refused(place: Path, tmp_path: Path) -> None:
     compress(place, tmp_path / "small.onnx", "--bits", 3)
-    ended = esnsim("compress", tmp_path / "small.onnx", "-o", tmp_path / "again.onnx")
-    refused(ended, "there are no weights to quantise: it is quantised already", code=2)
+    again = ("compress", tmp_path / "small.onnx", "-o", tmp_path / "again.onnx")
+    refused(esnsim(*again), "there are no weights to quantise: it is quantised already", code=2)
+    ended = esnsim(*again, "--prune", 0.5)
+    refused(ended, "quantised already, and those keep their filters: prune the float", code=2)
+
+
+def test_pruning_that_removes_nothing_is_said_and_writes_nothing_alone(
+    place: Path, tmp_path: Path
+) -> None:
+    to = tmp_path / "small.onnx"
+    for words in ((), ("--no-quantize",)):
+        ended = attempt(place, "--prune", 0.01, *words, to=to)
+        refused(ended, "a share of 0.01 removes no filter", "give a larger --prune")
+        assert not to.exists()
+    ended = attempt(place, "--prune", 0.01, "--bits", 3, to=to)
+    assert ended.code == 0
+    assert "a share of 0.01 removes no filter" in ended.err
+
+
+@pytest.mark.parametrize("spare", [1.0, 1.3])
+def test_a_budget_says_how_much_of_it_was_used(place: Path, tmp_path: Path, spare: float) -> None:
+    exact = costs(place / "model.onnx", "--bits", 2)["totals"]["esn_d_tilde"]["macs"]
+    words = ("--budget", spare * exact, "--policy", "uniform")
+    ended = attempt(place, *words, to=tmp_path / "s.onnx")
+    used = json.loads((tmp_path / "s.json").read_text())["done"]["budget_used"]
+    assert used == 1 / spare
+    assert f"{100 * used:.0f}% of it used" in ended.out
+    note = "uniform used 77 % of the budget: a wider uniform width does not fit"
+    assert (note in ended.err) == (spare > 1)
+
+
+def test_a_cost_that_grows_is_said_as_more(place: Path, tmp_path: Path) -> None:
+    ended = attempt(place, "--bits", 16, to=tmp_path / "small.onnx")
+    assert " times more; before at 8 bits" in ended.out
+    assert "times less" not in ended.out

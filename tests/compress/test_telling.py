@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from esnsim.cli import main
-from esnsim.progress import listening, tell
+from esnsim.progress import listening, show_progress
 from esnsim.report import progress
 from tests.commandline import Terminal
 
@@ -20,16 +20,16 @@ PARETO = f"pareto {MODEL} --images 70 --ratios 0 --bits 2,3 --policy allocate"
 def test_what_is_told_is_heard_by_the_listener_of_the_same_thread() -> None:
     first: list[str] = []
     second: list[str] = []
-    tell("nobody hears it")
+    show_progress("nobody hears it")
     with listening(first.append):
-        tell("one")
+        show_progress("one")
         with listening(second.append):
-            tell("two")
-        thread = threading.Thread(target=tell, args=("of another",))
+            show_progress("two")
+        thread = threading.Thread(target=show_progress, args=("of another",))
         thread.start()
         thread.join()
-        tell("three")
-    tell("nobody hears it")
+        show_progress("three")
+    show_progress("nobody hears it")
     assert (first, second) == (["one", "three"], ["two"])
 
 

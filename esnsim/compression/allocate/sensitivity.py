@@ -20,7 +20,7 @@ from esnsim.graph.model import Model
 from esnsim.graph.sites import Site, sites
 from esnsim.images.sets import ImageSet
 from esnsim.model.network import Array, Layer, Network
-from esnsim.progress import tell
+from esnsim.progress import show_progress
 from esnsim.quantization.filter_sums import Floats, Ints
 from esnsim.quantization.rules import moments
 
@@ -106,7 +106,7 @@ def sensitivity(
     signal, turn = 0.0, count(1)
     for feed, _ in islice(feeds, batches):
         for stage in stages(graph, found, feed, threads, output):
-            tell(f"measuring gains, {next(turn):,} of {batches * len(found):,}")
+            show_progress(f"measuring gains, {next(turn):,} of {batches * len(found):,}")
             each = groups[stage.site.index]
             runs = max(1, round(probes * each.count / (batches * batch)))
             energy = _probe(stage, each, batch, runs, rng, centred, scored)

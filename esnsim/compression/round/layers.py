@@ -17,7 +17,7 @@ from esnsim.graph.sites import Site, Slot, sites
 from esnsim.graph.substitute import Changes, dequantized, dtype_of
 from esnsim.images.sets import ImageSet
 from esnsim.model.network import Array, Mask
-from esnsim.progress import tell
+from esnsim.progress import show_progress
 from esnsim.quantization.quantizer import QuantizedLayer, QuantizedNetwork, codes, quantize
 
 
@@ -96,7 +96,7 @@ class _Work:
             self._walk.advance(place)
             if isinstance(stop, Site):
                 done += 1
-                tell(f"rounding layer {done:,} of {len(self._sites):,}")
+                show_progress(f"rounding layer {done:,} of {len(self._sites):,}")
                 self._solve(stop)
             elif isinstance(stop, Norm):
                 self._normalise(stop)

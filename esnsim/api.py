@@ -81,8 +81,9 @@ def simulate(
 
 @overload
 def simulate(
-    source: "Source", *, machines: "str | Sequence[str]", **given: Unpack[Given]
-) -> "Comparison": ...
+    source: "Source", *, machines: "str | Sequence[str]", memory: str | None = None,
+    **given: Unpack[Given],
+) -> "Comparison": ...  # fmt: skip
 
 
 def simulate(
@@ -90,6 +91,7 @@ def simulate(
     machine: "str | Machine" = "maki",
     *,
     machines: "str | Sequence[str] | None" = None,
+    memory: str | None = None,
     scheme: Scheme | None = None,
     images: "ImageSet | None" = None,
     count: int | None = None,
@@ -103,9 +105,9 @@ def simulate(
     """What a machine spends on a model, counted layer by layer, or end to end with its accuracy.
 
     `machine` is a name, a size or a file, as `--array` takes it, or a description; `machines` are
-    names, files, or "all", as `--machines` takes them, and give a Comparison. Layers run on the
-    float model's activations for `count` of the `images`, or on random integers without any.
-    Raises UsageError, ModelError.
+    names, files, or "all", as `--machines` takes them, behind a `memory` of `--memory` or none, and
+    give a Comparison. Layers run on the float model's activations for `count` of the `images`, or
+    on random integers without any. Raises UsageError, ModelError.
     """
     from esnsim.evaluate.simulation import Activations, simulate_graph
     from esnsim.machines import presets
@@ -113,6 +115,8 @@ def simulate(
 
     if machines is not None and (machine != "maki" or end_to_end):
         raise UsageError("machines= goes with neither machine= nor end_to_end=: leave one out")
+    if memory is not None and machines is None:
+        raise UsageError("memory= is about machines by name: give machines=")
     names = machines if machines is None or isinstance(machines, str) else ",".join(machines)
 
     model = _opened(source, example, input_shapes, input_values)
@@ -122,9 +126,11 @@ def simulate(
     graph = cut(model, threads)
     if names is not None:
         from esnsim.evaluate.comparison import compare_graph
+        from esnsim.machines.zoo.memory import find_memory
         from esnsim.machines.zoo.presets import choose
 
-        return compare_graph(graph, quantized, choose(names), given)
+        behind = find_memory(memory) if memory else None
+        return compare_graph(graph, quantized, choose(names), given, memory=behind)
     return simulate_graph(graph, quantized, described, given, threads)
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from esnsim.report.simulation.table import Look
     from esnsim.run.cut import CutGraph
 
+MEMORIES = ("bitsim", "bitfusion")
 EQUAL = ("multipliers", "none")
 BITS = 8  # of an activation
 
@@ -31,13 +32,18 @@ def add_accelerators(group: "argparse._ArgumentGroup") -> None:
         "--equal", choices=EQUAL,
         help="with --machines: compare cycles × one-bit multipliers (default), or cycles",
     )  # fmt: skip
+    group.add_argument(
+        "--memory", choices=MEMORIES,
+        help="with --machines: buffers and DRAM behind each, which a layer may wait for",
+    )  # fmt: skip
 
 
 def chosen(arguments: argparse.Namespace) -> "Mapping[str, Described]":
     """The machines that --machines names, none without it. Raises UsageError."""
     if arguments.machines is None:
-        if arguments.equal:
-            raise UsageError("--equal compares machines by name: give --machines")
+        for option in ("equal", "memory"):
+            if getattr(arguments, option):
+                raise UsageError(f"--{option} is about machines by name: give --machines")
         return {}
     from esnsim.machines.zoo.presets import choose
 
@@ -53,8 +59,11 @@ def compare(
 ) -> "Comparison":  # fmt: skip
     """What each machine takes of the network."""
     from esnsim.evaluate.comparison import compare_graph
+    from esnsim.machines.zoo.memory import find_memory
 
-    return compare_graph(graph, network, machines, given, arguments.activation_bits or BITS, watch)
+    memory = find_memory(arguments.memory) if arguments.memory else None
+    bits = arguments.activation_bits or BITS
+    return compare_graph(graph, network, machines, given, bits, memory, watch)
 
 
 def render(comparison: "Comparison", arguments: argparse.Namespace, look: "Look") -> str:

@@ -14,10 +14,13 @@ from numpy.typing import NDArray
 from esnsim.machines.array.engine import DigitalEngine
 from esnsim.machines.array.schedule import SCHEDULES
 from esnsim.machines.array.spec import ArraySpec
+from esnsim.machines.base import Activations
 from esnsim.machines.crossbar.engine import AnalogEngine, energy
 from esnsim.machines.crossbar.spec import PRESETS, CrossbarSpec
 from esnsim.machines.random_layers import random_layer, stored_layer
 from esnsim.machines.reference import integer_convolution
+from esnsim.machines.zoo.presets import machine
+from esnsim.machines.zoo.work import work_of
 from esnsim.model.network import Codes, Geometry
 from esnsim.quantization.quantizer import QuantizedLayer
 from esnsim.quantization.scheme import Scheme
@@ -72,6 +75,19 @@ def schedules() -> str:
             _same("outputs", bool(np.array_equal(run.outputs, wanted)), True)
             checked += 1
     return f"{checked} arrays: cycles, MAC×bit and outputs"
+
+
+def accelerators() -> str:
+    """The same layer on machines by name, as DNNsim counts their cycles."""
+    numbers, checked = golden("dnnsim"), 0
+    work = work_of(golden_layer(), Activations(golden_activations()))
+    for grid in numbers["grids"]:
+        sizes = {side: grid[side] for side in ("rows", "lanes", "windows")}
+        for name, cycles in grid["cycles"].items():
+            found = replace(machine("loom" if name == "loom-dynamic" else name), **sizes)
+            _same(f"cycles of {name}, {sizes}", found.count(work).cycles, cycles)
+            checked += 1
+    return f"{checked} cycles of {len(numbers['grids'][0]['cycles'])} machines"
 
 
 def crossbar() -> str:
@@ -164,10 +180,13 @@ def _random_geometry(rng: np.random.Generator) -> Geometry:
 
 
 def golden_layer() -> QuantizedLayer:
-    """The layer of schedules.json: 32 filters of widths 2 + (f mod 7) over 32 channels, 3×3."""
+    """The layer of schedules.json: 32 filters of widths 2 + (f mod 7) over 32 channels, 3×3.
+
+    Windows go along x first, as DNNsim has them: rows of the plane are y.
+    """
     f, c, i, j = np.indices((32, 32, 3, 3))
     m = (1 << (1 + f % 7)) - 1
-    values = (7 * f + 3 * c + 5 * i + 11 * j) % (2 * m + 1) - m
+    values = ((7 * f + 3 * c + 5 * i + 11 * j) % (2 * m + 1) - m).swapaxes(2, 3)
     geometry = Geometry(1, (8, 8), (3, 3), (1, 1), (1, 1), ((1, 1), (1, 1)))
     return stored_layer(values, geometry, Codes(8, False, False, lambda: np.ones(values.shape)))
 
@@ -175,7 +194,7 @@ def golden_layer() -> QuantizedLayer:
 def golden_activations() -> NDArray[np.int64]:
     """The activations (1, 32, 8, 8) of schedules.json."""
     c, x, y = np.indices((32, 8, 8))
-    return np.asarray((((13 * c + 5 * x + 3 * y) % 256) >> (c % 4))[None])
+    return np.asarray((((13 * c + 5 * x + 3 * y) % 256) >> (c % 4))[None].swapaxes(2, 3))
 
 
 def crosssim_layer() -> tuple[QuantizedLayer, NDArray[np.int64]]:
@@ -196,6 +215,7 @@ def _same(what: str, found: object, wanted: object) -> None:
 
 CHECKS: tuple[Check, ...] = (
     ("schedules of the MAC array (schedules.json)", schedules),
+    ("accelerators by name (dnnsim.json)", accelerators),
     ("analog core of CrossSim 3.2 (crossbar.json)", crossbar),
     ("energies of ISAAC (isaac.json)", isaac),
     ("MACs of known networks (mac_counts.json)", mac_counts),

@@ -79,12 +79,44 @@ def test_tables_and_csv_hold_the_same_machines(tmp_path: Path) -> None:
     ]
 
 
+def test_a_memory_adds_what_moves_and_names_the_bound(tmp_path: Path) -> None:
+    model = saved(convolutions(), tmp_path)
+    words = ["simulate", model, "--machines", "maki,tpu,isaac", "-q"]
+    found = report(esnsim(*words, "--memory", "bitsim", "--json"))
+    Draft202012Validator(SCHEMA).validate(found)
+    alone = report(esnsim(*words, "--json"))
+    for machine, before in zip(found["machines"], alone["machines"], strict=True):
+        for layer, work in zip(machine["layers"], before["layers"], strict=True):
+            if machine["kind"] == "crossbar":
+                assert layer == work
+                continue
+            transfers = -(-layer["dram_bits"] // found["memory"]["dram_bits"])
+            assert layer["cycles"] == max(work["cycles"], transfers)
+            assert (layer["bound"] == "memory") == (transfers > work["cycles"])
+        assert machine["dram_bits"] == sum_of(machine["layers"], "dram_bits")
+    heading, _, *rows = esnsim(*words, "--memory", "bitsim").out.splitlines()
+    assert heading.split()[-2:] == ["DRAM", "bound"]
+    assert all(row.split()[-2] == "of" or row.startswith("isaac") for row in rows[:3])
+
+
+def sum_of(layers: list[dict[str, Any]], key: str) -> int | None:
+    """The sum of a figure over layers, None where no layer has it."""
+    values = [layer[key] for layer in layers if layer[key] is not None]
+    return sum(values) if values else None
+
+
 def test_the_library_gives_what_the_command_prints(tmp_path: Path) -> None:
     model = one_layer(tmp_path)
     found = library.simulate(str(model), machines=["stripes", "loom"])
     told = report(esnsim("simulate", model, "--machines", "stripes,loom", "--json", "-q"))
     assert [float(taken.cycles) for taken in found.taken] == [m["cycles"] for m in told["machines"]]
     assert repr(found).startswith("machine")
+    behind = library.simulate(str(model), machines="stripes", memory="bitfusion")
+    assert behind.taken[0].moved
+    with pytest.raises(library.UsageError, match="no memory 'ddr4': use one of bitsim, bitfusion"):
+        library.simulate(str(model), machines="stripes", memory="ddr4")
+    with pytest.raises(library.UsageError, match="memory= is about machines by name"):
+        library.simulate(str(model), memory="bitsim")  # type: ignore[call-overload]
     with pytest.raises(library.UsageError, match="machines= goes with neither"):
         library.simulate(str(model), "maki-serial", machines="all")  # type: ignore[call-overload]
 
@@ -106,7 +138,8 @@ def test_images_set_activations(tmp_path: Path) -> None:
         ("--machines all --clock 1GHz", "--clock does not go with --machines"),
         ("--machines all --e-bit 50fJ", "--e-bit does not go with --machines"),
         ("--machines all --end-to-end", "--end-to-end does not go with --machines"),
-        ("--equal none", "--equal compares machines by name: give --machines"),
+        ("--equal none", "--equal is about machines by name: give --machines"),
+        ("--memory bitsim", "--memory is about machines by name: give --machines"),
     ],
 )
 def test_wrong_usage_is_one_line(words: str, said: str) -> None:

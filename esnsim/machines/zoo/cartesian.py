@@ -8,11 +8,10 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from esnsim.machines.zoo.description import About, Count, check_sizes
+from esnsim.machines.zoo.description import About, Count, Ints, check_sizes, whole_widths
 from esnsim.machines.zoo.work import Groups, Work, window_sums
 from esnsim.model.network import Geometry
 
-Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 FOLD = 16  # channels of a matrix product are laid out as planes of 16 × 16
@@ -49,6 +48,10 @@ class Cartesian(About):
     def size(self) -> str:
         """Its dimensions in words."""
         return f"{self.side}×{self.side} of {self.activations}×{self.weights}"
+
+    def stored_widths(self, widths: Ints) -> Ints:
+        """Bits that a weight of each filter (filters,) is stored in, given its width."""
+        return whole_widths(widths, self.bits)
 
     def count(self, work: Work) -> Count:
         """Cycles of all images, bank conflicts left out."""

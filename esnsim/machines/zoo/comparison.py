@@ -8,6 +8,7 @@ from esnsim.costs.equations import esn_d_tilde
 from esnsim.machines.base import Activations, MismatchError
 from esnsim.machines.simulator import NotRun
 from esnsim.machines.zoo.description import Count, Described
+from esnsim.machines.zoo.memory import MEMORY, Memory, moved_bits
 from esnsim.machines.zoo.work import work_of
 from esnsim.model.network import Skipped
 from esnsim.quantization.quantizer import QuantizedLayer, QuantizedNetwork
@@ -17,12 +18,17 @@ DENSE_BITS = 8  # of the array that figures are relative to: 8-bit by 8-bit mult
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What a machine took of each layer, exact sums over `images`."""
+    """What a machine took of each layer, exact sums over `images`.
+
+    `moved` are the bits that DRAM moves for each layer of one inference, nothing where there is no
+    memory; waiting for them is in `counts`.
+    """
 
     name: str
     machine: Described
     counts: tuple[Count, ...]
     images: int
+    moved: tuple[int, ...] = ()
 
     @property
     def total(self) -> Count:
@@ -54,6 +60,11 @@ class Taken:
             return None
         return cause, total.idle[cause] / total.slots
 
+    @property
+    def waiting(self) -> tuple[bool, ...]:
+        """Of each layer, whether it waits for DRAM: memory bounds it, and not its work."""
+        return tuple(count.idle.get(MEMORY, 0) > 0 for count in self.counts)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Comparison:
@@ -66,6 +77,7 @@ class Comparison:
     activations: str
     activation_bits: int
     images: int
+    memory: Memory | None = None
 
     def __repr__(self) -> str:
         from esnsim.report.machines.table import render
@@ -113,23 +125,33 @@ class Counter:
             before[name] += checked(machine.count(work), layer)
         self._images[index] = self._images.get(index, 0) + work.images
 
-    def comparison(self, skipped: Sequence[Skipped], activations: str) -> Comparison:
-        """What each machine took, and beside it the layers that did not run."""
+    def comparison(
+        self, skipped: Sequence[Skipped], activations: str, memory: Memory | None = None
+    ) -> Comparison:
+        """What each machine took, behind a memory or none, and the layers that did not run."""
         order = sorted(self._counts)
         layers = {id(quantized.layer): quantized for quantized in self.network.layers}
-        images = self._images[order[0]]
         return Comparison(
             network=self.network,
             layers=tuple(self.network.layers[index] for index in order),
-            taken=tuple(
-                Taken(name, machine, tuple(self._counts[i][name] for i in order), images)
-                for name, machine in self._machines.items()
-            ),
+            taken=tuple(self._taken(name, order, memory) for name in self._machines),
             not_simulated=tuple(NotRun(layers[id(item.layer)], item.reason) for item in skipped),
             activations=activations,
             activation_bits=self._bits,
-            images=images,
+            images=self._images[order[0]],
+            memory=memory,
         )
+
+    def _taken(self, name: str, order: Sequence[int], memory: Memory | None) -> Taken:
+        machine, images = self._machines[name], self._images[order[0]]
+        counts = tuple(self._counts[index][name] for index in order)
+        if memory is None or machine.multipliers is None:
+            return Taken(name, machine, counts, images)
+        layers = (self.network.layers[index] for index in order)
+        moved = tuple(moved_bits(memory, machine, layer, self._bits) for layer in layers)
+        waiting = (memory.wait(c, images * bits) for c, bits in zip(counts, moved, strict=True))
+        both = tuple(a + b for a, b in zip(counts, waiting, strict=True))
+        return Taken(name, machine, both, images, moved)
 
 
 def checked(count: Count, layer: QuantizedLayer) -> Count:

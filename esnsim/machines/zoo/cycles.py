@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from esnsim.machines.zoo.description import Count, Lanes
+from esnsim.machines.zoo.description import Count, Lanes, brick
 from esnsim.machines.zoo.lookahead import lines_kept
 from esnsim.machines.zoo.statistics import (
     FIXED,
@@ -104,11 +104,6 @@ def _layout(machine: Lanes, work: Work, alike: Groups) -> Layout:
     run = {"flat": taps * channels, "tap": channels, "channel": max(taps, channels)}[order]
     wide = lanes if machine.weight in (LINES, HALF_LANES) else min(lanes, run)
     return Layout(lanes, wide, order, arrange(np.ones((taps, channels), np.bool_), wide, order))
-
-
-def brick(bits: int) -> int:
-    """The multiplier that holds so many bits: 2, 4 or 8."""
-    return 2 if bits <= 2 else 4 if bits <= 4 else 8
 
 
 def _idle(machine: Lanes, layout: Layout, a: Side, w: Side, cycles: int) -> Count:
@@ -224,11 +219,11 @@ def _banks(machine: Lanes, alike: Groups, widest: int) -> Iterator[Bank]:
     if machine.sort:
         order = np.argsort(-widths, axis=1, kind="stable")
         widths = np.take_along_axis(widths, order, axis=1)
-        k, q = (np.take_along_axis(x, order[:, :, None, None], axis=1) for x in (k, q))
+        if machine.weight not in FIXED:
+            k, q = (np.take_along_axis(x, order[:, :, None, None], axis=1) for x in (k, q))
     stored = widths if machine.stored == "filter" else np.full(widths.shape, widest)
     yield Bank(k, q, widths, stored)
-    bits = machine.weight not in (ONE, LINES) and machine.encoding != MIDRISE
-    if bits and alike.masks.shape[1]:
+    if machine.masks and alike.masks.shape[1]:
         one = np.ones(alike.masks.shape[:2], np.int64)
         yield Bank(alike.masks, alike.masks, one, one)
 

@@ -5,11 +5,23 @@ from fractions import Fraction
 from math import isfinite
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from esnsim.errors import UsageError
-from esnsim.machines.zoo.statistics import ACTIVATIONS, ENCODINGS, LINES, ONE, WEIGHTS
+from esnsim.machines.zoo.statistics import (
+    ACTIVATIONS,
+    ENCODINGS,
+    LINES,
+    MIDRISE,
+    ONE,
+    WEIGHTS,
+)
 
 if TYPE_CHECKING:
     from esnsim.machines.zoo.work import Work
+
+Ints = NDArray[np.int64]
 
 ORDERS = ("flat", "tap", "channel")
 STORED_BY = ("filter", "layer")
@@ -71,6 +83,13 @@ class Described(Protocol):
     def size(self) -> str:
         """Its dimensions in words."""
 
+    @property
+    def masks(self) -> bool:
+        """Whether filters with kept zeros take a mask plane."""
+
+    def stored_widths(self, widths: Ints) -> Ints:
+        """Bits that a weight of each filter (filters,) is stored in, given its width."""
+
     def count(self, work: "Work") -> Count:
         """What a layer takes, the sum over the images that it runs on."""
 
@@ -82,6 +101,15 @@ class About:
     source: str = "your own"
     assumed: str = ""
     leaves_out: str = ""
+
+    @property
+    def masks(self) -> bool:
+        """Whether filters with kept zeros take a mask plane."""
+        return False
+
+    def stored_widths(self, widths: Ints) -> Ints:
+        """Bits that a weight of each filter (filters,) is stored in, given its width."""
+        return widths
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,6 +202,20 @@ class Lanes(About):
         """Its dimensions in words."""
         return f"{self.rows}×{self.lanes}×{self.windows}"
 
+    @property
+    def masks(self) -> bool:
+        """Whether filters with kept zeros take a mask plane: where bits of k are read."""
+        return self.weight not in (ONE, LINES) and self.encoding != MIDRISE
+
+    def stored_widths(self, widths: Ints) -> Ints:
+        """Bits that a weight of each filter (filters,) is stored in, given its width."""
+        widest = int(widths.max(initial=0))
+        if self.bricks and widest <= self.bits:
+            return np.where(widths > 0, brick(widest), 0)
+        if self.weight in (ONE, LINES):
+            return whole_widths(widths, self.bits)
+        return widths if self.stored == "filter" else np.where(widths > 0, widest, 0)
+
     def count(self, work: "Work") -> Count:
         """What a layer takes, the sum over the images that it runs on."""
         from esnsim.machines.zoo.cycles import count
@@ -184,6 +226,16 @@ class Lanes(About):
         """Cycles added to so many steps that take so many cycles."""
         step, zero = Fraction(str(self.step_extra)), Fraction(str(self.zero_extra))
         return steps * step + max(0, 7 * steps - cycles) * zero
+
+
+def brick(bits: int) -> int:
+    """The multiplier that holds so many bits: 2, 4 or 8."""
+    return 2 if bits <= 2 else 4 if bits <= 4 else 8
+
+
+def whole_widths(widths: Ints, bits: int) -> Ints:
+    """Widths (filters,) of whole weights: the layer's widest in words of `bits`, 0 if pruned."""
+    return np.where(widths > 0, -(-int(widths.max(initial=0)) // bits) * bits, 0)
 
 
 def check_sizes(machine: object, least: dict[str, int]) -> None:

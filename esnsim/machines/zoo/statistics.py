@@ -58,8 +58,9 @@ def _any_lane(pattern: NDArray[Any]) -> NDArray[Any]:
 
 
 def _significances(pattern: NDArray[Any]) -> NDArray[Any]:
-    """Ones of each significance among the lanes (17, …): 16 bits, and a sign beside them."""
-    return np.stack([(pattern >> bit & 1).sum(axis=-1, dtype=np.int64) for bit in range(17)])
+    """Ones of each significance among the lanes (significances, …), up to the highest there is."""
+    top = max(1, int(pattern.max(initial=0)).bit_length())
+    return np.stack([(pattern >> bit & 1).sum(axis=-1, dtype=np.int64) for bit in range(top)])
 
 
 def _eight_at_once(pattern: NDArray[Any]) -> Ints:

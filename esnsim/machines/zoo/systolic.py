@@ -3,7 +3,14 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from esnsim.machines.zoo.description import About, Count, check_name, check_sizes
+from esnsim.machines.zoo.description import (
+    About,
+    Count,
+    Ints,
+    check_name,
+    check_sizes,
+    whole_widths,
+)
 from esnsim.machines.zoo.work import Work
 
 DATAFLOWS = ("weight-stationary", "input-stationary", "output-stationary")
@@ -38,6 +45,10 @@ class Systolic(About):
     def size(self) -> str:
         """Its dimensions in words."""
         return f"{self.rows}×{self.columns}"
+
+    def stored_widths(self, widths: Ints) -> Ints:
+        """Bits that a weight of each filter (filters,) is stored in, given its width."""
+        return whole_widths(widths, self.bits)
 
     def count(self, work: Work) -> Count:
         """Cycles of all images: each convolution group of each image is a product of matrices."""

@@ -2,6 +2,8 @@
 
 import csv
 import io
+from collections.abc import Sequence
+from dataclasses import asdict
 from fractions import Fraction
 from typing import Any
 
@@ -29,6 +31,7 @@ def document(comparison: Comparison) -> dict[str, Any]:
         "esn_d_tilde": comparison.esn_d_tilde,
         "ideal_one_bit": comparison.ideal,
         "dense_one_bit": comparison.dense,
+        "memory": asdict(comparison.memory) if comparison.memory else None,
         "machines": [_machine(taken, comparison) for taken in comparison.taken],
         "not_simulated": [left_out(item) for item in comparison.not_simulated],
         "products": [
@@ -67,11 +70,33 @@ def _machine(taken: Taken, comparison: Comparison) -> dict[str, Any]:
         "one_bit": None if one_bit is None else _number(one_bit),
         "of_dense": _ratio(one_bit, comparison.dense),
         "of_ideal": _ratio(one_bit, comparison.ideal),
-        "layers": [
-            {"name": q.layer.name, "op": q.layer.op, **_figures(count, taken.images)}
-            for q, count in zip(comparison.layers, taken.counts, strict=True)
-        ],
+        **_transfers(comparison, sum(taken.moved) if taken.moved else None),
+        "layers": _layers(taken, comparison),
     }
+
+
+def _layers(taken: Taken, comparison: Comparison) -> list[dict[str, Any]]:
+    moved: Sequence[int | None] = taken.moved or [None] * len(taken.counts)
+    return [
+        {
+            "name": q.layer.name,
+            "op": q.layer.op,
+            **_figures(count, taken.images),
+            **_transfers(comparison, bits),
+            "bound": None if bits is None else "memory" if waits else "compute",
+        }
+        for q, count, bits, waits in zip(
+            comparison.layers, taken.counts, moved, taken.waiting, strict=True
+        )
+    ]
+
+
+def _transfers(comparison: Comparison, bits: int | None) -> dict[str, Any]:
+    """Bits that DRAM moves for one inference, and their energy."""
+    memory = comparison.memory
+    if memory is None or bits is None:
+        return {"dram_bits": None, "dram_pj": None}
+    return {"dram_bits": bits, "dram_pj": bits * memory.dram_pj}
 
 
 def _figures(count: Count, images: int) -> dict[str, Any]:

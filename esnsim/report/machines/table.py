@@ -18,6 +18,7 @@ def render(comparison: Comparison, look: Look, equal: bool = True) -> str:
     rows = [_row(taken, comparison, look, equal) for taken in sorted(comparison.taken, key=key)]
     headings = ["machine", "size", "cycles", "used", "idle most for"]
     headings += ["÷ 8×8 bits", "÷ ideal"] if equal else ["multipliers"]
+    headings += ["DRAM", "bound"] if comparison.memory else []
     table = grid(headings, rows, texts=2, columns=look.columns, bold=look.bold)
     return "\n".join([table, *folded(_summary(comparison, look, equal), look)]) + "\n"
 
@@ -39,10 +40,17 @@ def _row(taken: Taken, comparison: Comparison, look: Digits, equal: bool) -> lis
         NONE if taken.used is None else f"{taken.used:.1%}",
         NONE if idle is None else f"{idle[0]} {idle[1]:.0%}",
     ]
-    if not equal:
-        multipliers = taken.machine.multipliers
-        return [*cells, NONE if multipliers is None else look.number(multipliers)]
-    return [*cells, _ratio(taken, comparison.dense), _ratio(taken, comparison.ideal)]
+    multipliers = taken.machine.multipliers
+    if equal:
+        cells += [_ratio(taken, comparison.dense), _ratio(taken, comparison.ideal)]
+    else:
+        cells.append(NONE if multipliers is None else look.number(multipliers))
+    if comparison.memory is None:
+        return cells
+    if not taken.moved:
+        return [*cells, NONE, NONE]
+    spent = comparison.memory.dram_pj * sum(taken.moved)
+    return [*cells, look.energy(spent, True), f"{sum(taken.waiting)} of {len(taken.counts)}"]
 
 
 def _ratio(taken: Taken, base: int) -> str:
@@ -61,6 +69,11 @@ def _summary(comparison: Comparison, look: Digits, equal: bool) -> list[str]:
             "compared  cycles × one-bit multipliers: ÷ 8×8 bits of a MAC, pruned or not, in each "
             "multiplier of 8 by 8 bits, ÷ ideal of MAC×bit; schedulers, shifters, buffers are in "
             "no multiplier"
+        )
+    if comparison.memory:
+        lines.append(
+            f"memory    {comparison.memory.source}; bound: layers that wait for DRAM, whose work "
+            "takes less than its transfers"
         )
     if any(taken.machine.multipliers is None for taken in comparison.taken):
         lines.append("analog    cycles are reads, which multipliers are not compared with")

@@ -1,0 +1,86 @@
+"""DRAM behind machines by name: what moves, who waits, and the published cycles."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from esnsim.machines.zoo.description import Count
+from esnsim.machines.zoo.memory import MEMORIES, Memory, moved_bits
+from esnsim.machines.zoo.presets import machines
+from tests.zoo.tasks import Task, tasks
+
+EXTRA = json.loads(
+    (Path(__file__).parents[1] / "goldens" / "machines_extra.json").read_text("utf-8")
+)
+BITS = st.integers(0, 400)
+SMALL = Memory(source="here", weights=8, activations=4, dram_bits=3, dram_pj=1.0)
+
+
+@pytest.mark.parametrize("row", EXTRA["bitfusion_memory"]["rows"], ids=lambda row: row["layer"])
+def test_cycles_of_bit_fusion_with_its_memory(row: dict[str, Any]) -> None:
+    """The first and the last tile's transfers, up to 1,508 cycles, come on top."""
+    memory, compute = MEMORIES["bitfusion"], row["cycles"] - row["memory_wait"]
+    moved = row["dram_read_bits"] + row["dram_write_bits"]
+    wait = memory.wait(Count(compute, compute, compute), moved)
+    assert 0 <= row["cycles"] - compute - wait.cycles <= 1508
+
+
+def test_memories_are_the_published_ones() -> None:
+    bitfusion, bitsim = EXTRA["bitfusion_memory"], EXTRA["bitsim_memory"]
+    found = MEMORIES["bitfusion"]
+    assert found.weights == bitfusion["weight_buffer_bytes"]
+    assert found.activations == bitfusion["input_buffer_bytes"] + bitfusion["output_buffer_bytes"]
+    assert found.dram_bits == bitfusion["dram_bits_per_cycle"]
+    assert found.dram_pj == bitfusion["dram_pj_per_bit"]
+    found = MEMORIES["bitsim"]
+    assert (found.weights, found.activations) == (
+        bitsim["weights_bytes"], bitsim["activations_bytes"]
+    )  # fmt: skip
+    assert found.dram_bits == bitsim["dram_bits_per_cycle"]
+    assert found.dram_pj * 64 == bitsim["dram_pj_per_64_bits"]
+
+
+@given(BITS, BITS, BITS)
+def test_what_moves_is_what_does_not_fit(weights: int, inputs: int, outputs: int) -> None:
+    """Buffers of 64 and 32 bits; the tensor that moves again does so for each load of the other."""
+    moved = SMALL.traffic(weights, inputs, outputs)
+    loads = {"weights": len(range(0, weights, 64)), "inputs": len(range(0, inputs, 32))}
+    if inputs + outputs <= 32:
+        wanted = weights
+    elif weights > 64 and inputs > 32:
+        again = (weights * loads["inputs"] + inputs, weights + inputs * loads["weights"])
+        wanted = min(again) + outputs
+    else:
+        wanted = weights + inputs + outputs
+    assert moved == wanted
+
+
+@given(st.integers(0, 99), st.integers(1, 9), BITS)
+def test_a_layer_takes_the_longer_of_work_and_transfers(
+    cycles: int, units: int, moved: int
+) -> None:
+    work = Count(cycles, cycles * units, cycles)
+    wait = SMALL.wait(work, moved)
+    assert cycles + wait.cycles == max(cycles, -(-moved // 3))
+    assert wait.slots == wait.idle["memory"] == (units if cycles else 0) * wait.cycles
+
+
+@given(tasks())
+def test_weights_move_as_a_machine_stores_them(task: Task) -> None:
+    """An empty machine moves the most: nothing fits, and no width exceeds a word of the layer's."""
+    nothing = Memory(source="here", weights=1 << 40, activations=0, dram_bits=1, dram_pj=1.0)
+    sums, known = task.layer.sums, machines()
+    weights = (sums.weights * sums.width_code).sum()
+    moved = {name: moved_bits(nothing, m, task.layer, task.bits) for name, m in known.items()}
+    rest = moved["maki"] - weights
+    masks = int((sums.weights * ((sums.coded < sums.weights) & (sums.width_code > 0))).sum())
+    if task.layer.layer.weight.codes is None:
+        rest -= masks
+    word = -(-int(sums.width_code.max(initial=0)) // 8) * 8
+    assert moved["int8"] - rest == word * sums.weights[sums.width_code > 0].sum()
+    assert moved["int8"] == moved["stripes"] == moved["tpu"] == moved["scnn"]
+    assert moved["maki"] <= moved["bismo"]

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from esnsim.files.opened import Stored, open_file
+
 LARGEST_BYTES = 1 << 33  # that an array file may declare
 HARMLESS_BYTES = 1 << 28  # up to here whatever a compressed file unpacks to is read
 RATIO = 100  # a file that unpacks to more than this many times its size is no data
@@ -23,11 +25,23 @@ class Readable(Protocol):
         """At most so many bytes, none at the end."""
 
 
-def read_npy(path: Path) -> NDArray[Any]:
-    """The array of an .npy file, left on the disk. Raises ValueError."""
+def open_npy(path: Path) -> Stored | NDArray[Any]:
+    """The array of an .npy file, left on the disk where it lies row by row. Raises ValueError."""
     with path.open("rb") as file:
-        _header(file)
-    return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+        shape, fortran, dtype = _header(file)
+        start, size = file.tell(), prod(shape) * dtype.itemsize
+    opened = open_file(path)
+    if size > len(opened) - start:
+        raise ValueError(f"it declares {size:,} bytes and holds {len(opened) - start:,}")
+    if fortran:
+        return Stored(lambda: opened, start, shape[::-1], dtype)().T
+    return Stored(lambda: opened, start, shape, dtype)
+
+
+def read_npy(path: Path) -> NDArray[Any]:
+    """The array of an .npy file in memory. Raises ValueError."""
+    found = open_npy(path)
+    return found() if isinstance(found, Stored) else found
 
 
 def read_npz(path: Path) -> dict[str, NDArray[Any]]:

@@ -108,7 +108,7 @@ def _read_cifar(path: Path) -> tuple[Bytes, Bytes]:
             f"it has {size:,} bytes, no multiple of CIFAR's records of {1 + PIXELS} "
             f"(CIFAR-10) or {2 + PIXELS} bytes (CIFAR-100, test.bin and train.bin)"
         )
-    table = np.memmap(path, np.uint8, "r").reshape(-1, record)
+    table = np.fromfile(path, np.uint8, size).reshape(-1, record)
     return table[:, record - PIXELS :].reshape(-1, 3, 32, 32), table[:, record - PIXELS - 1]
 
 

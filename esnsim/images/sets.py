@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esnsim.errors import UsageError
-from esnsim.images.arrays import read_npy, read_npz
+from esnsim.files.opened import Stored
+from esnsim.images.arrays import open_npy, read_npy, read_npz
 from esnsim.images.files import (
     PICTURES,
     class_pictures,
@@ -134,7 +135,7 @@ def _load(path: Path, preparation: Preparation, labels: Path | None) -> ImageSet
     if files[0].suffix == ".bin":
         images, own = read_cifar(files)
         return _array(path.name, images, own if classes is None else classes, preparation)
-    array = read_npy(path) if path.suffix == ".npy" else read_idx(files[0])
+    array = open_npy(path) if path.suffix == ".npy" else read_idx(files[0])
     beside = labels_of(files[0])
     if classes is None and beside is not None:
         classes = read_idx(beside)
@@ -176,14 +177,21 @@ def _further(arrays: Mapping[str, NDArray[Any]], count: int) -> dict[str, NDArra
 
 
 def _array(
-    name: str, images: NDArray[Any], labels: NDArray[Any] | None, preparation: Preparation
+    name: str,
+    images: NDArray[Any] | Stored,
+    labels: NDArray[Any] | None,
+    preparation: Preparation,
 ) -> ImageSet:
-    if images.ndim == 3:
-        images = images[:, None]
-    if images.ndim != 4 or not images.size or images.dtype.kind not in "uif":
-        raise ValueError(f"images are {images.dtype} of shape {images.shape}, not (N, C, H, W)")
-    found = ImageSet(name, len(images), lambda a, b: preparation(images[a:b]))
-    return _labelled(found, labels)
+    shape, kind = images.shape, images.dtype.kind
+    if len(shape) not in (3, 4) or not prod(shape) or kind not in "uif":
+        raise ValueError(f"images are {images.dtype} of shape {shape}, not (N, C, H, W)")
+    rows = images.rows if isinstance(images, Stored) else images.__getitem__
+
+    def read(start: int, stop: int) -> NDArray[np.float32]:
+        pixels = rows(slice(start, min(stop, shape[0])))
+        return preparation(pixels if len(shape) == 4 else pixels[:, None])
+
+    return _labelled(ImageSet(name, shape[0], read), labels)
 
 
 def _labelled(images: ImageSet, labels: NDArray[Any] | None) -> ImageSet:

@@ -35,7 +35,9 @@ def convolution(node: NodeProto, x: Value, w: Constant, name: str) -> Weighted:
     channels = channel_ids(x, [channel_axis], [shape[1]])
     size = (w.shape[0], *geometry.output_size)
     size = (*size[1:], size[0]) if channel_axis == -1 else size
-    return Weighted(w, w.shape, lambda a: a, geometry, channels, output, (shape[0], *size))
+    return Weighted(
+        w, w.shape, lambda a: a, geometry, channels, output, (shape[0], *size), upright=True
+    )
 
 
 def transposed_convolution(node: NodeProto, x: Value, w: Constant, name: str) -> Weighted:

@@ -21,7 +21,7 @@ class Weighted:
     `arrange` brings the stored array into `shape`, (M, C/g, *kernel); `channels` (C,) are the
     ids of the input channels; `output` places the ids of the filters into the output, None where
     more than the filters decides on it. `output_shape` is the whole output's. `part` tells the
-    tensors of one node apart.
+    tensors of one node apart; `upright` says that its filters are the rows of the stored array.
     """
 
     constant: Constant
@@ -33,6 +33,7 @@ class Weighted:
     output_shape: tuple[int, ...] | None = None
     part: str = ""
     images: int | None = None
+    upright: bool = False
 
     @property
     def outer(self) -> int:
@@ -99,7 +100,9 @@ def weight_right(x: Value, w: Constant, name: str, transposed: bool = False) -> 
         return (a if transposed else a.swapaxes(-1, -2)).reshape(filters, k)
 
     tail = ([1] if len(xs) > 1 else [], [] if vector else [n])
-    return _product(x, w, (filters, k), arrange, batch, len(xs) - 1, (xs[-2:-1], tail[1]), tail)
+    sizes = (xs[-2:-1], tail[1])
+    found = _product(x, w, (filters, k), arrange, batch, len(xs) - 1, sizes, tail)
+    return replace(found, upright=transposed and len(w.shape) == 2)
 
 
 def weight_left(w: Constant, x: Value, name: str, x_transposed: bool = False) -> Weighted:

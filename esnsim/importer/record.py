@@ -8,6 +8,7 @@ import numpy as np
 from onnx import NodeProto, helper
 
 from esnsim.errors import ModelError
+from esnsim.files.opened import Stored
 from esnsim.importer.channels import Channels
 from esnsim.importer.constants import attribute
 from esnsim.importer.products import CannotCountError, Weighted
@@ -108,6 +109,8 @@ class Record:
         taken = dtype if dtype not in FLOATS else constant.uncoded
         if taken:
             self.note(f"weights of type {taken} are counted as floats")
+        if found.upright and isinstance(constant.read, Stored):
+            return Weight(origin, origin, shape, dtype, replace(constant.read, shape=shape))
         return Weight(origin, origin, shape, dtype, when_asked(constant.read))
 
     def batchnorm(

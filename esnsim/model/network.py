@@ -95,10 +95,10 @@ class Codes:
 class Weight:
     """A weight tensor, filters first: shape (M, C/g, *kernel). Read when asked for.
 
-    `load()` gives floats, or for quantised weights the integers without their zero point; it may
-    be a view of the file. `origin` names the tensor in the file that the values come from, and
-    two layers with the same origin share it. `gain` (M,) multiplies the filters (folded
-    BatchNormalization).
+    `load()` gives floats, or for quantised weights the integers without their zero point; its
+    `rows(slice)`, if it has one, reads some filters alone. `origin` names the tensor in the file
+    that the values come from, and two layers with the same origin share it. `gain` (M,) multiplies
+    the filters (folded BatchNormalization).
     """
 
     name: str

@@ -10,10 +10,11 @@ from google.protobuf.message import DecodeError
 from onnx import ModelProto
 
 from esnsim.errors import ModelError
+from esnsim.files.opened import File, open_file
 from esnsim.onnxfile.damage import reading
 from esnsim.onnxfile.nodes import check_names, order_of, stored_names
 from esnsim.onnxfile.path import ModelPath
-from esnsim.onnxfile.tensors import Store, map_file
+from esnsim.onnxfile.tensors import Store
 from esnsim.onnxfile.wire import skeleton
 
 BUILTIN = "builtin:"
@@ -48,7 +49,7 @@ def load(model: str | PathLike[str] | ModelProto) -> Loaded:
     else:
         path = find(model)
         with reading(f"'{path}'"):
-            data = map_file(path)
+            data = open_file(path)
             if not len(data):
                 raise ModelError(f"'{path}' is empty: give a model saved by onnx")
             store = Store(data, path.parent, Path(os.path.realpath(path)).parent)
@@ -76,7 +77,7 @@ def find(model: str | PathLike[str]) -> Path:
     return Path(model)
 
 
-def _parse(data: memoryview, path: Path) -> ModelProto:
+def _parse(data: File, path: Path) -> ModelProto:
     try:
         proto = ModelProto.FromString(skeleton(data))
     except (DecodeError, RecursionError) as error:

@@ -1,6 +1,5 @@
 """TensorProto -> array, wherever the bytes are: inline, in the model file, in an external file."""
 
-import mmap
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from esnsim.errors import ModelError
+from esnsim.files.opened import File, Stored, open_file
 from esnsim.model.network import Array
 from esnsim.onnxfile.wire import SPAN
 
@@ -38,7 +38,7 @@ class Store:
     model hubs link a model and its external data into one folder of blobs.
     """
 
-    file: memoryview | None = None
+    file: File | None = None
     folder: Path | None = None
     origin: Path | None = None
 
@@ -56,16 +56,18 @@ class Store:
             )
         if span is None:
             return lambda: _inline(tensor, name)
-        buffer, offset, length = span
-        return lambda: _decode(tensor, buffer(), offset, length, shape)
+        file, offset, length = span
+        if tensor.data_type in PLAIN:
+            return Stored(file, offset, shape, element_dtype(tensor.data_type, name))
+        return lambda: _decode(tensor, file().read(offset, offset + length), shape)
 
     def raw(self, tensor: TensorProto, name: str) -> memoryview | None:
         """The bytes of a tensor that lie outside its message; None where it holds them itself."""
         span = self._span(tensor, name)
         if span is None:
             return None
-        buffer, offset, length = span
-        return buffer()[offset : offset + length]
+        file, offset, length = span
+        return file().read(offset, offset + length)
 
     def fill(self, tensor: TensorProto) -> None:
         """Put the bytes of a tensor that lie outside its message into it."""
@@ -75,35 +77,33 @@ class Store:
             tensor.ClearField("data_location")
             tensor.raw_data = bytes(raw)
 
-    def _span(
-        self, tensor: TensorProto, name: str
-    ) -> tuple[Callable[[], memoryview], int, int] | None:
+    def _span(self, tensor: TensorProto, name: str) -> tuple[Callable[[], File], int, int] | None:
         if not tensor.external_data and tensor.data_location != TensorProto.EXTERNAL:
             return None
         entries = {entry.key: entry.value for entry in tensor.external_data}
         if SPAN in entries and self.file is not None:
-            offset, length = _spanned(entries[SPAN], len(self.file), name)
-            return (lambda: self.file or memoryview(b"")), offset, length
+            file = self.file
+            return (lambda: file), *_spanned(entries[SPAN], len(file), name)
         if tensor.data_location != TensorProto.EXTERNAL:
             return None
         return self._external(entries, tensor, name)
 
     def _external(
         self, entries: dict[str, str], tensor: TensorProto, name: str
-    ) -> tuple[Callable[[], memoryview], int, int]:
+    ) -> tuple[Callable[[], File], int, int]:
         path = external_path(self.folder, entries.get("location", ""), name, self.origin)
-        size = path.stat().st_size
+        stamp = open_file(path).stamp
         try:
             offset = int(entries.get("offset", 0))
             length = int(entries.get("length", stored_bytes(tensor, name)))
         except ValueError:
             raise ModelError(f"tensor '{name}' has an offset or length that is no number") from None
-        if offset < 0 or length < 0 or offset + length > size:
+        if offset < 0 or length < 0 or offset + length > stamp.size:
             raise ModelError(
                 f"tensor '{name}' lies at bytes {offset:,} to {offset + length:,} of "
-                f"'{path.name}', which has {size:,}: copy the file again"
+                f"'{path.name}', which has {stamp.size:,}: copy the file again"
             )
-        return (lambda: map_file(path)), offset, length
+        return (lambda: open_file(path, stamp)), offset, length
 
 
 def _spanned(text: str, size: int, name: str) -> tuple[int, int]:
@@ -144,17 +144,6 @@ def external_path(
             "copy the external data beside the model"
         )
     return path
-
-
-def map_file(path: Path) -> memoryview:
-    """The bytes of a file, mapped and not read. Raises ModelError where it cannot be opened."""
-    try:
-        with path.open("rb") as file:
-            if os.fstat(file.fileno()).st_size == 0:
-                return memoryview(b"")
-            return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-    except OSError as error:
-        raise ModelError(f"cannot read '{path}': {error.strerror}; check its permissions") from None
 
 
 def tensor_shape(tensor: TensorProto, name: str) -> tuple[int, ...]:
@@ -200,14 +189,9 @@ def element_dtype(data_type: int, name: str) -> np.dtype[np.generic]:
         ) from None
 
 
-def _decode(
-    tensor: TensorProto, buffer: memoryview, offset: int, length: int, shape: tuple[int, ...]
-) -> Array:
-    if tensor.data_type in PLAIN:
-        dtype = element_dtype(tensor.data_type, tensor.name)
-        return np.frombuffer(buffer, dtype, prod(shape), offset).reshape(shape)
+def _decode(tensor: TensorProto, held: memoryview, shape: tuple[int, ...]) -> Array:
     copy = TensorProto(dims=shape, data_type=tensor.data_type)
-    copy.raw_data = bytes(buffer[offset : offset + length])
+    copy.raw_data = bytes(held)
     return numpy_helper.to_array(copy)
 
 

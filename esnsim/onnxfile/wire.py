@@ -8,7 +8,9 @@ is `SPAN` and whose value is "offset:length" of the bytes in the file.
 from collections.abc import Iterator
 
 from esnsim.errors import ModelError
+from esnsim.files.opened import File
 
+Part = bytes | memoryview
 SPAN = "esnsim.span"
 SMALL = 1024  # bytes: messages below stay as they are, so small constants are parsed as usual
 DEPTH = 100  # protobuf's own limit on nested messages
@@ -28,12 +30,15 @@ RAW_FIELDS = (9, 4, 10)  # raw_data; float_data and double_data, whose packed fo
 EXTERNAL_DATA, VARINT, FIXED64, BYTES, FIXED32 = 13, 0, 1, 2, 5
 
 
-def skeleton(data: memoryview) -> bytes:
+def skeleton(data: File) -> bytes:
     """The serialised ModelProto of `data` with its large tensors replaced by their spans."""
-    return b"".join(_message(data, 0, len(data), "Model", 0))
+    try:
+        return b"".join(_message(data, 0, len(data), "Model", 0))
+    finally:  # what a file that changes looks like is no error of its own
+        data.check()
 
 
-def _message(data: memoryview, start: int, end: int, kind: str, depth: int) -> Iterator[bytes]:
+def _message(data: File, start: int, end: int, kind: str, depth: int) -> Iterator[Part]:
     if depth > DEPTH:
         raise ModelError(f"the model nests deeper than {DEPTH} messages: the file is damaged")
     children = MESSAGES[kind]
@@ -42,28 +47,28 @@ def _message(data: memoryview, start: int, end: int, kind: str, depth: int) -> I
         child = children.get(number)
         if child is None or wire != BYTES or stop - at < SMALL:
             continue
-        yield bytes(data[kept:tag_at])
+        yield data.read(kept, tag_at)
         kept = stop
         if child == "Tensor":
             body = b"".join(_tensor(data, at, stop))
         else:
             body = b"".join(_message(data, at, stop, child, depth + 1))
         yield _field(number, body)
-    yield bytes(data[kept:end])
+    yield data.read(kept, end)
 
 
-def _tensor(data: memoryview, start: int, end: int) -> Iterator[bytes]:
+def _tensor(data: File, start: int, end: int) -> Iterator[Part]:
     kept = start
     for tag_at, number, wire, at, stop in _fields(data, start, end):
         if number in RAW_FIELDS and wire == BYTES and stop - at >= SMALL:
-            yield bytes(data[kept:tag_at])
+            yield data.read(kept, tag_at)
             kept = stop
             key, value = SPAN.encode(), f"{at}:{stop - at}".encode()
             yield _field(EXTERNAL_DATA, _field(1, key) + _field(2, value))
-    yield bytes(data[kept:end])
+    yield data.read(kept, end)
 
 
-def _fields(data: memoryview, start: int, end: int) -> Iterator[tuple[int, int, int, int, int]]:
+def _fields(data: File, start: int, end: int) -> Iterator[tuple[int, int, int, int, int]]:
     """(position of the tag, field number, wire type, start and end of the value), in order."""
     at = start
     while at < end:
@@ -90,10 +95,11 @@ def _fields(data: memoryview, start: int, end: int) -> Iterator[tuple[int, int, 
         at = stop
 
 
-def _varint(data: memoryview, at: int, end: int) -> tuple[int, int]:
+def _varint(data: File, at: int, end: int) -> tuple[int, int]:
+    block, base = data.block(at)
     value = shift = 0
     while at < end and shift < 70:
-        byte = data[at]
+        byte = block[at - base]
         value |= (byte & 0x7F) << shift
         at += 1
         if byte < 0x80:

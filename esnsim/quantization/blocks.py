@@ -50,11 +50,11 @@ def _run(
     parts: list[tuple[slice, Mask | None]],
     work: Callable[[slice, Matrix], None],
 ) -> None:
-    array = weight.load()
+    read = getattr(weight.load, "rows", None) or weight.load().__getitem__
 
     def one(part: tuple[slice, Mask | None]) -> None:
         rows, mask = part
-        block = array[rows] if mask is None else array[rows][:, mask]
+        block = read(rows) if mask is None else read(rows)[:, mask]
         work(rows, _matrix(block, weight, rows))
 
     if len(parts) < 2:

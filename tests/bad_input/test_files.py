@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from esnsim import ModelError
-from esnsim.onnxfile.tensors import map_file
+from esnsim import EsnsimError
+from esnsim.files.opened import open_file
 from tests.commandline import esnsim, refused
 from tests.importer.models import model
 from tests.samples import EMBEDDED, saved, weights
@@ -96,8 +96,8 @@ def test_a_file_that_may_not_be_read_is_refused(
     path = tmp_path / "model.onnx"
     path.write_bytes(RESNET8)
     monkeypatch.setattr(Path, "open", denied)
-    with pytest.raises(ModelError, match=r"cannot read '.*': Permission denied; check its perm"):
-        map_file(path)
+    with pytest.raises(EsnsimError, match=r"cannot read '.*': Permission denied; check its perm"):
+        open_file(path)
 
 
 @pytest.mark.parametrize(

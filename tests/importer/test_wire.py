@@ -6,6 +6,8 @@
 """
 
 from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryFile
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from hypothesis import strategies as st
 from onnx import ModelProto, TensorProto, numpy_helper
 
 from esnsim import ModelError
+from esnsim.files.opened import File
 from esnsim.onnxfile.tensors import Store
 from esnsim.onnxfile.wire import SMALL, SPAN, skeleton
 from tests.samples import SAMPLES
@@ -34,13 +37,20 @@ def inside(message: Message) -> Iterator[TensorProto]:
                 yield from inside(child)
 
 
+def held(data: bytes) -> File:
+    """A file of these bytes."""
+    file = TemporaryFile(buffering=0)  # noqa: SIM115
+    file.write(data)
+    return File(file, Path("model.onnx"))
+
+
 def scanned(data: bytes) -> ModelProto:
-    return ModelProto.FromString(skeleton(memoryview(data)))
+    return ModelProto.FromString(skeleton(held(data)))
 
 
 def assert_same(data: bytes) -> None:
     whole, bones = ModelProto.FromString(data), scanned(data)
-    store = Store(memoryview(data))
+    store = Store(held(data))
     for tensor, bone in zip(inside(whole), inside(bones), strict=True):
         values = store.reader(bone, bone.name)()
         np.testing.assert_array_equal(values, numpy_helper.to_array(tensor))
@@ -86,7 +96,7 @@ def test_a_damaged_file_gives_a_skeleton_or_a_model_error(
 
 def scan(data: bytes) -> None:
     try:
-        bones = skeleton(memoryview(data))
+        bones = skeleton(held(data))
     except ModelError:
         return
     try:
@@ -103,4 +113,4 @@ def test_a_file_cut_short_inside_a_field_is_refused(proto: ModelProto, data: st.
     end = graph + 2 + len(proto.graph.SerializeToString())
     cut = data.draw(st.integers(graph + 1, max(graph + 1, end - 2)))
     with pytest.raises(ModelError, match="cut short"):
-        skeleton(memoryview(file[:cut]))
+        skeleton(held(file[:cut]))

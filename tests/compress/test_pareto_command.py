@@ -1,14 +1,13 @@
-"""`esnsim pareto` on the embedded ResNet-8: its points, its results file, what it refuses."""
+"""`esnsim pareto` on a small network: its points, its results file, what it refuses."""
 
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +18,23 @@ from esnsim import Scheme, cost, quantize, read_onnx
 from esnsim.compression.allocate import policies
 from esnsim.costs.equations import esn_a_x4
 from esnsim.errors import WidthError
-from esnsim.images.sets import embedded
 from esnsim.sweeps import sweep
 from esnsim.sweeps.points import Candidate
 from tests.commandline import Ended, esnsim, refused, report
-from tests.samples import EMBEDDED
+from tests.compress.small import network
 
-MODEL = "builtin:resnet8"
-FEW = {"--images": 40, "--ratios": "0,0.25", "--bits": "2,4"}
+MODEL = "net.onnx"
+KEPT = "net.pareto.jsonl"
+FEW = {"--data": "images.npz", "--images": 40, "--ratios": "0,0.25", "--bits": "2,4"}
 POINTS = 4
+MANY = ("--ratios", "0,0.1,0.2,0.3,0.4,0.5,0.6", "--bits", "1-8")
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Results go to the current folder."""
+def folder(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Results go to the current folder, in which the model and its images are."""
+    shutil.copy(place / "model.onnx", tmp_path / MODEL)
+    shutil.copy(place / "images.npz", tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -57,12 +59,20 @@ def kept(path: Path) -> list[dict[str, Any]]:
     return [record for record in records if record["kind"] == "point"]
 
 
-def test_a_sweep_gives_a_point_for_every_candidate_and_keeps_them(folder: Path) -> None:
-    found = report(pareto("--json"))
-    grid = {(p["ratio"], p["bits"]) for p in found["points"]}
-    assert grid == {(0, 2), (0, 4), (0.25, 2), (0.25, 4)}
-    assert len(kept(folder / "resnet8.pareto.jsonl")) == POINTS
-    assert found["models"][0]["macs"] == cost(quantize(read_onnx(MODEL))).total.macs
+@pytest.mark.parametrize(
+    ("model", "data", "file"),
+    [(MODEL, ("--data", "images.npz"), KEPT), ("builtin:resnet8", (), "resnet8.pareto.jsonl")],
+)
+def test_a_sweep_gives_a_point_for_every_candidate_and_keeps_them(
+    folder: Path, model: str, data: tuple[str, ...], file: str
+) -> None:
+    grid = ("--images", 40, "--ratios", "0,0.25", "--bits", "2,4")
+    found = report(esnsim("pareto", model, *data, *grid, "--json"))
+    assert {(p["ratio"], p["bits"]) for p in found["points"]} == {
+        (ratio, bits) for ratio in (0, 0.25) for bits in (2, 4)
+    }
+    assert len(kept(folder / file)) == POINTS
+    assert found["models"][0]["macs"] == cost(quantize(read_onnx(model))).total.macs
 
 
 def test_the_cost_of_an_unpruned_point_is_that_of_the_cost_command() -> None:
@@ -116,43 +126,6 @@ def test_processes_find_the_same_points() -> None:
     )
 
 
-def test_a_cluster_finds_the_same_points_although_a_worker_dies() -> None:
-    distributed = pytest.importorskip("distributed")
-    with (
-        distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
-        ) as cluster,
-        closing_in(cluster),
-    ):
-        spread = points(
-            pareto("--results", "a", "--json", "--scheduler", cluster.scheduler_address)
-        )  # fmt: skip
-    assert spread == points(pareto("--results", "b", "--json"))
-
-
-@contextmanager
-def closing_in(cluster: Any) -> Iterator[None]:
-    """Kill one worker of a cluster as soon as the first point is kept."""
-    from threading import Event, Thread
-
-    pids = [worker.pid for worker in cluster.workers.values()]
-    over = Event()
-
-    def kill() -> None:
-        while not over.wait(0.01):
-            if Path("a").exists() and Path("a").read_bytes().count(b'"point"'):
-                os.kill(pids[0], signal.SIGKILL)
-                return
-
-    thread = Thread(target=kill)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-
-
 def test_resume_does_not_do_again_what_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
     first = pareto("--json")
 
@@ -168,21 +141,20 @@ def test_resume_does_not_do_again_what_is_done(monkeypatch: pytest.MonkeyPatch) 
 
 def test_without_resume_finished_points_are_not_touched(folder: Path) -> None:
     pareto()
-    before = (folder / "resnet8.pareto.jsonl").read_bytes()
-    refused(pareto(), "'resnet8.pareto.jsonl' is there already", "--resume")
-    assert (folder / "resnet8.pareto.jsonl").read_bytes() == before
+    before = (folder / KEPT).read_bytes()
+    refused(pareto(), "'net.pareto.jsonl' is there already", "--resume")
+    assert (folder / KEPT).read_bytes() == before
 
 
 def test_resume_takes_more_widths_and_more_models(folder: Path) -> None:
     pareto()
-    ended = esnsim(
-        "pareto", MODEL, "builtin:resnet20", "--images", 40, "--ratios", "0", "--bits", "2-3",
-        "--resume", "--json",
-    )  # fmt: skip
+    shutil.copy(MODEL, "other.onnx")
+    words = few("--ratios", "0", "--bits", "2-3", "--resume", "--json")
+    ended = esnsim("pareto", MODEL, "other.onnx", *words)
     assert {(p["model"], p["bits"]) for p in report(ended)["points"]} == {
-        (m, b) for m in (MODEL, "builtin:resnet20") for b in (2, 3)
+        (m, b) for m in (MODEL, "other.onnx") for b in (2, 3)
     }
-    assert len(kept(folder / "resnet8.pareto.jsonl")) == POINTS + 3
+    assert len(kept(folder / KEPT)) == POINTS + 3
 
 
 def run(*words: Any) -> "subprocess.Popen[str]":
@@ -213,24 +185,23 @@ def wait_for(path: Path, count: int) -> None:
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_killed_sweep_goes_on_where_it_stopped(folder: Path, jobs: int) -> None:
-    path, whole = folder / "r", folder / "whole"
-    many = ("--ratios", "0,0.25,0.5", "--bits", "1-4")
-    process = run("--results", path, "--jobs", jobs, *many)
+    path, whole, count = folder / "r", folder / "whole", 7 * 8
+    process = run("--results", path, "--jobs", jobs, *MANY)
     wait_for(path, 2)
     process.kill()
     process.communicate()
     before = path.read_bytes()
     done = before[: before.rfind(b"\n") + 1]
-    assert 2 <= done.count(b'"point"') < 12
-    found = points(pareto("--results", path, "--resume", "--json", *many))
+    assert 2 <= done.count(b'"point"') < count
+    found = points(pareto("--results", path, "--resume", "--json", *MANY))
     assert path.read_bytes().startswith(done)
-    assert len(kept(path)) == 12
-    assert found == points(pareto("--results", whole, "--json", *many))
+    assert len(kept(path)) == count
+    assert found == points(pareto("--results", whole, "--json", *MANY))
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="no /proc")
 def test_an_interrupted_sweep_ends_cleanly_with_its_workers(folder: Path) -> None:
-    process = run("--results", "r", "--jobs", 2, "--bits", "1-8")
+    process = run("--results", "r", "--jobs", 2, *MANY)
     wait_for(folder / "r", 1)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does for Ctrl-C
     _, errors = process.communicate(timeout=30)
@@ -258,48 +229,47 @@ def test_a_full_disk_is_an_error_and_keeps_what_is_finished(
         patch.setattr(os, "fsync", fill)
         refused(pareto(), "No space left on device; its 2 finished points are kept", "--resume")
     assert report(pareto("--resume", "--json"))["points"]
-    assert len(kept(folder / "resnet8.pareto.jsonl")) == POINTS
+    assert len(kept(folder / KEPT)) == POINTS
 
 
 def test_a_broken_results_file_is_refused_and_left_alone(folder: Path) -> None:
     pareto()
-    path = folder / "resnet8.pareto.jsonl"
+    path = folder / KEPT
     lines = path.read_bytes().splitlines(keepends=True)
     broken = b"".join([*lines[:3], b"garbage\n", *lines[4:]])
     path.write_bytes(broken)
-    refused(pareto("--resume"), "line 4 of 'resnet8.pareto.jsonl' is damaged: delete that line")
+    refused(pareto("--resume"), "line 4 of 'net.pareto.jsonl' is damaged: delete that line")
     assert path.read_bytes() == broken
 
 
 def test_results_of_another_model_are_refused(folder: Path) -> None:
-    model = folder / "net.onnx"
-    words = ("pareto", model, "--data", "d.npz", *few("--results", "r"))
-    images = embedded().read(0, 80)
-    np.savez("d.npz", images=images)
-    model.write_bytes((EMBEDDED / "resnet8.onnx").read_bytes())
-    assert esnsim(*words).code == 0
-    model.write_bytes((EMBEDDED / "resnet20.onnx").read_bytes())
-    refused(esnsim(*words, "--resume"), "'r' was made with another", "contents differ")
-    np.savez("d.npz", images=1 - images)
-    refused(esnsim(*words, "--resume"), "'r' was made with other images (sha256")
+    words = ("--results", "r", "--data", "images.npz")
+    assert pareto(*words).code == 0
+    whole = (folder / MODEL).read_bytes()
+    (folder / MODEL).write_bytes(network().SerializeToString())
+    refused(pareto(*words, "--resume"), "'r' was made with another", "contents differ")
+    (folder / MODEL).write_bytes(whole)
+    with np.load("images.npz") as arrays:
+        other = {"images": -arrays["images"], "labels": arrays["labels"]}
+    np.savez("images.npz", **other)
+    refused(pareto(*words, "--resume"), "'r' was made with other images (sha256")
 
 
-def test_images_without_labels_give_agreement() -> None:
-    np.savez("d.npz", images=embedded().read(0, 80))
-    found = report(pareto("--data", "d.npz", "--json"))
+def test_images_without_labels_give_agreement(place: Path) -> None:
+    found = report(pareto("--data", place / "bare.npz", "--json"))
     assert found["models"][0]["accuracy"] == 1
     assert {p["evaluation"]["top1"] for p in found["points"]} == {None}
     assert all(p["accuracy"] == p["evaluation"]["agreement"] for p in found["points"])
 
 
 def test_labels_and_images_that_do_not_fit_are_refused() -> None:
-    images = embedded().read(0, 80)
+    images = np.load("images.npz")["images"][:80]
     np.savez("few.npz", images=images, labels=np.zeros(79, np.int64))
     refused(pareto("--data", "few.npz"), "79 labels", "80 images")
-    np.savez("high.npz", images=images, labels=np.full(80, 10))
-    refused(pareto("--data", "high.npz", "--results", "b"), "go from 10 to 10", "10 classes")
-    np.savez("wide.npz", images=images[..., :20])
-    refused(pareto("--data", "wide.npz", "--results", "c"), "are 1×28×20", "takes 1×28×28")
+    np.savez("high.npz", images=images, labels=np.full(80, 4))
+    refused(pareto("--data", "high.npz", "--results", "b"), "go from 4 to 4", "4 classes")
+    np.savez("wide.npz", images=images[..., :3])
+    refused(pareto("--data", "wide.npz", "--results", "c"), "are 2×7×3", "takes 2×7×5")
     refused(pareto("--data", "none.npz"), "there is no 'none.npz'")
 
 
@@ -319,21 +289,23 @@ def test_labels_and_images_that_do_not_fit_are_refused() -> None:
 def test_wrong_usage_is_refused_before_anything_runs(
     folder: Path, words: tuple[str, ...], part: str
 ) -> None:
+    before = sorted(folder.iterdir())
     refused(esnsim("pareto", MODEL, *words), part, code=2)
-    assert [*folder.iterdir()] == []
+    assert sorted(folder.iterdir()) == before
 
 
 @pytest.mark.parametrize("option", ["-o", "--picture", "--results"])
 def test_a_folder_that_is_not_there_is_refused_before_anything_runs(
     folder: Path, option: str
 ) -> None:
-    refused(esnsim("pareto", MODEL, option, "none/f.png"), "cannot write 'none/f.png'")
-    assert [*folder.iterdir()] == []
+    before = sorted(folder.iterdir())
+    refused(pareto(option, "none/f.png"), "cannot write 'none/f.png'")
+    assert sorted(folder.iterdir()) == before
 
 
 def test_what_is_read_is_not_written_over(folder: Path) -> None:
     pareto()
-    path = "resnet8.pareto.jsonl"
+    path = KEPT
     before = (folder / path).read_bytes()
     refused(pareto("--results", path, "--resume", "-o", path), "are one file: give two", code=2)
     assert (folder / path).read_bytes() == before
@@ -350,7 +322,8 @@ def test_points_that_cannot_be_made_are_left_out_with_the_reason(
         raise WidthError("a budget is below the least: give more")
 
     monkeypatch.setattr(policies, "filter_sigma", below)
-    words = ("pareto", MODEL, "--images", 40, "--ratios", "0", "--bits", "3,4", "--json")
+    grid = ("--data", "images.npz", "--ratios", "0", "--bits", "3,4")
+    words = ("pareto", MODEL, *grid, "--json")
     ended = esnsim(*words, "--policy", "uniform,filter-sigma")
     assert [p["policy"] for p in report(ended)["points"]] == ["uniform", "uniform"]
     assert "2 points left out: a budget is below the least: give more" in ended.err

@@ -23,15 +23,18 @@ from tests.commandline import esnsim
     ],
 )
 def test_a_new_entry_is_offered(
-    table: dict[str, Any], option: str, commands: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+    table: dict[str, Any], option: str, commands: list[str],
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(table, "flip", next(iter(table.values())))
+    more = {
+        "compress": ("-o", "/nowhere/small.onnx"),
+        "pareto": ("--data", place / "images.npz", "--ratios", "0", "--bits", "2"),
+    }
     for command in commands:
         assert "flip: " in " ".join(esnsim(command, "--help").out.split())
-        words = [
-            "builtin:resnet8",
-            *(["-o", "/nowhere/small.onnx"] if command == "compress" else []),
-        ]
+        words = (place / "model.onnx", *more[command])
         assert "flip" not in esnsim(command, *words, option, "flip").err
         refused = esnsim(command, *words, option, "flop")
         assert refused.code == 2

@@ -1,6 +1,8 @@
 # Everything runs in .venv, which the first target makes: only Python 3.11+ and make are needed.
 PYTHON ?= python3
 BIN := .venv/bin
+# Processes that tests start read the bytecode that the first of them wrote.
+unexport PYTHONDONTWRITEBYTECODE
 # Tests run in a process a core, up to eight: make test PYTEST="-n 0 -k quantizer"
 PYTEST ?= -n auto --maxprocesses 8 --dist worksteal
 

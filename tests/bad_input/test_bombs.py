@@ -1,7 +1,5 @@
 """Small files that ask for much."""
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +8,7 @@ import numpy as np
 import pytest
 from onnx import ModelProto, SparseTensorProto, TensorProto, helper, numpy_helper
 
+from tests import forked
 from tests.commandline import Ended, esnsim, refused
 from tests.importer.models import model
 from tests.samples import OPSETS, saved, weights
@@ -135,12 +134,7 @@ BOMBS: dict[str, tuple[Callable[[], ModelProto], str]] = {
 
 def limited(path: Path) -> Ended:
     """The run in a process that may take 2 GB of address space."""
-    script = (
-        "import resource, sys; resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))\n"
-        "from esnsim.cli import main; sys.exit(main(['cost', sys.argv[1]]))"
-    )
-    ended = subprocess.run([sys.executable, "-c", script, path], capture_output=True, text=True)
-    return Ended(ended.returncode, ended.stdout, ended.stderr)
+    return forked.esnsim("cost", path, memory=2 << 30)
 
 
 @pytest.mark.parametrize("name", BOMBS)

@@ -18,6 +18,9 @@ settings.register_profile(
     "ci", deadline=None, max_examples=100, print_blob=True, derandomize=True, database=None
 )
 settings.register_profile(
+    "mutants", deadline=None, max_examples=20, derandomize=True, database=None
+)
+settings.register_profile(
     "properties", deadline=None, max_examples=1000, print_blob=True, suppress_health_check=SLOW
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if "CI" in os.environ else "local"))

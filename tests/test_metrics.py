@@ -6,7 +6,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from esnsim.costs.cost import Weightings, cost
+from esnsim.costs.cost import Quotients, Weightings, cost, estimate, ratio
 from esnsim.costs.equations import esn_a_from_sn, signal_to_noise, step_from_noise
 from esnsim.costs.fig1 import Machines, cpu_cost, gpu_cost, int8_array_cost, word
 from esnsim.errors import WidthError
@@ -95,6 +95,44 @@ def test_s_n_is_that_of_the_live_weights_and_none_where_codes_are_exact() -> Non
 def test_s_n_counts_pruned_weights_as_noise() -> None:
     each = quantize(chain([[3.5], [0.3]]), Scheme(given_steps=1.0)).layers[0]
     assert signal_to_noise(each.sums) == pytest.approx((3.5**2 + 0.3**2) / 0.3**2)
+
+
+@pytest.mark.parametrize(("noise", "exact"), [(1.0, True), (1 + 2.0**-50, False)])
+def test_noise_of_float64s_own_rounding_is_none(noise: float, exact: bool) -> None:
+    """A weight of float64 is within 2^-53 of itself of what it stands for."""
+    sums = quantize(chain([[3.5], [0.3]]), Scheme(given_steps=1.0)).layers[0].sums
+    signal = np.array([6.0, 10.0])
+    rounded = replace(sums, signal=signal, noise=signal * 2.0**-106 * noise)
+    assert (signal_to_noise(rounded) is None) == exact
+
+
+def test_quotients_of_a_layer_by_hand() -> None:
+    m = cost(ONE).total
+    assert (m.esn_a.weights, m.esn_a.macs) == (59 / 4, 6 * 59 / 4)
+    assert m.esn_a_class_a.filter == Quotients(107 / 4, 6 * 107 / 4)
+    assert m.esn_a_class_a.layer == m.esn_a_class_a.network == Quotients(147 / 4, 6 * 147 / 4)
+    assert (m.mean_width_by_macs, m.mean_width_by_weights) == (15 / 6, 15 / 6)
+    none = cost(quantize(chain(np.zeros((2, 3))))).total
+    assert (none.mean_width_by_macs, none.mean_width_by_weights) == (0, 0)
+    # Two layers of one width each: means by MACs and by weights are not the same.
+    two = cost(quantize(network([CONV, layer([[5.5]], name="b", first_filter=4)]),
+                        Scheme(given_steps=1.0))).total  # fmt: skip
+    assert two.mean_width_by_macs == (90 + 4) / (36 + 1)
+    assert two.mean_width_by_weights == (15 + 4) / (6 + 1)
+
+
+def test_the_estimate_of_a_network_is_the_sum_of_its_layers() -> None:
+    rows = cost(quantize(chain([[0.7, 1.2]], [[0.9]]), Scheme(given_steps=1.0))).layers
+    first, second = (row.esn_a_from_sn for row in rows)
+    assert first is not None
+    assert second is not None
+    assert estimate(rows) == Quotients(first + second, first + second)
+    assert estimate([replace(rows[0], esn_a_from_sn=None), rows[1]]) == Quotients(None, None)
+    thrice = replace(rows[0].layer, repeats=3)
+    shared = replace(rows[0], quantized=replace(rows[0].quantized, layer=thrice))
+    assert estimate([rows[0], shared]) == Quotients(first, 4 * first)
+    assert ratio(Quotients(6.0, 8.0), Quotients(3.0, 2.0)) == Quotients(2, 4)
+    assert ratio(Quotients(6.0, None), Quotients(0.0, 2.0)) == Quotients(None, None)
 
 
 def test_eq_4_and_eq_10_by_hand() -> None:

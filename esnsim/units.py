@@ -41,6 +41,12 @@ def read_frequency(text: str) -> float:
     return float(found[1]) * HERTZ[found[2].lower()]
 
 
+def read_share(text: str) -> float:
+    """A share such as 0.25 or 25%. Raises ValueError."""
+    number = text.strip().removesuffix("%")
+    return float(number) / (1 if number == text.strip() else 100)
+
+
 @dataclass(frozen=True, slots=True)
 class Digits:
     """How numbers are printed: three digits and a prefix, or all of them."""

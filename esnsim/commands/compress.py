@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from esnsim.commands import codes, images, options
 from esnsim.commands.paths import InputFile, OutputFile, file_name
 from esnsim.errors import ModelError, UsageError
-from esnsim.report.write import STDOUT, say, write, write_bytes
+from esnsim.report.write import STDOUT, say, screen, write, write_bytes
 
 if TYPE_CHECKING:
     from esnsim.compression.compress import Compressed
@@ -129,6 +129,7 @@ def _add_output(group: "argparse._ArgumentGroup") -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; the exit code."""
     from esnsim.report.compression.document import as_json, words
+    from esnsim.report.grid import folded
 
     result = _compressed(arguments, _recipe(arguments))
     if result.nothing_removed and ASKED.isdisjoint(arguments.given):
@@ -136,7 +137,8 @@ def run(arguments: argparse.Namespace) -> int:
     data = _bytes(result)
     write_bytes(data, arguments.output)
     write(as_json(result, arguments.output, len(data)), arguments.report)
-    write(words(result, arguments.output, len(data)), None)
+    told = words(result, arguments.output, len(data)).splitlines()
+    write("\n".join(folded(told, screen(None)[0])) + "\n", None)
     if not arguments.quiet:
         for note in result.notes:
             say(note)

@@ -1,17 +1,14 @@
 """`esnsim cost`: the hardware-agnostic cost of an ONNX model."""
 
 import argparse
-import shutil
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from os import environ
 from typing import TYPE_CHECKING, Any
 
 from esnsim.commands import codes, options
 from esnsim.commands.paths import OutputFile
 from esnsim.errors import UsageError
-from esnsim.report.write import say, write
+from esnsim.report.write import say, screen, write
 from esnsim.units import exact, percent
 
 if TYPE_CHECKING:
@@ -105,14 +102,14 @@ def _render(result: "Cost", form: str, arguments: argparse.Namespace) -> str:
     rows = _chosen(result, arguments.sort, arguments.top)
     if form == "csv":
         return as_csv(rows, result.width)
-    screen = arguments.output is None and sys.stdout is not None and sys.stdout.isatty()
+    columns, bold = screen(arguments.output)
     return render(
         result,
         rows,
         histogram=arguments.bits_per_filter is not None,
         all_digits=arguments.exact,
-        columns=shutil.get_terminal_size().columns if screen else None,
-        bold=screen and "NO_COLOR" not in environ and environ.get("TERM") != "dumb",
+        columns=columns,
+        bold=bold,
     )
 
 

@@ -3,7 +3,7 @@
 import argparse
 
 from esnsim.commands.paths import OutputFile
-from esnsim.report.write import write
+from esnsim.report.write import screen, write
 
 HELP = "accelerators by name: list them, or print one as a file"
 DESCRIPTION = """\
@@ -23,6 +23,7 @@ def run(arguments: argparse.Namespace) -> int:
     from esnsim.machines.zoo.presets import as_file, machines
     from esnsim.report.machines.table import listing
 
-    text = as_file(arguments.name) if arguments.name else listing(machines())
+    columns, _ = screen(arguments.output)
+    text = as_file(arguments.name) if arguments.name else listing(machines(), columns or 100)
     write(text, arguments.output)
     return 0

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar
 
 from esnsim.costs.metric import METRICS, find_metric
 from esnsim.errors import UsageError
-from esnsim.units import PREFIXES, Energy, read_energy, read_frequency
+from esnsim.units import PREFIXES, Energy, read_energy, read_frequency, read_share
 
 T = TypeVar("T")
 
@@ -171,9 +171,9 @@ def numbers(text: str) -> tuple[float, ...]:
 
 
 def percentile(text: str) -> float:
-    """A percentile above 50, up to 100."""
+    """A percentile above 50, up to 100, with its sign or without."""
     try:
-        value = float(text)
+        value = float(text.removesuffix("%"))
     except ValueError:
         value = 0.0
     if not 50 < value <= 100:
@@ -188,13 +188,12 @@ def shares(text: str) -> tuple[float, ...]:
 
 def share(text: str) -> float:
     """A share, 0 to below 1: 0.25 or 25%."""
-    number, percent = text.strip().removesuffix("%"), text.strip().endswith("%")
     try:
-        value = float(number) / (100 if percent else 1)
+        value = read_share(text)
     except ValueError:
         value = -1.0
     if not 0 <= value < 1:
-        hint = f", or {number}%" if not percent and 1 <= value < 100 else ""
+        hint = f", or {text.strip()}%" if "%" not in text and 1 <= value < 100 else ""
         raise ArgumentTypeError(f"'{text}' is no share: give one like 0.25 or 25%{hint}")
     return value
 
@@ -252,10 +251,11 @@ def limit(text: str) -> tuple[str, float]:
 
 
 def number(text: str) -> float:
-    """A number from 0 on with an optional SI prefix: 200M."""
-    prefix = text[-1:] if text[-1:] in PREFIXES else ""
+    """A number from 0 on with an optional SI prefix in any case: 200M. An e is an exponent's."""
+    last = text[-1:] if text[-1:] == "E" else text[-1:].lower()
+    scales = {name if name == "E" else name.lower(): scale for name, scale in PREFIXES.items()}
     try:
-        value = float(text.removesuffix(prefix)) * PREFIXES[prefix]
+        value = float(text[:-1] if last in scales else text) * scales.get(last, 1)
     except ValueError:
         value = -1.0
     if not 0 <= value < float("inf"):

@@ -1,19 +1,16 @@
 """`esnsim pareto`: accuracy against cost over pruning ratios, widths, step rules and policies."""
 
 import argparse
-import shutil
-import sys
 from argparse import ArgumentTypeError
 from functools import partial
 from importlib.util import find_spec
-from os import environ
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from esnsim.commands import codes, images, options
 from esnsim.commands.paths import InputFile, OutputFile, file_name
 from esnsim.errors import UsageError
-from esnsim.report.write import say, write, write_bytes
+from esnsim.report.write import say, screen, write, write_bytes
 
 if TYPE_CHECKING:
     from esnsim.report.progress import Meter
@@ -203,10 +200,5 @@ def _render(sweep: "Sweep", arguments: argparse.Namespace) -> str:
         return as_json(sweep)
     if arguments.csv or suffix == ".csv":
         return as_csv(sweep)
-    screen = arguments.output is None and sys.stdout is not None and sys.stdout.isatty()
-    return render(
-        sweep,
-        frontier_only=arguments.frontier,
-        columns=shutil.get_terminal_size().columns if screen else None,
-        bold=screen and "NO_COLOR" not in environ and environ.get("TERM") != "dumb",
-    )
+    columns, bold = screen(arguments.output)
+    return render(sweep, frontier_only=arguments.frontier, columns=columns, bold=bold)

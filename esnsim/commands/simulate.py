@@ -1,15 +1,13 @@
 """`esnsim simulate`: what a machine spends on a network, bit for bit."""
 
 import argparse
-import sys
 from collections.abc import Sequence
-from os import environ
 from typing import TYPE_CHECKING
 
 from esnsim.commands import accelerators, codes, images, machine, options
 from esnsim.commands.paths import OutputFile
 from esnsim.errors import UsageError
-from esnsim.report.write import say, write
+from esnsim.report.write import say, screen, write
 
 if TYPE_CHECKING:
     from esnsim.evaluate.simulation import Activations
@@ -146,17 +144,9 @@ def _simulate(
 
 
 def _look(arguments: argparse.Namespace) -> "Look":
-    import shutil
-
     from esnsim.report.simulation.table import Look
 
-    screen = arguments.output is None and sys.stdout is not None and sys.stdout.isatty()
-    return Look(
-        arguments.exact,
-        shutil.get_terminal_size().columns if screen else None,
-        screen and "NO_COLOR" not in environ and environ.get("TERM") != "dumb",
-        arguments.clock,
-    )
+    return Look(arguments.exact, *screen(arguments.output), arguments.clock)
 
 
 def _render(simulations: "Sequence[Simulation]", arguments: argparse.Namespace) -> str:

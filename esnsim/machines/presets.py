@@ -14,13 +14,15 @@ from esnsim.files.read import read_small
 from esnsim.machines.array import spec as array
 from esnsim.machines.base import Kind, Machine
 from esnsim.machines.crossbar import spec as crossbar
-from esnsim.units import Energy, read_energy
+from esnsim.units import Energy, read_energy, read_share
 
 KINDS: dict[str, Kind] = {"digital": array.KIND, "analog": crossbar.KIND}
 PRESETS: dict[str, Machine] = {n: m for kind in KINDS.values() for n, m in kind.presets.items()}
 IDEAL = "ideal"  # in a file: what is None in a description
 FILES = (".toml", ".yaml", ".yml")
 LONGEST_BYTES = 1 << 16
+#: What 100% stands for in the fields that may be percentages.
+PERCENT = {"percentile": 100, "programming_error": 1, "read_noise": 1}
 
 
 def machine(text: str) -> Machine:
@@ -152,6 +154,8 @@ def _spec(kind: str, values: dict[str, Any]) -> Machine:
 
 def _value(key: str, value: object, wanted: object) -> object:
     """A value of a file, of the type of the one that it replaces."""
+    if key in PERCENT and isinstance(value, str) and value.endswith("%"):
+        return _percentage(key, value)
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if isinstance(wanted, bool) and not isinstance(value, bool):
         raise UsageError(f"{key} = {value!r}: give true or false")
@@ -160,6 +164,13 @@ def _value(key: str, value: object, wanted: object) -> object:
     if not isinstance(wanted, bool | str) and not number and value != IDEAL:
         raise UsageError(f"{key} = {value!r}: give a number")
     return None if value == IDEAL else value
+
+
+def _percentage(key: str, text: str) -> float:
+    try:
+        return round(PERCENT[key] * read_share(text), 12)
+    except ValueError:
+        raise UsageError(f"{key} = {text!r}: give a number, or one with %") from None
 
 
 def _energy(key: str, value: object, in_pj: bool) -> Energy:

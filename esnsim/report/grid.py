@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 from os.path import commonprefix
+from textwrap import wrap
 from unicodedata import combining, east_asian_width
 
 GAP = 2  # characters between columns, 1 on a screen that is too narrow
+INDENT = 10  # characters of the labels before a summary
+SCREEN = 80  # columns that a table of known headings fits
 NAMES = (12, 100)  # characters of the column of names, least and most
 
 Cells = Sequence[str]
@@ -47,6 +50,16 @@ def grid(
     rule = "─" * (whole if columns is None else min(whole, columns))
     foot = [rule, body.pop()] if total else []
     return "\n".join([head, rule, *body, *foot]) + "\n"
+
+
+def folded(lines: Sequence[str], columns: int | None) -> list[str]:
+    """Lines of a summary, none wider than the screen; what is folded stands behind the label."""
+    if columns is None:
+        return list(lines)
+    return [
+        part for line in lines
+        for part in wrap(line, columns, subsequent_indent=" " * INDENT) or [""]
+    ]  # fmt: skip
 
 
 def gap(lines: Sequence[Cells], columns: int | None) -> int:

@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +16,14 @@ from esnsim.report.units import printable
 STDOUT = (Path("-"), Path("/dev/stdout"))
 DEVICES = (Path("/dev"), Path("/dev/fd"))  # folders of what is written to, never replaced
 ENCODING, ERRORS = "utf-8", "backslashreplace"  # names of files may be no Unicode
+
+
+def screen(output: Path | None) -> tuple[int | None, bool]:
+    """The columns of the screen that a report goes to, None elsewhere, and whether it has bold."""
+    if output is not None or sys.stdout is None or not sys.stdout.isatty():
+        return None, False
+    bold = "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+    return shutil.get_terminal_size().columns, bold
 
 
 def say(text: str) -> None:

@@ -5,8 +5,8 @@ from textwrap import wrap
 
 from esnsim.machines.zoo.comparison import Comparison, Taken
 from esnsim.machines.zoo.description import Described
-from esnsim.report.grid import grid
-from esnsim.report.simulation.table import Look, folded
+from esnsim.report.grid import folded, grid
+from esnsim.report.simulation.table import Look
 from esnsim.units import Digits, human
 
 NONE = "–"
@@ -20,7 +20,7 @@ def render(comparison: Comparison, look: Look, equal: bool = True) -> str:
     headings += ["÷ 8×8 bits", "÷ ideal"] if equal else ["multipliers"]
     headings += ["DRAM", "bound"] if comparison.memory else []
     table = grid(headings, rows, texts=2, columns=look.columns, bold=look.bold)
-    return "\n".join([table, *folded(_summary(comparison, look, equal), look)]) + "\n"
+    return "\n".join([table, *folded(_summary(comparison, look, equal), look.columns)]) + "\n"
 
 
 def _work(taken: Taken) -> tuple[bool, float]:

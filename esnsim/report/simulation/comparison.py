@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from esnsim.machines.base import Machine, unit_of
 from esnsim.machines.crossing import crossing_widths, uniform_crossing
 from esnsim.machines.simulator import Simulation
-from esnsim.report.grid import grid
+from esnsim.report.grid import folded, grid
 from esnsim.report.scored import end_to_end_words, score
-from esnsim.report.simulation.table import Look, folded, simulated
+from esnsim.report.simulation.table import Look, simulated
 from esnsim.report.units import printable
 from esnsim.units import joules
 
@@ -33,7 +33,7 @@ def variants(simulations: Sequence[Simulation], field: str, look: Look) -> str:
         f"{simulations[0].activations}",
         simulated(simulations[0], look),
     ]
-    return "\n".join([table, *folded(lines, look)]) + "\n"
+    return "\n".join([table, *folded(lines, look.columns)]) + "\n"
 
 
 def kinds(simulations: Sequence[Simulation], look: Look) -> str:
@@ -69,7 +69,7 @@ def kinds(simulations: Sequence[Simulation], look: Look) -> str:
         ),
         simulated(first, look),
     ]
-    return "\n".join([table, *folded(lines, look)]) + "\n"
+    return "\n".join([table, *folded(lines, look.columns)]) + "\n"
 
 
 def _price(machine: Machine) -> str:

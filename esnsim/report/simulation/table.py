@@ -2,17 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from textwrap import wrap
 
 from esnsim.machines.base import Result
 from esnsim.machines.simulator import Simulation, Speed, speed
-from esnsim.report.grid import NAMES, grid, width
+from esnsim.report.grid import NAMES, folded, grid, width
 from esnsim.report.scored import end_to_end_words
 from esnsim.report.units import printable
 from esnsim.units import Digits, human, percent
 
 TEXTS = 2
-INDENT = 10  # characters of the labels before a summary
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +39,7 @@ def render(simulation: Simulation, look: Look) -> str:
         *end_to_end_words(simulation.accuracy),
         simulated(simulation, look),
     ]
-    return "\n".join([table, *folded(summary, look)]) + "\n"
-
-
-def folded(lines: Sequence[str], look: Look) -> list[str]:
-    """Lines of a summary, none wider than the screen."""
-    if look.columns is None:
-        return list(lines)
-    return [
-        part for line in lines
-        for part in wrap(line, look.columns, subsequent_indent=" " * INDENT, drop_whitespace=True)
-    ]  # fmt: skip
+    return "\n".join([table, *folded(summary, look.columns)]) + "\n"
 
 
 def simulated(simulation: Simulation, digits: Digits) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 
 from esnsim.costs.metric import metric_title
-from esnsim.report.grid import grid
+from esnsim.report.grid import SCREEN, folded, grid
 from esnsim.report.scored import scored_words
 from esnsim.report.units import printable, times
 from esnsim.sweeps.compare import (
@@ -30,7 +30,8 @@ def render(
     """Every point, cheapest first, the frontier marked; then the answers in words."""
     shown = sweep.frontier if frontier_only else sweep.cheapest_first
     table = grid(_headings(sweep), _rows(sweep, shown), texts=3, columns=columns, bold=bold)
-    return f"{table}\n{words(sweep)}"
+    lines = folded(words(sweep).splitlines(), columns)
+    return "\n".join([table, *lines]) + "\n"
 
 
 def brief(sweep: Sweep) -> str:
@@ -75,13 +76,13 @@ def chosen_named(sweep: Sweep) -> dict[str, Point]:
 
 
 def describe(point: Point, title: str) -> str:
-    """A point in words: resnet20, 25% of filters pruned, 3 bits on average (allocate, mse)."""
+    """A point in words: resnet20, 25% of filters pruned, mean width 3 bits (allocate, mse)."""
     candidate = point.candidate
     pruned = f"{100 * candidate.ratio:g}% of filters pruned" if candidate.ratio else "unpruned"
     bits = f"{candidate.bits:g} bit{'' if candidate.bits == 1 else 's'}"
     if candidate.policy == "uniform":
         return f"{title}, {pruned}, {bits} (uniform, {candidate.rule})"
-    return f"{title}, {pruned}, {bits} on average ({_policy(point)})"
+    return f"{title}, {pruned}, mean width {bits} ({_policy(point)})"
 
 
 def _policy(point: Point) -> str:
@@ -204,7 +205,8 @@ def _equal(
         for accuracy in accuracies
     ]
     ratios = [f"{_short(theirs)} ÷ {_short(ours)}" for ours, theirs in pairs]
-    lines = grid(("at least", *groups, *ratios), rows, texts=1).splitlines()
+    heads = ("at least", *groups, *ratios)
+    lines = grid(heads, rows, texts=1, columns=SCREEN).splitlines()
     for (ours, theirs), each in zip(pairs, found, strict=True):
         lines += _sentences(each, _long(ours), _long(theirs)) or _apart(groups, ours, theirs)
     return lines

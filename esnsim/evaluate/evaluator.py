@@ -17,6 +17,7 @@ from esnsim.graph.substitute import Changes, with_weights
 from esnsim.images.sets import DataError, ImageSet
 from esnsim.model.network import Array
 from esnsim.progress import show_progress
+from esnsim.run.session import check_ends
 
 
 class Evaluator:
@@ -37,6 +38,7 @@ class Evaluator:
         Raises DataError for images or labels that do not fit the model.
         """
         self.graph, self.images, self.threads = graph, images, threads
+        check_ends(graph)
         self._feeds = Feeds(graph, images, batch)
         session = None
         if isinstance(scored, Scoring):

@@ -6,6 +6,7 @@ from onnx import ModelProto
 
 from esnsim.errors import ModelError
 from esnsim.model.network import Array
+from esnsim.run.foreign import standardise
 from esnsim.run.session import session_options
 
 
@@ -15,7 +16,7 @@ def open_runtime(model: ModelProto, threads: int = 0) -> ort.InferenceSession:
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
     try:
         return ort.InferenceSession(
-            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+            standardise(model).SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
     except Exception as error:  # ONNX Runtime's errors have no common base
         raise ModelError(f"ONNX Runtime cannot load the model: {_line(error)}") from None

@@ -109,6 +109,7 @@ def _network(loaded: Loaded, given: Shapes, values: Mapping[str, float]) -> tupl
         products,
         tuple(record.uncounted),
         (*repeated(proto.graph), *resolved.notes, *([note] if images > 1 else []), *record.notes),
+        record.endless,
     )
     return network, scope
 

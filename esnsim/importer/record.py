@@ -34,6 +34,7 @@ class Record:
     channels: Channels = field(default_factory=Channels)
     batchnorms: int = 0
     outer: int = 0  # what divides all axes that images may lie along
+    endless: str = ""  # a Loop that nothing ends before LONGEST trips
 
     @property
     def macs(self) -> int:
@@ -58,6 +59,7 @@ class Record:
         self.notes |= other.notes
         self.batchnorms += other.batchnorms
         self.outer = gcd(self.outer, other.outer)
+        self.endless = self.endless or other.endless
 
     def layer(self, found: Weighted, name: str, op: str, output: Value, repeats: int) -> Value:
         """Add a layer; the value that it gives."""

@@ -220,7 +220,10 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """Weighted layers in graph order, and what surrounds them."""
+    """Weighted layers in graph order, and what surrounds them.
+
+    `endless` names a Loop that is counted and is not run, as nothing would end it.
+    """
 
     source: Source
     layers: tuple[Layer, ...]
@@ -229,6 +232,7 @@ class Network:
     products: tuple[Product, ...]
     uncounted: tuple[Uncounted, ...]
     notes: tuple[str, ...]
+    endless: str = ""
 
 
 def propagate(

@@ -11,8 +11,10 @@ from onnx import ModelProto, SparseTensorProto, TensorProto, TypeProto, ValueInf
 from esnsim.errors import ModelError
 from esnsim.graph.model import Model
 from esnsim.graph.nodes import reads, tensors
+from esnsim.importer.control import LONGEST
 from esnsim.model.network import Array
 from esnsim.onnxfile.tensors import element_dtype
+from esnsim.run.foreign import standardised
 
 LARGE = 1 << 16  # bytes of a tensor that a session reads where it lies
 SHARED = {
@@ -79,6 +81,7 @@ def open_session(
     memory goes with each value, and not with the last of them.
     `inputs` maps names to ONNX Runtime's types. Raises ModelError where it can't be loaded.
     """
+    check_ends(graph)
     part, held = _part(graph, nodes, inputs, outputs)
     options = session_options(threads)
     options.enable_cpu_mem_arena = arena
@@ -96,6 +99,16 @@ def open_session(
             f"{_first_line(error)}"
         ) from None
     return Session(runtime, tuple(inputs), tuple(outputs), tuple(held.values()))
+
+
+def check_ends(graph: Model) -> None:
+    """Raise ModelError for a model with a Loop that would run forever."""
+    name = graph.network.endless
+    if name:
+        raise ModelError(
+            f"Loop '{name}' would run more than {LONGEST:,} times, and nothing in it ends it: it "
+            "is counted and not run; export the model with the trips that it takes"
+        )
 
 
 def session_options(threads: int = 0) -> ort.SessionOptions:
@@ -120,7 +133,7 @@ def _part(
     part.graph.input.extend(_value(name, type_name) for name, type_name in inputs.items())
     part.graph.output.extend(ValueInfoProto(name=name) for name in outputs)
     chosen, names = _with_constants(graph, nodes, outputs)
-    part.graph.node.extend(graph.nodes[place] for place in sorted(chosen))
+    part.graph.node.extend(standardised(graph.nodes[place] for place in sorted(chosen)))
     for node in (*part.graph.node, *(n for f in part.functions for n in f.node)):
         for tensor in tensors(node):
             graph.store.fill(tensor)

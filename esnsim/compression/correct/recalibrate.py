@@ -23,6 +23,7 @@ from esnsim.graph.sites import Slot
 from esnsim.graph.substitute import Changes, complete, copied, place
 from esnsim.images.sets import ImageSet
 from esnsim.model.network import Array
+from esnsim.run.session import check_ends
 
 LARGEST = 1 << 26  # elements of one value in a batch
 SETTLED = 0.01  # standard deviations, or relative change of a variance, from pass to pass
@@ -119,6 +120,7 @@ def measure(
         if whole and info.name in feeds.inputs and info.type.tensor_type.shape.dim:
             info.type.tensor_type.shape.dim[feeds.inputs[info.name].axis].dim_param = "images"
     complete(graph, model)
+    check_ends(graph)
     session = open_runtime(model, threads)
     names = [output.name for output in model.graph.output]
     batches = [(run(session, names, feed), count) for feed, count in feeds.whole()]

@@ -1,7 +1,7 @@
 """Codes: Network -> QuantizedNetwork (Appendix A of the paper, docs/equations.md)."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,8 @@ from esnsim.quantization.filter_sums import (
 from esnsim.quantization.rules import RULES, largest
 from esnsim.quantization.scheme import DEFAULT_BITS, GIVEN, LEAST_STEP, WIDEST, Scheme, assign
 from esnsim.quantization.weight_kernels import load_fused
+
+LARGEST_TWIN = 1 << 24  # weights that are compared with others, in memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,16 @@ def quantize(
     load_fused(sum(layer.weight.size for layer in network.layers))
     widths = assign(network, scheme.widths, "width")
     given = assign(network, scheme.given_steps, "step")
-    done: list[QuantizedLayer] = []
+    done, twins = list[QuantizedLayer](), _twins(network)
+
+    def alike(index: int, twin: int, live: Mask) -> bool:
+        """Whether a layer's codes are those of one before, whose weights are the same."""
+        asked = ((values[index], values[twin]) for values in (widths, given))
+        return (
+            twin < index
+            and np.array_equal(done[twin].live, live)
+            and all(np.array_equal(np.asarray(one), np.asarray(two)) for one, two in asked)
+        )
 
     def decide(layer: Layer, live: Mask) -> Mask:
         watch(layer)
@@ -71,6 +82,8 @@ def quantize(
             sums = stored_sums(layer, live, layer.weight.codes)
             limit = np.zeros(layer.filters, np.int64)
             done.append(QuantizedLayer(layer, _stored_steps(layer), limit, True, live, sums))
+        elif alike(index, twins[index], live):
+            done.append(replace(done[twins[index]], layer=layer))
         else:
             steps, limit = _steps(layer, scheme, widths[index], given[index])
             safe = np.where(steps > 0, steps, 1.0)
@@ -81,6 +94,22 @@ def quantize(
 
     propagate(network, decide)
     return QuantizedNetwork(network, scheme, tuple(done), _notes(network, scheme))
+
+
+def _twins(network: Network) -> list[int]:
+    """The first layer that has the same weights as each: shared ones are quantised once."""
+    found: list[int] = []
+    first: dict[tuple[object, ...], list[int]] = {}
+    for index, layer in enumerate(network.layers):
+        weight = layer.weight
+        own = weight.codes is not None or weight.gain is not None or weight.size > LARGEST_TWIN
+        key = index if own else weight.origin, weight.shape, layer.geometry.groups
+        others = first.setdefault(key, [])  # the same tensor may be transposed in one of them
+        same = (i for i in others if np.array_equal(network.layers[i].weight.load(), weight.load()))
+        found.append(next(same, index))
+        if found[-1] == index:
+            others.append(index)
+    return found
 
 
 def codes(quantized: QuantizedLayer) -> NDArray[np.int32]:

@@ -1,11 +1,15 @@
 """Gains of each filter's noise to the output."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from onnx import ModelProto
 
+from esnsim.compression.allocate import sensitivity as module
 from esnsim.compression.allocate.sensitivity import sensitivity
+from esnsim.compression.allocate.stages import Stage
 from esnsim.evaluate.evaluator import Evaluator
 from esnsim.graph.model import Model, open_model
 from esnsim.graph.sites import sites
@@ -172,3 +176,27 @@ def test_images_of_another_shape_are_refused() -> None:
     graph = open_model(convolutional())
     with pytest.raises(DataError, match="4×6×4"):
         sensitivity(graph, ImageSet("x", 2, lambda a, b: normal(b - a, 4, 6, 4)))
+
+
+def test_uses_of_one_weight_share_its_probes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once a weight, not once a use; a gain is the mean of what the uses have apart."""
+    w, found, runs = normal(6, 6, seed=3) / np.float32(2), [], list[int]()
+    images = ImageSet("normal", COUNT, lambda a, b: normal(COUNT, 6, seed=5)[a:b])
+    probe = module._probe
+
+    def noted(stage: Stage, groups: module.Groups, batch: int, turns: range, *rest: Any) -> float:
+        runs.extend(turns)
+        return probe(stage, groups, batch, turns, *rest)
+
+    monkeypatch.setattr(module, "_probe", noted)
+    for names in ("wwww", "abcd"):
+        nodes = (f"m{n + 1} = MatMul(m{n}, {name})" for n, name in enumerate(names))
+        nodes = f"m0 = Identity(x) {' '.join(nodes)} y = Identity(m4)"
+        proto = model(nodes, "float[N,6] x", **dict.fromkeys(names, w))
+        found.append(sensitivity(open_model(proto), images, probes=320, trust=1.0))
+        uses = 1 if names == "wwww" else 4
+        assert runs == [*range(240)] * uses  # 8 images a run, 6 filters on 320 images each
+        runs.clear()
+    shared, apart = found
+    assert all((each == shared[0]).all() for each in shared)
+    np.testing.assert_allclose(shared[0], np.mean(apart, axis=0), rtol=0.2)

@@ -6,6 +6,7 @@ the graph in ONNX Runtime. Every image of a batch probes another filter, so that
 many filters as it has images, and only what lies behind their layer runs again.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count, islice, product
@@ -98,7 +99,9 @@ def sensitivity(
     rng = np.random.default_rng(seed)
     network, found = graph.network, sites(graph)
     most = effort // max(1, 2 * probes * sum(layer.macs for layer in network.layers))
-    groups = {site.index: _groups(site.layer, size) for site, size in _sizes(found, most)}
+    groups = _grouped(_sizes(found, most))
+    uses = Counter(id(each) for each in groups.values())
+    probed = Counter[int]()  # runs of each weight, which those of its uses take by turns
     feeds = Feeds(graph, images)
     batch = feeds.size(next(iter(feeds))[0])
     output = scored.output if scored else graph.proto.graph.output[0].name
@@ -108,8 +111,10 @@ def sensitivity(
         for stage in stages(graph, found, feed, threads, output):
             show_progress(f"measuring gains, {next(turn):,} of {batches * len(found):,}")
             each = groups[stage.site.index]
-            runs = max(1, round(probes * each.count / (batches * batch)))
-            energy = _probe(stage, each, batch, runs, rng, centred, scored)
+            runs = max(1, round(probes * each.count / (batches * batch * uses[id(each)])))
+            done = probed[id(each)]
+            energy = _probe(stage, each, batch, range(done, done + runs), rng, centred, scored)
+            probed[id(each)] += runs
             signal += energy / (batches * len(found))
     own = {
         index: _folded(network.layers[index], each.gains(joined) / (signal or 1))
@@ -122,12 +127,12 @@ def _probe(
     stage: Stage,
     groups: Groups,
     batch: int,
-    runs: int,
+    runs: range,
     rng: np.random.Generator,
     centred: bool,
     scored: Scored | None,
 ) -> float:
-    """Add what `runs` runs of a batch find to `groups`; gives the energy of the output without."""
+    """Add what `runs` of a batch find to `groups`; gives the energy of the output without."""
     weights = _plain(stage.site.layer)
     operator = stage.operator()
     plain = operator(weights)
@@ -139,7 +144,7 @@ def _probe(
     output = rest(plain).astype(np.float64)
     axis = _filter_axis(stage.site, plain)
     rows = batch if not len(plain) % batch and not len(output) % batch else 1
-    for turn, kind in product(range(runs * batch // rows), (REMOVAL, NOISE)):
+    for turn, kind in product(_turns(runs, batch // rows), (REMOVAL, NOISE)):
         error = -weights if kind == REMOVAL else _noise(weights, rng)
         change = operator(weights + error) - plain
         # In as many runs as there are groups, every image meets every group.
@@ -156,6 +161,11 @@ def _probe(
         np.add.at(groups.found[kind], chosen, off * rows / batch)
         np.add.at(groups.put[kind], chosen, mask @ (_energies(error) * groups.scale))
     return float((output**2).sum()) / batch
+
+
+def _turns(runs: range, each: int) -> range:
+    """The turns of runs that take so many each."""
+    return range(runs.start * each, runs.stop * each)
 
 
 def _noise(weights: Array, rng: np.random.Generator) -> Floats:
@@ -195,6 +205,18 @@ def _sizes(found: Sequence[Site], most: int) -> list[tuple[Site, int]]:
     while size > 1 and sum(min(site.layer.filters, size) for site in found) > most:
         size -= -(-size // 16)
     return [(site, min(site.layer.filters, size)) for site in found]
+
+
+def _grouped(sizes: Sequence[tuple[Site, int]]) -> dict[int, Groups]:
+    """The groups of each layer by its index; uses of one weight share theirs, and so its probes."""
+    shared: dict[tuple[object, ...], Groups] = {}
+    found = {}
+    for site, size in sizes:
+        layer = site.layer
+        own = site.index if layer.batchnorm is not None else None
+        key = layer.weight.origin, layer.weight.shape, layer.op, site.columns, own
+        found[site.index] = shared.setdefault(key, _groups(layer, size))
+    return found
 
 
 def _groups(layer: Layer, count: int) -> Groups:

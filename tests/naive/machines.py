@@ -345,72 +345,123 @@ def systolic(rows, columns, dataflow, layer):
     return total
 
 
-def scnn(side, many, weights, accumulator, layer):
+def scnn(side, many, weights, accumulator, banks, layer):
     """Cycles of all images: each channel's non-zero activations of a tile by its weights."""
     geometry, total = layer.geometry, 0
-    if not geometry.input_size:
-        return _scnn_product(side, many, weights, accumulator, layer)
-    size = [n + sum(p) for n, p in zip(geometry.input_size, geometry.pads, strict=True)]
-    tile = [ceil(prod(size[:-1]) / side), ceil(size[-1] / side)]
     out = geometry.output_size
-    outputs = ceil(prod(out[:-1]) / side) * ceil(out[-1] / side)
+    outputs = ceil(prod(out[:-1]) / side) * ceil(prod(out[-1:]) / side)
+    block = max(1, accumulator // outputs)
     for group, n in product(layer.groups(), range(len(layer.x))):
         alive = layer.alive(group)
         codes = {f: layer.q(f, group) for f in alive}
-        block = max(1, accumulator // outputs)
-        for i, c in enumerate(layer.channels(group)):
-            for rest in product(*map(range, geometry.strides)):
-                elements = {}
-                for place in product(*map(range, size)):
-                    if any(
-                        p % s != r for p, s, r in zip(place, geometry.strides, rest, strict=True)
-                    ):
-                        continue
-                    at = [p - before for p, (before, _) in zip(place, geometry.pads, strict=True)]
-                    channel = group * len(layer.live[group]) + c
-                    value = padded(geometry, layer.x, layer.zero, n, channel, at)
-                    row = 0
-                    for p, length in zip(place[:-1], size[:-1], strict=True):
-                        row = row * length + p
-                    element = row // tile[0], place[-1] // tile[1]
-                    elements[element] = elements.get(element, 0) + (value != 0)
-                slowest = max((ceil(v / many) for v in elements.values()), default=0)
-                meets = [
-                    t
-                    for t, tap in enumerate(layer.taps)
-                    if all(
-                        j * d % s == r
-                        for j, d, s, r in zip(
-                            tap, geometry.dilations, geometry.strides, rest, strict=True
-                        )
-                    )
-                ]
+        for values, taps in _planes(layer, group, n):
+            for rest in product(*(range(s) for s in geometry.strides)):
+                elements = _elements(values, side, geometry, rest)
                 for start in range(0, len(alive), block):
-                    held = alive[start : start + block]
-                    there = sum(codes[f][(t, i)] != 0 for f in held for t in meets)
-                    total += slowest * ceil(there / weights)
+                    held = [
+                        (tap, number)
+                        for tap, key in taps
+                        if all(
+                            j * d % s == r
+                            for j, d, s, r in zip(
+                                tap, geometry.dilations, geometry.strides, rest, strict=False
+                            )
+                        )
+                        for number, f in enumerate(alive[start : start + block])
+                        if codes[f][key] != 0
+                    ]
+                    total += max(
+                        (_pairs(e, held, many, weights, banks, geometry) for e in elements),
+                        default=0,
+                    )
     return total
 
 
-def _scnn_product(side, many, weights, accumulator, layer):
-    """A matrix product: 256 channels at a time as a plane of 16 × 16 that a kernel covers."""
-    total, edge = 0, ceil(16 / side)
-    for group, n in product(layer.groups(), range(len(layer.x))):
-        alive, channels = layer.alive(group), layer.channels(group)
-        codes = {f: layer.q(f, group) for f in alive}
+def _planes(layer, group, n):
+    """Of each channel {position: activation}, and its taps (position, key of the weight).
+
+    A matrix product has 256 channels at a time as a plane of 16 × 16 that a kernel covers.
+    """
+    geometry, channels = layer.geometry, layer.channels(group)
+    first = group * len(layer.live[group])
+    if not geometry.input_size:
         for start in range(0, len(channels), 256):
-            elements = {}
-            for place, c in enumerate(channels[start : start + 256]):
-                element = place // 16 // edge, place % 16 // edge
-                value = layer.x[n, group * len(layer.live[group]) + c]
-                elements[element] = elements.get(element, 0) + (value != 0)
-            slowest = max(ceil(v / many) for v in elements.values())
-            for at in range(0, len(alive), accumulator):
-                held = alive[at : at + accumulator]
-                within = range(start, min(start + 256, len(channels)))
-                there = sum(codes[f][(0, i)] != 0 for f in held for i in within)
-                total += slowest * ceil(there / weights)
+            part = list(enumerate(channels[start : start + 256]))
+            values = {(row, column): 0 for row in range(16) for column in range(16)}
+            values |= {(i // 16, i % 16): layer.x[n, first + c] for i, c in part}
+            taps = [((i // 16, i % 16), (0, start + i)) for i, _ in part]
+            yield values, sorted(taps, key=_column_first)
+        return
+    size = [n + sum(p) for n, p in zip(geometry.input_size, geometry.pads, strict=True)]
+    for i, c in enumerate(channels):
+        values = {}
+        for place in product(*map(range, size)):
+            at = [p - before for p, (before, _) in zip(place, geometry.pads, strict=True)]
+            values[place] = padded(geometry, layer.x, layer.zero, n, first + c, at)
+        taps = [(tap, (t, i)) for t, tap in enumerate(layer.taps)]
+        yield values, sorted(taps, key=lambda each: _column_first(each))
+
+
+def _column_first(each):
+    """Taps and positions are paired column by column: the last axis is the slowest."""
+    place = each[0]
+    return place[-1:] + place[:-1]
+
+
+def _flat_row(place, size):
+    row = 0
+    for p, length in zip(place[:-1], size[:-1], strict=True):
+        row = row * length + p
+    return row
+
+
+def _elements(values, side, geometry, rest):
+    """Positions that are not 0 and leave these remainders, of each element's tile."""
+    size = [1 + max(place[axis] for place in values) for axis in range(len(next(iter(values))))]
+    high, wide = ceil(prod(size[:-1]) / side), ceil(size[-1] / side)
+    elements = {}
+    for place in sorted(values, key=lambda p: (p[-1], _flat_row(p, size))):
+        classed = zip(place, geometry.strides, rest, strict=False)
+        if values[place] != 0 and all(p % s == r for p, s, r in classed):
+            element = _flat_row(place, size) // high, place[-1] // wide
+            elements.setdefault(element, []).append(place)
+    return list(elements.values())
+
+
+def _pairs(places, held, many, weights, banks, geometry):
+    """Cycles of an element: its activations by groups, with weights by groups."""
+    total = 0
+    for a in range(0, len(places), many):
+        for w in range(0, len(held), weights):
+            used = {}
+            for place, (tap, number) in product(places[a : a + many], held[w : w + weights]):
+                output = _output(place, tap, geometry)
+                if output is not None and banks:
+                    bank = _bank(*output, number) % banks
+                    used[bank] = used.get(bank, 0) + 1
+            total += max(1, *used.values()) if used else 1
     return total
+
+
+def _output(place, tap, geometry):
+    """Column and flat row of the output where a position meets a tap, None outside."""
+    if not geometry.input_size:
+        return (0, 0) if place == tap else None
+    at = []
+    axes = zip(
+        place, tap, geometry.strides, geometry.dilations, geometry.output_size, strict=True
+    )  # fmt: skip
+    for p, t, stride, dilation, last in axes:
+        where, left = divmod(p - t * dilation, stride)
+        if left or not 0 <= where < last:
+            return None
+        at.append(where)
+    return at[-1], _flat_row(at, geometry.output_size)
+
+
+def _bank(x, y, k):
+    high = ((k & 4) << 2) ^ ((x & 2) << 3) ^ ((y & 2) << 3)
+    return high + ((x & 1) << 3) + ((y & 1) << 2) + (k & 3)
 
 
 def reads(dac_bits, cell_bits, stages, serial, layer):

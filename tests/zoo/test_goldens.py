@@ -198,6 +198,7 @@ def test_cycles_of_scnn(row: dict[str, Any]) -> None:
     count = found.count(TOY)
     assert count.cycles == row["cycles_without_bank_conflicts"]
     assert count.active == row["mults"]
+    assert replace(found, banks=row["banks"]).count(TOY).cycles == row["cycles"]  # type: ignore[type-var]
     dense = work(np.ones_like(weights()), np.ones_like(activations()), plane())
     [alike] = dense.groups  # zeros of the padding count too
     full = replace(dense, groups=(alike._replace(pixels=np.ones_like(alike.pixels)),))

@@ -53,15 +53,15 @@ def test_a_systolic_array_takes_wave_after_wave(
     assert machine.count(task.work).cycles == wanted
 
 
-@given(tasks(), SMALL, SMALL, SMALL, st.sampled_from([1, 5, 64]))
+@given(tasks(), SMALL, SMALL, SMALL, st.sampled_from([1, 5, 64]), st.sampled_from([0, 1, 5, 32]))
 def test_scnn_pairs_what_is_not_zero(
-    task: Task, side: int, activations: int, weights: int, accumulator: int
+    task: Task, side: int, activations: int, weights: int, accumulator: int, banks: int
 ) -> None:
-    sizes = side, activations, weights, accumulator
     machine = Cartesian(
-        side=side, activations=activations, weights=weights, accumulator=accumulator
+        side=side, activations=activations, weights=weights, accumulator=accumulator, banks=banks
     )
-    assert machine.count(task.work).cycles == naive.scnn(*sizes, task.plain)
+    wanted = naive.scnn(side, activations, weights, accumulator, banks, task.plain)
+    assert machine.count(task.work).cycles == wanted
 
 
 @given(tasks(), st.integers(0, 5), st.integers(1, 4), st.integers(0, 2), st.booleans())

@@ -25,6 +25,9 @@ class Cartesian(About):
     of a channel in a cycle. Filters go in blocks whose outputs of a tile fit `accumulator`, and
     elements wait for the slowest at each channel of each block. With strides, taps and positions
     that meet are run class by class.
+
+    With `banks` of the accumulator a pair of groups takes as long as the bank that most of its
+    products fall into; 0 leaves these conflicts out, and counts much faster.
     """
 
     kind: ClassVar[str] = "cartesian"
@@ -33,11 +36,12 @@ class Cartesian(About):
     activations: int = 4
     weights: int = 4
     accumulator: int = 6144
+    banks: int = 0
     bits: int = 8
 
     def __post_init__(self) -> None:
         least = dict.fromkeys(("side", "activations", "weights", "accumulator", "bits"), 1)
-        check_sizes(self, least)
+        check_sizes(self, least | {"banks": 0})
 
     @property
     def multipliers(self) -> int:
@@ -54,15 +58,18 @@ class Cartesian(About):
         return whole_widths(widths, self.bits)
 
     def count(self, work: Work) -> Count:
-        """Cycles of all images, bank conflicts left out."""
+        """Cycles of all images."""
         return sum((self._alike(work, alike) for alike in work.groups), Count())
 
     def _alike(self, work: Work, alike: Groups) -> Count:
         cycles = pairs = 0
         for planes, weights in _classes(work.geometry, alike):
             held, asked = _tiles(planes, self.side), self._blocks(work, weights)
-            slowest = (-(-held // self.activations)).max(axis=(2, 3)).sum(axis=1)
-            cycles += int(((-(-asked // self.weights)).sum(axis=1) * slowest).sum())
+            if self.banks:
+                cycles += self._with_conflicts(work, planes, weights)
+            else:
+                slowest = (-(-held // self.activations)).max(axis=(2, 3)).sum(axis=1)
+                cycles += int(((-(-asked // self.weights)).sum(axis=1) * slowest).sum())
             pairs += int((held.sum(axis=(1, 2, 3)) * asked.sum(axis=1)).sum())
         landed = _landed(work, alike)
         slots = self.side**2 * self.activations * self.weights * cycles
@@ -71,11 +78,27 @@ class Cartesian(About):
 
     def _blocks(self, work: Work, weights: Mask) -> Ints:
         """Weights (groups, filters, taps, channels) that are there: of each block, by channel."""
-        outputs = prod(-(-n // self.side) for n in _plane(work.geometry.output_size))
-        each = max(1, self.accumulator // outputs)
-        there = weights.sum(axis=2)
+        there, each = weights.sum(axis=2), self._block(work)
         starts = range(0, there.shape[1], each)
         return np.stack([there[:, at : at + each].sum(axis=1) for at in starts], axis=1)
+
+    def _block(self, work: Work) -> int:
+        """Filters whose outputs of a tile the accumulator holds."""
+        outputs = prod(-(-n // self.side) for n in _plane(work.geometry.output_size))
+        return max(1, self.accumulator // outputs)
+
+    def _with_conflicts(self, work: Work, planes: Mask, weights: Mask) -> int:
+        """Cycles of groups; activations are paired by column, then row, and so are taps."""
+        from esnsim_kernels import cartesian as kernel
+
+        kernel_size = work.geometry.kernel or (FOLD, FOLD)
+        taps = np.moveaxis(np.arange(prod(kernel_size)).reshape(kernel_size), -1, 0).ravel()
+        meets = _meets(work.geometry)[:, taps].reshape(*planes.shape[2:4], -1).swapaxes(0, 1)
+        sizes = self.side, (self.activations, self.weights), self._block(work), self.banks
+        return sum(
+            kernel.cycles(plane.swapaxes(1, 2), weight[:, taps], meets, *sizes)
+            for plane, weight in zip(planes, weights, strict=True)
+        )
 
 
 def _plane(size: tuple[int, ...]) -> tuple[int, int]:
@@ -105,6 +128,27 @@ def _classes(geometry: Geometry, alike: Groups) -> Iterator[tuple[Mask, Mask]]:
             planes = x.reshape(groups, -1, here.size, channels) & here.reshape(-1, 1)
             shape = (groups, planes.shape[1], *_plane(tuple(size)), channels)
             yield planes.reshape(shape), weights & there.reshape(-1, 1)
+
+
+def _meets(geometry: Geometry) -> NDArray[np.int8]:
+    """Bank bits of the output in which a position and a tap meet (positions, taps), −1 outside."""
+    if not geometry.input_size:
+        return np.where(np.eye(FOLD**2, dtype=np.bool_), 0, -1).astype(np.int8)
+    size = [n + sum(pads) for n, pads in zip(geometry.input_size, geometry.pads, strict=True)]
+    inside, there = np.True_, []
+    for place, tap, stride, dilation, last in zip(
+        np.indices(size), np.indices(geometry.kernel), geometry.strides, geometry.dilations,
+        geometry.output_size, strict=True,
+    ):  # fmt: skip
+        distance = place.reshape(-1, 1) - tap.ravel() * dilation
+        inside = inside & (distance % stride == 0) & (distance >= 0) & (distance < last * stride)
+        there.append(np.where(inside, distance // stride, 0))
+    y = np.zeros_like(there[0])
+    for axis, last in zip(there[:-1], geometry.output_size[:-1], strict=True):
+        y = y * last + axis
+    x = there[-1]
+    bits = ((x & 2) ^ (y & 2)) << 3 | (x & 1) << 3 | (y & 1) << 2
+    return np.where(inside, bits, -1).astype(np.int8)
 
 
 def _folded(x: Mask) -> Mask:

@@ -146,6 +146,7 @@ HELP = {
     "activations": "activations that are paired at once",
     "weights": "weights that are paired at once",
     "accumulator": "outputs that an element holds",
+    "banks": "banks of the accumulator, in which products meet; 0: conflicts are left out",
     "dac_bits": "bits of an activation that a read drives; 0: all",
     "cell_bits": "bits of a weight in a cell",
     "read_ns": "ns of a read",

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from esnsim.machines.base import Machine
     from esnsim.machines.simulator import Simulation
     from esnsim.machines.zoo.comparison import Comparison
+    from esnsim.machines.zoo.description import Described
     from esnsim.sweeps.frontier import Sweep
     from esnsim.sweeps.task import Pictures
 
@@ -81,7 +82,7 @@ def simulate(
 
 @overload
 def simulate(
-    source: "Source", *, machines: "str | Sequence[str]", memory: str | None = None,
+    source: "Source", *, machines: "str | Sequence[str | Described]", memory: str | None = None,
     **given: Unpack[Given],
 ) -> "Comparison": ...  # fmt: skip
 
@@ -90,7 +91,7 @@ def simulate(
     source: "Source",
     machine: "str | Machine" = "maki",
     *,
-    machines: "str | Sequence[str] | None" = None,
+    machines: "str | Sequence[str | Described] | None" = None,
     memory: str | None = None,
     scheme: Scheme | None = None,
     images: "ImageSet | None" = None,
@@ -105,9 +106,9 @@ def simulate(
     """What a machine spends on a model, counted layer by layer, or end to end with its accuracy.
 
     `machine` is a name, a size or a file, as `--array` takes it, or a description; `machines` are
-    names, files, or "all", as `--machines` takes them, behind a `memory` of `--memory` or none, and
-    give a Comparison. Layers run on the float model's activations for `count` of the `images`, or
-    on random integers without any. Raises UsageError, ModelError.
+    names, files, descriptions or "all", as `--machines` takes them, behind a `memory` of `--memory`
+    or none, and give a Comparison. Layers run on the float model's activations for `count` of the
+    `images`, or on random integers without any. Raises UsageError, ModelError.
     """
     from esnsim.evaluate.simulation import Activations, simulate_graph
     from esnsim.machines import presets
@@ -117,20 +118,19 @@ def simulate(
         raise UsageError("machines= goes with neither machine= nor end_to_end=: leave one out")
     if memory is not None and machines is None:
         raise UsageError("memory= is about machines by name: give machines=")
-    names = machines if machines is None or isinstance(machines, str) else ",".join(machines)
 
     model = _opened(source, example, input_shapes, input_values)
     described = presets.machine(machine) if isinstance(machine, str) else machine
     given = Activations(images=images, count=count, end_to_end=end_to_end, seed=seed)
     quantized = quantize(model.network, scheme)
     graph = cut(model, threads)
-    if names is not None:
+    if machines is not None:
         from esnsim.evaluate.comparison import compare_graph
         from esnsim.machines.zoo.memory import find_memory
         from esnsim.machines.zoo.presets import choose
 
         behind = find_memory(memory) if memory else None
-        return compare_graph(graph, quantized, choose(names), given, memory=behind)
+        return compare_graph(graph, quantized, choose(machines), given, memory=behind)
     return simulate_graph(graph, quantized, described, given, threads)
 
 

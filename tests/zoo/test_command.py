@@ -162,6 +162,7 @@ def test_an_unknown_machine_has_no_file() -> None:
         ("[digital]\nrows = 1", "has 'digital': give one table"),
         ("[lanes]\nrow = 3", "lanes: no field 'row': did you mean 'rows'?"),
         ("[lanes]\nrows = 0", "a machine with rows = 0: give a whole number from 1"),
+        ("[lanes]\nleast_weight = 256", "least_weight = 256: give a whole number from 0 to 255"),
         ("[lanes]\nrows = true", "rows = True: give a whole number"),
         ("[lanes]\nsort = 1", "sort = 1: give true or false"),
         ("[lanes]\nweight = 'lanes'", "no weight 'lanes': use one of one, stored, planes"),
@@ -192,3 +193,12 @@ def test_a_file_of_one_s_own_runs_beside_names(tmp_path: Path) -> None:
     assert [m["description"]["rows"] for m in found["machines"]] == [16, 32]
     assert as_file("stripes").startswith("# stripes: Stripes (MICRO 2016)")
     assert Lanes().multipliers == 16 * 16 * 64
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "mine.toml").write_text("[lanes]\nrows = 3")
+    both = f"{mine},{tmp_path / 'other' / 'mine.toml'}"
+    refused(esnsim("simulate", model, "--machines", both), "two machines are called 'mine'", code=2)
+
+
+def test_descriptions_run_from_python(tmp_path: Path) -> None:
+    found = library.simulate(str(one_layer(tmp_path)), machines=["stripes", Lanes(rows=3)])
+    assert [taken.name for taken in found.taken] == ["stripes", "lanes 3×16×1"]

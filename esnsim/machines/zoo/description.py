@@ -28,6 +28,7 @@ STORED_BY = ("filter", "layer")
 RUNS = ("image", "row")
 WAITS = ("all", "lanes")
 MOST = 1 << 20  # rows, lanes, windows
+MOST_CYCLES = 255  # that a group of integers takes at least
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +163,8 @@ class Lanes(About):
 
     def __post_init__(self) -> None:
         check_sizes(self, {"rows": 1, "lanes": 1, "windows": 1, "bits": 1, "share": 1})
-        check_sizes(self, {"flat_channels": 0, "least_activation": 0, "least_weight": 0})
-        check_sizes(self, {"lookahead": 0, "lookaside": 0, "row_units": 0})
+        check_sizes(self, {"least_activation": 0, "least_weight": 0}, MOST_CYCLES)
+        check_sizes(self, {"flat_channels": 0, "lookahead": 0, "lookaside": 0, "row_units": 0})
         for name, known in (
             ("order", ORDERS), ("run", RUNS), ("activation", ACTIVATIONS), ("weight", WEIGHTS),
             ("encoding", ENCODINGS), ("stored", STORED_BY), ("wait", WAITS),
@@ -238,13 +239,13 @@ def whole_widths(widths: Ints, bits: int) -> Ints:
     return np.where(widths > 0, -(-int(widths.max(initial=0)) // bits) * bits, 0)
 
 
-def check_sizes(machine: object, least: dict[str, int]) -> None:
-    """Raise UsageError unless these fields are whole numbers in range."""
+def check_sizes(machine: object, least: dict[str, int], most: int = MOST) -> None:
+    """Raise UsageError unless these fields are whole numbers from their least to `most`."""
     for name, low in least.items():
         value = getattr(machine, name)
-        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= MOST:
+        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= most:
             raise UsageError(
-                f"a machine with {name} = {value}: give a whole number from {low} to {MOST:,}"
+                f"a machine with {name} = {value}: give a whole number from {low} to {most:,}"
             )
 
 

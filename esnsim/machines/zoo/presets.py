@@ -1,7 +1,7 @@
 """Machines by name, or from a TOML or YAML file of one's own."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields, replace
 from difflib import get_close_matches
 from functools import cache
@@ -27,22 +27,31 @@ def machines() -> dict[str, Described]:
     return {name: KINDS[table.pop("kind")](**table) for name, table in tables.items()}
 
 
-def choose(names: str) -> dict[str, Described]:
-    """The machines that a text names, apart by commas: names, files, or all.
+def choose(names: "str | Sequence[str | Described]") -> dict[str, Described]:
+    """The machines that a text names, apart by commas, or a list: names, files, all, descriptions.
 
-    Raises UsageError for names that there are not, EsnsimError for files that cannot be read.
+    Raises UsageError for names that there are not or that two have, EsnsimError for files that
+    cannot be read.
     """
     chosen: dict[str, Described] = {}
-    for name in filter(None, (part.strip() for part in names.split(","))):
-        if name == ALL:
-            chosen |= machines()
-        elif name.lower().endswith(FILES):
-            chosen[Path(name).stem] = read_machine(Path(name))
-        else:
-            chosen[name] = machine(name)
+    for part in names.split(",") if isinstance(names, str) else names:
+        for name, found in _named(part).items():
+            if chosen.setdefault(name, found) != found:
+                raise UsageError(f"two machines are called '{name}': give another file name")
     if not chosen:
         raise UsageError(f"no machine is named: give some of {', '.join(machines())}, or all")
     return chosen
+
+
+def _named(part: "str | Described") -> dict[str, Described]:
+    if not isinstance(part, str):
+        return {f"{part.kind} {part.size}": part}
+    name = part.strip()
+    if name == ALL:
+        return machines()
+    if name.lower().endswith(FILES):
+        return {Path(name).stem: read_machine(Path(name))}
+    return {name: machine(name)} if name else {}
 
 
 def machine(name: str) -> Described:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from esnsim.commands import machine, options
+from esnsim.commands import machine
 from esnsim.commands.paths import InputFile, machine_files
 from esnsim.errors import UsageError
 
@@ -66,16 +66,13 @@ def compare(
     return compare_graph(graph, network, machines, given, bits, memory, watch)
 
 
-def render(comparison: "Comparison", arguments: argparse.Namespace, look: "Look") -> str:
-    """The report: a table, JSON or CSV."""
-    from esnsim.report.machines import document, table
-    from esnsim.report.simulation.document import as_json
+def render(comparison: "Comparison", form: str, arguments: argparse.Namespace, look: "Look") -> str:
+    """The report in a form, or as a table."""
+    from esnsim.report.machines import table
+    from esnsim.report.machines.document import FORMS
 
-    form = options.output_form(arguments)
-    if form == "json":
-        return as_json(document.document(comparison))
-    if form == "csv":
-        return document.as_csv(comparison)
+    if form in FORMS:
+        return FORMS[form].text(comparison)
     return table.render(comparison, look, arguments.equal != "none")
 
 

@@ -58,6 +58,7 @@ def add_options(p: argparse.ArgumentParser) -> None:
 
 
 def _add_aim(group: "argparse._ArgumentGroup") -> None:
+    from esnsim.compression.allocate.budget import budgeted
     from esnsim.compression.allocate.effort import EFFORTS
     from esnsim.compression.policies import POLICIES
 
@@ -75,7 +76,8 @@ def _add_aim(group: "argparse._ArgumentGroup") -> None:
     )  # fmt: skip
     group.add_argument(
         "--metric", default="esn_d_tilde", metavar="NAME",
-        help="esn_d_tilde (MAC×bit, default), esn_d, esn_a; .weights by parameters",
+        help=f"one of {', '.join(budgeted())} (default esn_d_tilde, MAC×bit); .weights by "
+        "parameters",
     )  # fmt: skip
     group.add_argument(
         "--policy", choices=list(POLICIES),

@@ -3,13 +3,11 @@
 import argparse
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from esnsim.commands import codes, options
-from esnsim.commands.paths import OutputFile
+from esnsim.commands import codes, options, output
 from esnsim.errors import UsageError
 from esnsim.report.write import say, screen, write
-from esnsim.units import exact, percent
 
 if TYPE_CHECKING:
     from esnsim.costs.cost import Cost, LayerCost
@@ -40,19 +38,13 @@ def add_options(p: argparse.ArgumentParser) -> None:
 
 def _add_output(group: "argparse._ArgumentGroup") -> None:
     from esnsim.costs.metric import METRICS
+    from esnsim.report.cost.document import FORMS
     from esnsim.report.cost.table import SORTS
 
-    form = group.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="the whole report (docs/json.md)")
-    form.add_argument("--csv", action="store_true", help="a row a layer, all columns")
-    group.add_argument(
-        "-o", "--output", type=OutputFile(), metavar="FILE",
-        help="write there, whole or not at all; .json and .csv say the form",
-    )  # fmt: skip
+    output.add_output(group, FORMS)
     group.add_argument("--sort", choices=list(SORTS), help="largest first instead of graph order")
     group.add_argument("--top", type=options.at_least_one, metavar="N", help="the first N rows")
     group.add_argument("--exact", action="store_true", help="all digits instead of 41.1M")
-    group.add_argument("-q", "--quiet", action="store_true", help="no notes and no progress")
     group.add_argument(
         "--fail-above", action="append", default=[], metavar="METRIC=N", type=options.limit,
         help=f"exit code {ABOVE} if a total is above N (200M): {', '.join(METRICS)}; "
@@ -87,57 +79,38 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _form(arguments: argparse.Namespace) -> str:
-    form = options.output_form(arguments)
-    if form == "json" and (arguments.sort or arguments.top):
-        raise UsageError("--sort and --top choose rows; JSON holds every layer: leave them out")
+    from esnsim.report.cost.document import FORMS
+
+    form = output.form_of(arguments, FORMS)
+    if form in FORMS and not FORMS[form].rows and (arguments.sort or arguments.top):
+        raise UsageError(
+            f"--sort and --top choose rows; {form.upper()} holds every layer: leave them out"
+        )
     return form
 
 
 def _render(result: "Cost", form: str, arguments: argparse.Namespace) -> str:
-    from esnsim.report.cost.document import as_csv, as_json
-    from esnsim.report.cost.table import render
+    from esnsim.report.cost.document import FORMS
+    from esnsim.report.cost.table import SORTS, render
 
-    if form == "json":
-        return as_json(result)
-    rows = _chosen(result, arguments.sort, arguments.top)
-    if form == "csv":
-        return as_csv(rows, result.width)
+    rows: Sequence[LayerCost] = result.layers
+    if arguments.sort:
+        rows = sorted(rows, key=SORTS[arguments.sort], reverse=True)
+    rows = rows[: arguments.top]
+    if form in FORMS:
+        return FORMS[form].text(result, rows)
     columns, bold = screen(arguments.output)
     return render(
-        result,
-        rows,
-        histogram=arguments.bits_per_filter is not None,
-        all_digits=arguments.exact,
-        columns=columns,
-        bold=bold,
-    )
-
-
-def _chosen(result: "Cost", sort: str | None, top: int | None) -> "Sequence[LayerCost]":
-    from esnsim.report.cost.table import SORTS
-
-    rows = result.layers
-    return (sorted(rows, key=SORTS[sort], reverse=True) if sort else rows)[:top]
+        result, rows, histogram=arguments.bits_per_filter is not None,
+        all_digits=arguments.exact, columns=columns, bold=bold,
+    )  # fmt: skip
 
 
 def _check(result: "Cost", limits: Sequence[tuple[str, float]]) -> int:
     """The exit code after --fail-above, with a line for each total that is too large."""
-    code = 0
-    for name, limit in limits:
-        value = _total(result, name)
-        if value > limit:
-            by = (
-                f"{exact(value - limit)} ({percent(value - limit, limit)})"
-                if limit
-                else "all of it"
-            )
-            say(f"{name} is {exact(value)}: above {exact(limit)} by {by}")
-            code = ABOVE
-    return code
+    from esnsim.report.cost.table import above
 
-
-def _total(result: "Cost", name: str) -> float:
-    totals: Any = result.to_dict()["totals"]
-    key, _, weighting = name.partition(".")
-    value = totals["esn_d_tilde" if key == "mac_bits" else key]
-    return float(value[weighting or "macs"] if isinstance(value, dict) else value)
+    found = [line for metric, limit in limits if (line := above(result, metric, limit))]
+    for line in found:
+        say(line)
+    return ABOVE if found else 0

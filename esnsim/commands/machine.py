@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from esnsim.commands import options
@@ -10,9 +11,6 @@ from esnsim.errors import UsageError
 
 if TYPE_CHECKING:
     from esnsim.machines.base import Machine
-
-TYPES = {"activation_bits": options.at_least_one, "adc_bits": options.at_least_one}
-NO_OPTION = ("e_dac", "e_shift_add")  # set in a file
 
 
 def variants() -> dict[str, tuple[str, str]]:
@@ -37,28 +35,29 @@ def join_compared(words: Sequence[str]) -> list[str]:
 
 def add_machine(group: "argparse._ArgumentGroup") -> None:
     """Add the options that describe machines."""
-    from esnsim.machines.presets import KINDS, PRESETS
+    from esnsim.machines.presets import KINDS, presets
 
     add = group.add_argument
-    add("--engine", choices=(*KINDS, "both"), help="default digital")
+    add("--engine", choices=(*KINDS, "both"), help=f"default {next(iter(KINDS))}")
     add(
         "--array", action="append", default=[], metavar="PRESET|FILE|64x16x1",
         type=InputFile(str, machine_files),
-        help=f"machine: a preset ({', '.join(PRESETS)}), rows × lanes × windows, or a .toml or "
+        help=f"machine: a preset ({', '.join(presets())}), rows × lanes × windows, or a .toml or "
         ".yaml file; twice with --engine both",
     )  # fmt: skip
     add(
         "--compare", type=options.names((*variants(), *KINDS)), default=(),
-        metavar="schedules|digital analog",
-        help="schedules: all three; digital analog: side by side, with the width at which they "
+        metavar=f"schedules|{' '.join(KINDS)}",
+        help="schedules: all of them; two kinds: side by side, with the width at which they "
         "cross (Eq. 6)",
     )  # fmt: skip
     for option in {o.field: o for kind in KINDS.values() for o in kind.options}.values():
         add(
             flag(option.field), choices=option.choices or None, help=option.help,
-            type=TYPES.get(option.field, str), metavar=None if option.choices else "N",
+            type=options.at_least_one if option.whole else str,
+            metavar=None if option.choices else "N",
         )  # fmt: skip
-    for option in (o for kind in KINDS.values() for o in kind.prices if o.field not in NO_OPTION):
+    for option in {o.field: o for kind in KINDS.values() for o in kind.prices}.values():
         add(flag(option.field), type=options.energy, metavar="50fJ", help=option.help)
     add("--clock", type=options.frequency, metavar="500MHz", help="adds speeds of digital arrays")
     add("--threads", type=options.count, default=0, help="0 (default): one a core")
@@ -73,27 +72,38 @@ def machines(arguments: argparse.Namespace) -> "list[Machine]":
     """The machines that the options describe, one or more. Raises UsageError."""
     from esnsim.machines.presets import KINDS, machine
 
-    compare, words = set(arguments.compare), variants()
-    if compare not in (set(), set(KINDS), *({word} for word in words)):
-        raise UsageError(f"--compare takes {', '.join(map(repr, words))}, or 'digital analog'")
     given = {found.kind: found for found in map(machine, arguments.array)}
     if len(given) < len(arguments.array):
         raise UsageError("--array names two machines of one kind: give one, or one of each")
-    both = arguments.engine == "both" or compare == set(KINDS) or len(given) > 1
-    kinds = list(KINDS) if both else [arguments.engine or next(iter(given), "digital")]
-    if not given.keys() <= set(kinds):
-        raise UsageError(
-            f"--array names a machine that is not {kinds[0]}: give --engine both, or the other"
-        )
+    kinds = _kinds(arguments, list(given))
     _check(arguments, kinds)
     starts = (given.get(kind) or machine(KINDS[kind].default) for kind in kinds)
     found = [_changed(start, arguments) for start in starts]
-    if compare == set(KINDS) and len({one.priced for one in found}) > 1:
+    if len(kinds) > 1 and arguments.compare and len({one.priced for one in found}) > 1:
+        bases = " and ".join(flag(KINDS[kind].prices[0].field) for kind in kinds)
+        raise UsageError(f"one machine is in joules and the other is not: give both {bases}")
+    return _variants(found, set(arguments.compare) & variants().keys(), arguments)
+
+
+def _kinds(arguments: argparse.Namespace, given: list[str]) -> list[str]:
+    """The kinds of machines to run. Raises UsageError."""
+    from esnsim.machines.presets import KINDS
+
+    compare, words = list(arguments.compare), variants()
+    two = len(compare) == 2 and set(compare) <= set(KINDS)
+    if compare and not two and compare not in [[word] for word in words]:
+        pairs = " or ".join(f"'{' '.join(pair)}'" for pair in combinations(KINDS, 2))
+        raise UsageError(f"--compare takes {', '.join(map(repr, words))}, or {pairs}")
+    kinds = [arguments.engine or next(iter(given or KINDS))]
+    if two or len(given) > 1:
+        kinds = [kind for kind in KINDS if kind in (compare if two else given)]
+    elif arguments.engine == "both":
+        kinds = list(KINDS)[:2]
+    if not set(given) <= set(kinds):
         raise UsageError(
-            "one machine is in joules and the other is not: give both "
-            + " and ".join(flag(KINDS[kind].prices[0].field) for kind in kinds)
+            f"--array names a machine that is not {kinds[0]}: give --engine both, or the other"
         )
-    return _variants(found, compare & words.keys(), arguments)
+    return kinds
 
 
 def _variants(
@@ -117,10 +127,9 @@ def _check(arguments: argparse.Namespace, kinds: list[str]) -> None:
     from esnsim.machines.presets import KINDS
 
     own = {
-        name: {o.field for o in (*kind.options, *kind.prices)} - set(NO_OPTION)
+        name: {*(o.field for o in (*kind.options, *kind.prices)), *["clock"][: kind.clocked]}
         for name, kind in KINDS.items()
     }
-    own["digital"].add("clock")
     shown = set().union(*(own[kind] for kind in kinds))
     for kind in KINDS:
         for name in sorted(own[kind] - shown):
@@ -135,11 +144,11 @@ def _changed(start: "Machine", arguments: argparse.Namespace) -> "Machine":
     """The machine with the options' fields and energies. Raises UsageError."""
     from esnsim.machines.presets import KINDS, changed, reprice
 
-    kind = KINDS[start.kind]
-    values: dict[str, Any] = {o.field: getattr(arguments, o.field) for o in kind.options}
-    values = {name: value for name, value in values.items() if value is not None}
-    if "adc_law" in values:
-        values["converters"] = True
-    given = {o.field: getattr(arguments, o.field, None) for o in kind.prices}
+    values: dict[str, Any] = {}
+    for option in KINDS[start.kind].options:
+        value = getattr(arguments, option.field)
+        if value is not None:
+            values |= {option.field: value, **dict(option.sets)}
+    given = {o.field: getattr(arguments, o.field) for o in KINDS[start.kind].prices}
     energies = {name: energy for name, energy in given.items() if energy is not None}
     return changed(start, values | reprice(start, energies, flag))

@@ -1,7 +1,7 @@
 """Values of options: text in, value out. Each raises ArgumentTypeError that says what to give."""
 
 import re
-from argparse import ArgumentTypeError, Namespace
+from argparse import ArgumentTypeError
 from collections.abc import Callable, Mapping, Sequence
 from math import inf
 from pathlib import Path
@@ -13,7 +13,6 @@ from esnsim.units import PREFIXES, Energy, read_energy, read_frequency, read_sha
 
 T = TypeVar("T")
 
-WEIGHTED = [name for name, metric in METRICS.items() if metric.weighted]
 FILES = (".json", ".csv", ".npz")
 ALONE = "filter-wise"  # --bits-per-filter without a value
 
@@ -68,20 +67,6 @@ def input_shape(text: str) -> tuple[str, tuple[int, ...]]:
     if found is None:
         raise ArgumentTypeError(f"'{text}': give NAME=1,3,224,224 or NAME:1x3x224x224")
     return found[1] or "", tuple(map(int, re.split("[,x]", found[2])))
-
-
-def output_form(arguments: Namespace) -> Literal["json", "csv", "text"]:
-    """The form of a report, by its option or the name of its file.
-
-    Raises UsageError for a file whose name says JSON and whose option CSV, or the reverse.
-    """
-    suffix = arguments.output.suffix.lower() if arguments.output else ""
-    for form, other in (("json", ".csv"), ("csv", ".json")):
-        if getattr(arguments, form) and suffix == other:
-            raise UsageError(f"--{form} and '{arguments.output}': leave one, or name it .{form}")
-    if arguments.json or suffix == ".json":
-        return "json"
-    return "csv" if arguments.csv or suffix == ".csv" else "text"
 
 
 def input_value(text: str) -> tuple[str, float]:
@@ -245,7 +230,7 @@ def limit(text: str) -> tuple[str, float]:
         raise ArgumentTypeError(
             f"'{text}': give METRIC=N such as esn_d_tilde=200M, with one of {', '.join(METRICS)}"
         )
-    if metric != name and metric not in WEIGHTED:
+    if metric != name and not METRICS[metric].weighted:
         raise ArgumentTypeError(f"'{text}': {metric} has one weighting only; leave .weights out")
     return name, number(amount)
 

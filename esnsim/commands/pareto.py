@@ -106,9 +106,11 @@ def _add_running(group: "argparse._ArgumentGroup") -> None:
 
 
 def _add_output(group: "argparse._ArgumentGroup") -> None:
+    from esnsim.costs.metric import METRICS
+
     group.add_argument(
         "--metric", type=options.metric, default="esn_d_tilde", metavar="NAME",
-        help="cost: esn_d_tilde (MAC×bit, default), esn_d, esn_a, live_macs, …; .weights by "
+        help=f"cost: one of {', '.join(METRICS)} (default esn_d_tilde, MAC×bit); .weights by "
         "parameters",
     )  # fmt: skip
     group.add_argument(

@@ -4,8 +4,7 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from esnsim.commands import accelerators, codes, images, machine, options
-from esnsim.commands.paths import OutputFile
+from esnsim.commands import accelerators, codes, images, machine, options, output
 from esnsim.errors import UsageError
 from esnsim.report.write import say, screen, write
 
@@ -30,6 +29,8 @@ whole network runs, and its accuracy is measured."""
 
 def add_options(p: argparse.ArgumentParser) -> None:
     """Add the options of `simulate`."""
+    from esnsim.report.simulation.document import FORMS
+
     codes.add_codes(p)
     codes.add_model(p)
     group = p.add_argument_group("machine")
@@ -37,14 +38,8 @@ def add_options(p: argparse.ArgumentParser) -> None:
     accelerators.add_accelerators(group)
     _add_images(p.add_argument_group("activations"))
     out = p.add_argument_group("output")
-    form = out.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="everything (docs/simulate.md)")
-    form.add_argument("--csv", action="store_true", help="a row a layer, all columns")
-    out.add_argument(
-        "-o", "--output", type=OutputFile(), metavar="FILE", help="write there, whole or not"
-    )
+    output.add_output(out, FORMS)
     out.add_argument("--exact", action="store_true", help="all digits instead of 41.1M")
-    out.add_argument("-q", "--quiet", action="store_true", help="no notes and no progress")
 
 
 def _add_images(group: "argparse._ArgumentGroup") -> None:
@@ -67,8 +62,11 @@ def _add_images(group: "argparse._ArgumentGroup") -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; the exit code."""
+    from esnsim.report.simulation.document import FORMS
+    from esnsim.report.simulation.table import Look
     from esnsim.run.cut import cut
 
+    form = output.form_of(arguments, FORMS)
     scheme = codes.scheme_of(arguments)
     named = accelerators.chosen(arguments)
     specs = [] if named else machine.machines(arguments)
@@ -76,17 +74,20 @@ def run(arguments: argparse.Namespace) -> int:
     model = codes.read_model(arguments)
     quantized = codes.quantized_network(model.network, scheme, arguments.quiet)
     graph = cut(model, arguments.threads)
-    ran: Simulation | Comparison
+    look = Look(arguments.exact, *screen(arguments.output), arguments.clock)
     if named:
         with _meter(arguments, graph, given) as meter:
-            ran = accelerators.compare(arguments, graph, quantized, named, given, meter.advance)
-        text = accelerators.render(ran, arguments, _look(arguments))
+            compared = accelerators.compare(
+                arguments, graph, quantized, named, given, meter.advance
+            )
+        write(accelerators.render(compared, form, arguments, look), arguments.output)
+        left_out = _left_out(compared)
     else:
-        simulations = [_simulate(arguments, graph, quantized, spec, given) for spec in specs]
-        ran, text = simulations[0], _render(simulations, arguments)
-    write(text, arguments.output)
+        ran = [_simulate(arguments, graph, quantized, spec, given) for spec in specs]
+        write(_render(ran, form, arguments, look), arguments.output)
+        left_out = _left_out(ran[0])
     if not arguments.quiet:
-        for note in (*_left_out(ran), *model.network.notes, *quantized.notes):
+        for note in (*left_out, *model.network.notes, *quantized.notes):
             say(note)
     return 0
 
@@ -143,24 +144,15 @@ def _simulate(
         return simulate_graph(graph, quantized, spec, given, arguments.threads, meter.advance)
 
 
-def _look(arguments: argparse.Namespace) -> "Look":
-    from esnsim.report.simulation.table import Look
-
-    return Look(arguments.exact, *screen(arguments.output), arguments.clock)
-
-
-def _render(simulations: "Sequence[Simulation]", arguments: argparse.Namespace) -> str:
-    from esnsim.report.simulation import document as documents
+def _render(
+    simulations: "Sequence[Simulation]", form: str, arguments: argparse.Namespace, look: "Look"
+) -> str:
     from esnsim.report.simulation.comparison import kinds, variants
+    from esnsim.report.simulation.document import FORMS
     from esnsim.report.simulation.table import render
 
-    form = options.output_form(arguments)
-    if form == "json":
-        found = [documents.document(simulation, arguments.clock) for simulation in simulations]
-        return documents.as_json(found[0] if len(found) == 1 else found)
-    if form == "csv":
-        return documents.as_csv(simulations)
-    look = _look(arguments)
+    if form in FORMS:
+        return FORMS[form].text(simulations, arguments.clock)
     if len(arguments.compare) == 1:
         return variants(simulations, machine.variants()[arguments.compare[0]][1], look)
     if arguments.compare:

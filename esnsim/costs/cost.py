@@ -6,7 +6,6 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from esnsim.costs.equations import (
-    OTHER,
     WIDTH_RULES,
     WidthRule,
     class_a_x4,
@@ -243,7 +242,7 @@ def quarter(value: Weightings) -> Quotients:
 
 def other_width_of(metrics: Metrics, width: WidthRule) -> OtherWidth:
     """What `metrics` would be under the rule that is not `width`."""
-    return OtherWidth(OTHER[width], metrics.other_esn_d, metrics.other_esn_d_tilde)
+    return OtherWidth(WIDTH_RULES[width].other, metrics.other_esn_d, metrics.other_esn_d_tilde)
 
 
 def machines(rows: Iterable[LayerCost]) -> Machines:
@@ -291,7 +290,7 @@ def _layer_cost(quantized: QuantizedLayer, width: WidthRule, network_top: int) -
     def both(value: int) -> Weightings:
         return Weightings(value, value * c)
 
-    other = OTHER[width]
+    other = WIDTH_RULES[width].other
     tops = sums.largest_x2
     live = int(sums.weights[sums.width_code > 0].sum())
     metrics = Metrics(

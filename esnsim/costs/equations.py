@@ -9,22 +9,25 @@ import numpy as np
 from esnsim.quantization.filter_sums import FilterSums, Ints
 
 WidthRule = Literal["code", "paper"]
-OTHER: dict[WidthRule, WidthRule] = {"code": "paper", "paper": "code"}
 ROUNDING = 2.0**-53  # relative error of a float64
 
 
 @dataclass(frozen=True, slots=True)
 class Width:
-    """What a reading of the width of a code gives: Σ bits of weights, and b_m of filters, (M,)."""
+    """What a reading of the width of a code gives: Σ bits of weights, and b_m of filters, (M,).
+
+    `other` is the one that reports compare it with.
+    """
 
     bits: Callable[[FilterSums], Ints]
     widths: Callable[[FilterSums], Ints]
+    other: WidthRule
 
 
 #: The width of ±½ is 1 bit, as of any code, or 0, as Eq. 3 has it (docs/equations.md).
 WIDTH_RULES: dict[WidthRule, Width] = {
-    "code": Width(lambda sums: sums.bits_code, lambda sums: sums.width_code),
-    "paper": Width(lambda sums: sums.bits_paper, lambda sums: sums.width_paper),
+    "code": Width(lambda sums: sums.bits_code, lambda sums: sums.width_code, "paper"),
+    "paper": Width(lambda sums: sums.bits_paper, lambda sums: sums.width_paper, "code"),
 }
 
 

@@ -6,26 +6,33 @@ from typing import TYPE_CHECKING
 from esnsim.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from esnsim.costs.cost import Metrics
+    from esnsim.quantization.filter_sums import FilterSums, Ints
 
 
 @dataclass(frozen=True, slots=True)
 class Metric:
     """A metric: what people call it, and the field of Metrics that holds `unit` times its value.
 
-    `weighted`: by computations, and with `.weights` by parameters.
+    `weighted`: by computations, and with `.weights` by parameters. Of what there are budgets of,
+    `filters` is the sum over the weights of each filter (M,), times `unit`.
     """
 
     title: str
     field: str
     weighted: bool = False
     unit: int = 1
+    filters: "Callable[[FilterSums], Ints] | None" = None
 
 
 METRICS = {
-    "esn_a": Metric("ESNa", "esn_a_x4", weighted=True, unit=4),
-    "esn_d": Metric("ESNd", "esn_d", weighted=True),
-    "esn_d_tilde": Metric("MAC×bit", "esn_d_tilde", weighted=True),
+    "esn_a": Metric("ESNa", "esn_a_x4", weighted=True, unit=4, filters=lambda s: s.squares_x4),
+    "esn_d": Metric("ESNd", "esn_d", weighted=True, filters=lambda s: s.bits_code),
+    "esn_d_tilde": Metric(
+        "MAC×bit", "esn_d_tilde", weighted=True, filters=lambda s: s.width_code * s.weights
+    ),
     "mac_bits": Metric("MAC×bit", "esn_d_tilde", weighted=True),
     "mac_bits_layerwise": Metric("layer-wise MAC×bit", "mac_bits_layerwise"),
     "macs": Metric("MACs", "macs"),

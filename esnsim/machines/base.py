@@ -5,7 +5,7 @@ A kind is a folder: its description (a frozen dataclass that is a `Machine`), it
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import Field, dataclass, field, replace
 from fractions import Fraction
 from math import log10
@@ -202,8 +202,16 @@ class Machine(Protocol):
         """Its dimensions in words."""
 
     @property
+    def variant(self) -> str:
+        """The choice that tells it from others of its kind, if there is one."""
+
+    @property
     def operation(self) -> Operation:
         """What energies are relative to."""
+
+    @property
+    def ideal_formula(self) -> str:
+        """`ideal_energy` in words."""
 
     def prepare(self, layer: QuantizedLayer, seed: Sequence[int], threads: int) -> LayerEngine:
         """A layer made ready; `seed` is of its errors and its noise."""
@@ -214,19 +222,21 @@ class Machine(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """A field of a machine that the command line sets."""
+    """A field of a machine that the command line sets, and `sets` with it; `whole` are numbers."""
 
     field: str
     help: str
-    choices: tuple[str, ...] = ()
+    choices: Collection[str] = ()
+    whole: bool = False
+    sets: tuple[tuple[str, object], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
     """A kind of machine: its description, the ones with names, and what options set of it.
 
-    `prices` are energies, in the unit of the first. `compare` names a field of which `--compare`
-    runs all choices.
+    `prices` are energies, in the unit of the first; `unlisted` ones only a file sets. `compare`
+    names a field of which `--compare` runs all choices. `clocked` machines have speeds.
     """
 
     describe: Callable[[], Machine]
@@ -234,7 +244,9 @@ class Kind:
     default: str
     options: tuple[Option, ...]
     prices: tuple[Option, ...]
+    unlisted: tuple[Option, ...] = ()
     compare: Mapping[str, str] = field(default_factory=dict)
+    clocked: bool = False
 
 
 def unit_of(machine: Machine) -> str:

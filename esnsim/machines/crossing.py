@@ -1,9 +1,11 @@
 """From which width one ideal machine takes more energy than another (Eq. 6)."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from esnsim.costs.equations import esn_a_x4, esn_d_tilde
 from esnsim.machines.base import Machine
+from esnsim.machines.simulator import Simulation
 from esnsim.quantization.quantizer import QuantizedLayer, QuantizedNetwork, quantize
 from esnsim.quantization.scheme import Scheme
 
@@ -31,3 +33,35 @@ def uniform_crossing(one: Machine, other: Machine) -> int | None:
     """Eq. 6: the same where all weights have the largest amplitude v = (2^b − 1)/2."""
     pairs = ((b, ((2**b - 1) ** 2, b)) for b in WIDTHS)
     return next((b for b, a in pairs if other.ideal_energy(*a) > one.ideal_energy(*a)), None)
+
+
+class LayerEnergies(NamedTuple):
+    """What a layer takes on two machines, None for a quotient over nothing; see `compare`."""
+
+    quantized: QuantizedLayer
+    one: float
+    other: float
+    ratio: float | None
+    crossing: int | None
+
+
+class Comparison(NamedTuple):
+    """Two machines layer by layer; `uniform` is the width of Eq. 6, None where there is none."""
+
+    layers: tuple[LayerEnergies, ...]
+    uniform: int | None
+
+
+def compare(first: Simulation, second: Simulation) -> Comparison:
+    """The energy of each layer on two machines, and from which width the second takes more."""
+    one, other = first.machine, second.machine
+    quantized = [result.layers[0] for result in first.layers]
+    widths = crossing_widths(first.network, quantized, one, other)
+    spent = ([result.total_energy for result in s.layers] for s in (first, second))
+    return Comparison(
+        tuple(
+            LayerEnergies(layer, a, b, b / a if a else None, width)
+            for layer, a, b, width in zip(quantized, *spent, widths, strict=True)
+        ),
+        uniform_crossing(one, other),
+    )

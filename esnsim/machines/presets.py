@@ -17,7 +17,6 @@ from esnsim.machines.crossbar import spec as crossbar
 from esnsim.units import Energy, read_energy, read_share
 
 KINDS: dict[str, Kind] = {"digital": array.KIND, "analog": crossbar.KIND}
-PRESETS: dict[str, Machine] = {n: m for kind in KINDS.values() for n, m in kind.presets.items()}
 IDEAL = "ideal"  # in a file: what is None in a description
 FILES = (".toml", ".yaml", ".yml")
 LONGEST_BYTES = 1 << 16
@@ -25,19 +24,25 @@ LONGEST_BYTES = 1 << 16
 PERCENT = {"percentile": 100, "programming_error": 1, "read_noise": 1}
 
 
+def presets() -> dict[str, Machine]:
+    """The machines with names, of all kinds."""
+    return {name: machine for kind in KINDS.values() for name, machine in kind.presets.items()}
+
+
 def machine(text: str) -> Machine:
     """The machine that `--array` names: a preset, ROWSxLANESxWINDOWS, or a file.
 
     Raises UsageError for what is none of these, EsnsimError for a file that cannot be read.
     """
-    if text in PRESETS:
-        return PRESETS[text]
+    named = presets()
+    if text in named:
+        return named[text]
     if text.lower().endswith(FILES):
         return read_machine(Path(text))
     size = re.fullmatch(r"(\d+)x(\d+)(?:x(\d+))?", text)
     if size is None:
         raise UsageError(
-            f"--array '{text}' is neither a preset ({', '.join(PRESETS)}), a size like 64x16x1, "
+            f"--array '{text}' is neither a preset ({', '.join(named)}), a size like 64x16x1, "
             "nor a .toml or .yaml file"
         )
     rows, lanes, windows = (int(n or 1) for n in size.groups())
@@ -135,7 +140,7 @@ def _spec(kind: str, values: dict[str, Any]) -> Machine:
             raise UsageError(f"no preset {name!r}: use one of {', '.join(known)}")
         start = known[name]
     types = {field.name: getattr(start, field.name) for field in fields(start)}
-    prices = [price.field for price in KINDS[kind].prices]
+    prices = [price.field for price in (*KINDS[kind].prices, *KINDS[kind].unlisted)]
     energies = {key: value for key, value in values.items() if key in prices}
     for key, value in values.items():
         if key not in types:

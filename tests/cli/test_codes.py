@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import pytest
 
-from esnsim.quantization.rules import RULES, StepRule, filter_max
+from esnsim.quantization.rules import RULES
 from tests.commandline import Ended, esnsim, report
 from tests.importer.models import model
 from tests.samples import saved
@@ -195,18 +195,3 @@ def test_fold_batchnorm_folds_and_says_so(tmp_path: Path) -> None:
     assert [report(r)["model"]["batchnorms_folded"] for r in (plain, folded)] == [0, 1]
     table = esnsim("cost", path).out
     assert "1 BatchNormalizations in the graph, not folded (--fold-batchnorm)" in table
-
-
-def test_a_new_step_rule_is_one_entry_that_the_command_line_offers(
-    tiny: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    double = StepRule(lambda weight, bits, _: 2 * filter_max(weight, bits), by_filter=True)
-    monkeypatch.setitem(RULES, "double-max", double)
-    for command in ("cost", "compress", "simulate", "pareto"):
-        assert "double-max" in esnsim(command, "--help").out
-    steps = [
-        report(esnsim("cost", tiny, "--step", rule, "--json"))["layers"][0]["steps"]
-        for rule in ("filter-max", "double-max")
-    ]
-    assert steps[1] == [2 * step for step in steps[0]]
-    assert "double-max" in esnsim("cost", tiny, "--step", "no-rule").err

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from esnsim.compression.allocate.allocate import Choices, allocate, choices
-from esnsim.compression.allocate.budget import ALIASES, METRICS
+from esnsim.compression.allocate.budget import ALIASES, budgeted
 from esnsim.costs.cost import cost
 from esnsim.costs.metric import metric_value
 from esnsim.errors import UsageError, WidthError
@@ -103,7 +103,7 @@ def test_more_budget_is_never_more_noise(drawn: Choices) -> None:
 @settings(max_examples=25)  # searching steps of least error takes a while for tiny filters
 @given(
     networks(),
-    st.sampled_from([*METRICS, *ALIASES]),
+    st.sampled_from([*budgeted(), *(f"{name}.weights" for name in budgeted()), *ALIASES]),
     st.sampled_from([name for name, rule in RULES.items() if rule.by_filter]),
     SHARES,
     st.booleans(),

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from esnsim.compression.allocate.budget import METRICS
+from esnsim.compression.allocate.budget import budgeted
 from esnsim.compression.allocate.policies import filter_sigma, uniform
 from esnsim.costs.cost import cost
 from esnsim.costs.metric import metric_value
@@ -15,6 +15,7 @@ from esnsim.quantization.quantizer import quantize
 from esnsim.quantization.scheme import Scheme
 from tests.networks import chain
 
+METRICS = [f"{name}{end}" for name in budgeted() for end in ("", ".macs", ".weights")]
 RULES = st.sampled_from(["layer-max", "filter-max", "mse", "aciq"])
 RNG = np.random.default_rng(0)
 NET = chain(RNG.normal(size=(5, 12)), RNG.normal(size=(3, 5)), RNG.normal(size=(7, 3)))

@@ -20,7 +20,7 @@ from esnsim.machines.array.engine import DigitalEngine
 from esnsim.machines.array.schedule import SCHEDULES
 from esnsim.machines.base import MismatchError
 from esnsim.machines.crossbar.engine import AnalogEngine
-from esnsim.machines.presets import PRESETS
+from esnsim.machines.presets import presets
 from esnsim.report import progress
 from esnsim.report.simulation.table import Look, render
 from esnsim.units import joules
@@ -281,7 +281,7 @@ def test_a_file_describes_a_machine(tmp_path: Path, suffix: str) -> None:
     assert by_file == report(by_hand)
 
 
-@pytest.mark.parametrize("name", sorted(PRESETS))
+@pytest.mark.parametrize("name", sorted(presets()))
 def test_every_preset_runs(name: str) -> None:
     assert report(esnsim("simulate", MODEL, "--array", name, "--json"))["layers"]
 

@@ -1,21 +1,24 @@
 """What a budget is of: a metric of live weights, in integers, filter by filter."""
 
-from esnsim.costs.metric import METRICS as ALL
+from esnsim.costs.metric import METRICS, Metric
 from esnsim.errors import UsageError
 from esnsim.quantization.filter_sums import Ints
 from esnsim.quantization.quantizer import QuantizedLayer
 
-NAMES = ("esn_d_tilde", "esn_d", "esn_a")
-#: Names of a metric, weighted by MACs unless they end in `.weights`.
-METRICS = tuple(f"{name}{end}" for name in NAMES for end in ("", ".macs", ".weights"))
 ALIASES = {"mac_bits": "esn_d_tilde", "weight_bits": "esn_d_tilde.weights"}
+WEIGHTS, MACS = ".weights", ".macs"
+
+
+def budgeted() -> list[str]:
+    """The metrics that there are budgets of, weighted by MACs unless they end in `.weights`."""
+    return [name for name, metric in METRICS.items() if metric.filters is not None]
 
 
 def check_metric(metric: str) -> str:
     """The metric's name without aliases. Raises UsageError for one that there is no budget of."""
     metric = ALIASES.get(metric, metric)
-    if metric not in METRICS:
-        known = ", ".join((*NAMES, *ALIASES))
+    if metric.removesuffix(WEIGHTS).removesuffix(MACS) not in budgeted():
+        known = ", ".join((*budgeted(), *ALIASES))
         raise UsageError(
             f"no budget of '{metric}': use one of {known}, with .weights for those of parameters"
         )
@@ -24,20 +27,20 @@ def check_metric(metric: str) -> str:
 
 def unit(metric: str) -> int:
     """How many of the integers here make 1 of the metric: ESNa is counted in quarters."""
-    return ALL[check_metric(metric).partition(".")[0]].unit
+    return _entry(metric).unit
 
 
 def by_weights(metric: str) -> bool:
     """Whether the metric counts parameters, of which layers may share some, and not MACs."""
-    return check_metric(metric).endswith(".weights")
+    return check_metric(metric).endswith(WEIGHTS)
 
 
 def of_filters(quantized: QuantizedLayer, metric: str) -> Ints:
     """What each filter (M,) costs, times `unit`."""
-    name, sums = check_metric(metric).partition(".")[0], quantized.sums
-    values = {
-        "esn_d_tilde": sums.width_code * sums.weights,
-        "esn_d": sums.bits_code,
-        "esn_a": sums.squares_x4,
-    }
-    return values[name] * (1 if by_weights(metric) else quantized.layer.macs_per_weight)
+    filters = _entry(metric).filters
+    assert filters is not None
+    return filters(quantized.sums) * (1 if by_weights(metric) else quantized.layer.macs_per_weight)
+
+
+def _entry(metric: str) -> Metric:
+    return METRICS[check_metric(metric).partition(".")[0]]

@@ -16,8 +16,8 @@ WIDEST = 16  # bits of an activation, and of a weight
 MOST = 1 << 32  # units of an array: beyond, unit-cycles could exceed 64 bits
 
 OPTIONS = (
-    Option("schedule", "of a digital array", tuple(SCHEDULES)),
-    Option("activation_bits", "default 8"),
+    Option("schedule", "of a digital array", SCHEDULES),
+    Option("activation_bits", "default 8", whole=True),
 )
 PRICES = (
     Option("e_bit", "a one-bit MAC (a weight bit × an activation bit) of a digital array"),
@@ -98,6 +98,16 @@ class ArraySpec:
         return f"{self.rows} rows × {self.lanes} lanes × {self.windows} windows"
 
     @property
+    def variant(self) -> str:
+        """The schedule."""
+        return self.schedule
+
+    @property
+    def ideal_formula(self) -> str:
+        """`ideal_energy` in words."""
+        return f"e_bit·{self.activation_bits}·MAC×bit"
+
+    @property
     def operation(self) -> Operation:
         """What energies are relative to."""
         return Operation("one-bit MAC", "one-bit MACs", self.e_bit)
@@ -129,4 +139,5 @@ KIND = Kind(
     options=OPTIONS,
     prices=PRICES,
     compare={"schedules": "schedule"},
+    clocked=True,
 )

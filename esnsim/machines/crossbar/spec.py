@@ -147,6 +147,16 @@ class CrossbarSpec:
         return f"{self.rows} × {self.columns} cells"
 
     @property
+    def variant(self) -> str:
+        """None."""
+        return ""
+
+    @property
+    def ideal_formula(self) -> str:
+        """`ideal_energy` in words."""
+        return "e_cell·ESNa"
+
+    @property
     def operation(self) -> Operation:
         """What energies are relative to."""
         return Operation("cell operation at |W| = 1", "cell operations at |W| = 1", self.e_cell)
@@ -212,18 +222,21 @@ KIND = Kind(
     presets=PRESETS,
     default="ideal-analog",
     options=(
-        Option("activation_bits", "default 8"),
-        Option("adc_bits", "of analog converters"),
+        Option("activation_bits", "default 8", whole=True),
+        Option("adc_bits", "of analog converters", whole=True),
         Option("adc_range", "of analog converters", ADC_RANGES),
         Option(
             "adc_law",
             "price conversions, driven rows and shift–adds too, conversions by this law",
-            tuple(ADC_LAWS),
+            ADC_LAWS,
+            sets=(("converters", True),),
         ),
     ),
     prices=(
         Option("e_cell", "an analog cell operation at |W| = 1"),
         Option("e_adc", "an analog conversion (of 8 bits under --adc-law scaled)"),
+    ),
+    unlisted=(
         Option("e_dac", "a driven row of an analog array"),
         Option("e_shift_add", "a shift–add behind an analog conversion"),
     ),

@@ -1,6 +1,5 @@
 """What a compression did: in words, and as the report beside the model (docs/compress.md)."""
 
-import json
 from collections.abc import Sequence
 from math import isnan
 from pathlib import Path
@@ -13,6 +12,7 @@ from esnsim.costs.metric import metric_title
 from esnsim.evaluate.scores import Evaluation
 from esnsim.model.network import Skipped
 from esnsim.report.cost.document import totals
+from esnsim.report.forms import json_text
 from esnsim.report.scored import evaluation_document, scored_document, scored_words, sqnr_words
 from esnsim.report.units import printable, times
 from esnsim.units import human
@@ -124,7 +124,7 @@ def document(result: Compressed, output: Path, size: int) -> dict[str, Any]:
 def as_json(result: Compressed, output: Path, size: int) -> str:
     """The report as text."""
     found = document(result, output, size)
-    return json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return json_text(found)
 
 
 def _reasons(skipped: Sequence[Skipped]) -> list[dict[str, str]]:

@@ -1,9 +1,6 @@
 """A Cost as the versioned document that `--json` prints (docs/json.md, schemas/cost-1.json)."""
 
-import csv
-import io
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from math import isnan
 from typing import Any
@@ -13,6 +10,7 @@ import numpy as np
 import esnsim
 from esnsim.costs.cost import Cost, LayerCost, Metrics, estimate, other_width_of, ratio
 from esnsim.costs.equations import WidthRule
+from esnsim.report.forms import Form, csv_text, json_text
 
 SCHEMA = "esnsim.cost/1"
 
@@ -35,28 +33,19 @@ def document(cost: Cost) -> dict[str, Any]:
 
 def as_json(cost: Cost) -> str:
     """The document as text."""
-    return json.dumps(document(cost), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return json_text(document(cost))
 
 
 def as_csv(rows: Sequence[LayerCost], width: WidthRule) -> str:
     """A header and a row a layer; nested keys are joined by dots, lists by spaces."""
-    cells = [dict(flat(_layer(row, width))) for row in rows]
-    out = io.StringIO()
-    writer = csv.DictWriter(out, list(cells[0]) if cells else ["name"], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(cells)
-    return out.getvalue()
+    return csv_text([_layer(row, width) for row in rows])
 
 
-def flat(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
-    """Cells of a row: nested keys joined by dots, lists by spaces."""
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from flat(value, f"{prefix}{key}.")
-        elif isinstance(value, list):
-            yield prefix + key, " ".join("null" if v is None else str(v) for v in value)
-        else:
-            yield prefix + key, value
+#: By name, of a cost and the rows that were chosen.
+FORMS = {
+    "json": Form("the whole report (docs/json.md)", lambda cost, rows: as_json(cost)),
+    "csv": Form("a row a layer, all columns", lambda cost, rows: as_csv(rows, cost.width), True),
+}
 
 
 def _model(cost: Cost) -> dict[str, Any]:

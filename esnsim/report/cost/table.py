@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from esnsim.costs.cost import Cost, LayerCost, Metrics
+from esnsim.costs.metric import metric_value
 from esnsim.report.grid import grid, room_for_names, shortened
 from esnsim.report.units import printable
 from esnsim.units import exact, human, percent
@@ -59,6 +60,16 @@ def render(
         *(["", *_histogram(cost.bits_histogram)] if histogram else []),
     ]
     return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def above(cost: Cost, metric: str, limit: float) -> str | None:
+    """What a total is above its limit by, in words; None where it is not."""
+    value = metric_value(cost.total, metric)
+    if value <= limit:
+        return None
+    over = value - limit
+    by = f"{exact(over)} ({percent(over, limit)})" if limit else "all of it"
+    return f"{metric} is {exact(value)}: above {exact(limit)} by {by}"
 
 
 def _cells(row: LayerCost, total: Metrics, number: Number) -> Cells:

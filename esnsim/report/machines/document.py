@@ -1,7 +1,5 @@
 """A Comparison as the versioned document that `--json` prints (docs/machines.md), and as CSV."""
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import asdict
 from fractions import Fraction
@@ -10,7 +8,7 @@ from typing import Any
 import esnsim
 from esnsim.machines.zoo.comparison import Comparison, Taken
 from esnsim.machines.zoo.description import Count, own_fields
-from esnsim.report.cost.document import flat
+from esnsim.report.forms import Form, csv_text, json_text
 from esnsim.report.simulation.document import left_out, quantizer
 
 SCHEMA = "esnsim.machines/1"
@@ -42,17 +40,18 @@ def document(comparison: Comparison) -> dict[str, Any]:
 
 def as_csv(comparison: Comparison) -> str:
     """A header and a row a layer of each machine; causes of idle units are joined by dots."""
-    rows: list[dict[str, Any]] = [
-        {"machine": taken.name, **dict(flat(layer))}
+    return csv_text([
+        {"machine": taken.name, **layer}
         for taken in comparison.taken
         for layer in _machine(taken, comparison)["layers"]
-    ]
-    out = io.StringIO()
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    writer = csv.DictWriter(out, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return out.getvalue()
+    ])  # fmt: skip
+
+
+#: By name, of a comparison.
+FORMS = {
+    "json": Form("everything", lambda comparison: json_text(document(comparison))),
+    "csv": Form("a row a layer of each machine", as_csv),
+}
 
 
 def _machine(taken: Taken, comparison: Comparison) -> dict[str, Any]:

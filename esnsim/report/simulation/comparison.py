@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from esnsim.machines.base import Machine, unit_of
-from esnsim.machines.crossing import crossing_widths, uniform_crossing
+from esnsim.machines.crossing import compare
 from esnsim.machines.simulator import Simulation
 from esnsim.report.grid import folded, grid
 from esnsim.report.scored import end_to_end_words, score
@@ -40,27 +40,25 @@ def kinds(simulations: Sequence[Simulation], look: Look) -> str:
     """Energy of each layer on two machines, and the width from which the second takes more."""
     first, second = simulations
     one, other = first.machine, second.machine
-    names = one.kind, other.kind
-    crossings = crossing_widths(first.network, [r.layers[0] for r in first.layers], one, other)
-    rows = []
-    for ours, theirs, crossing in zip(first.layers, second.layers, crossings, strict=True):
-        [quantized] = ours.layers
-        spent, more = ours.total_energy, theirs.total_energy
-        rows.append([
-            printable(quantized.layer.name),
-            f"{int(quantized.sums.width_code.max(initial=0))}",
-            look.energy(spent, one.priced),
-            look.energy(more, other.priced),
-            f"{more / spent:.2f}" if spent else "–",
-            "none" if crossing is None else f"{crossing}",
-        ])  # fmt: skip
+    names, found = (one.kind, other.kind), compare(first, second)
+    rows = [
+        (
+            printable(layer.quantized.layer.name),
+            f"{int(layer.quantized.sums.width_code.max(initial=0))}",
+            look.energy(layer.one, one.priced),
+            look.energy(layer.other, other.priced),
+            "–" if layer.ratio is None else f"{layer.ratio:.2f}",
+            "none" if layer.crossing is None else f"{layer.crossing}",
+        )
+        for layer in found.layers
+    ]
     headings = ("layer", "widest", *names, f"{names[1]} ÷ {names[0]}", "crosses at")
     table = grid(headings, rows, columns=look.columns, bold=look.bold)
-    cross = uniform_crossing(one, other)
+    cross = found.uniform
     lines = [
         f"{names[0]} {_price(one)}; {names[1]} {_price(other)}",
-        "crosses at: the nominal width (one step a layer) from which e_cell·ESNa exceeds "
-        f"e_bit·{one.activation_bits}·MAC×bit",
+        "crosses at: the nominal width (one step a layer) from which "
+        f"{other.ideal_formula} exceeds {one.ideal_formula}",
         f"Eq. 6, all weights at the largest amplitude: {'none' if cross is None else cross} bits",
         *(
             f"{s.machine.kind}: {line}"

@@ -1,17 +1,14 @@
 """A Simulation as the versioned document that `--json` prints (docs/simulate.md)."""
 
-import csv
-import io
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 import esnsim
-from esnsim.machines.base import Machine, Result, unit_of
+from esnsim.machines.base import Result, unit_of
 from esnsim.machines.simulator import NotRun, Simulation, speed
 from esnsim.quantization.scheme import Scheme
-from esnsim.report.cost.document import flat
+from esnsim.report.forms import Form, csv_text, json_text
 from esnsim.report.scored import end_to_end_document
 
 SCHEMA = "esnsim.simulate/2"
@@ -27,7 +24,7 @@ def document(simulation: Simulation, clock: float | None = None) -> dict[str, An
         "model": network.source.path,
         "quantizer": quantizer(scheme),
         "machine": {
-            "kind": machine.kind, **_fields(machine), "energy_unit": unit_of(machine)
+            "kind": machine.kind, **asdict(machine), "energy_unit": unit_of(machine)
         },
         "activations": simulation.activations,
         "images": simulation.images,
@@ -53,11 +50,6 @@ def quantizer(scheme: Scheme) -> dict[str, Any]:
     }
 
 
-def as_json(content: object) -> str:
-    """The text of a document."""
-    return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-
-
 def as_csv(simulations: Sequence[Simulation]) -> str:
     """A header and a row a layer of each machine; nested keys are joined by dots.
 
@@ -66,19 +58,22 @@ def as_csv(simulations: Sequence[Simulation]) -> str:
     rows: list[dict[str, Any]] = []
     for simulation in simulations:
         machine = simulation.machine
-        which = {"machine": machine.kind, "schedule": getattr(machine, "schedule", "")}
-        rows += [which | dict(flat(_layer(result))) for result in simulation.layers]
+        which = {"machine": machine.kind, "schedule": machine.variant}
+        rows += [which | _layer(result) for result in simulation.layers]
         rows += [which | left_out(item) for item in simulation.not_simulated]
-    out = io.StringIO()
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    writer = csv.DictWriter(out, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return out.getvalue()
+    return csv_text(rows)
 
 
-def _fields(machine: Machine) -> dict[str, Any]:
-    return asdict(machine)
+def _documents(simulations: Sequence[Simulation], clock: float | None) -> str:
+    found = [document(simulation, clock) for simulation in simulations]
+    return json_text(found[0] if len(found) == 1 else found)
+
+
+#: By name, of simulations and a clock.
+FORMS = {
+    "json": Form("everything (docs/simulate.md)", _documents),
+    "csv": Form("a row a layer, all columns", lambda simulations, clock: as_csv(simulations)),
+}
 
 
 def _layer(result: Result) -> dict[str, Any]:

@@ -1,13 +1,10 @@
 """A sweep as the versioned document that `esnsim pareto --json` prints, and as CSV."""
 
-import csv
-import io
-import json
 from dataclasses import asdict
 from typing import Any
 
 import esnsim
-from esnsim.report.cost.document import flat
+from esnsim.report.forms import csv_text, json_text
 from esnsim.report.scored import evaluation_document, scored_document
 from esnsim.sweeps.compare import (
     METHODS,
@@ -53,19 +50,12 @@ def document(sweep: Sweep) -> dict[str, Any]:
 
 def as_json(sweep: Sweep) -> str:
     """The document as text."""
-    text = json.dumps(document(sweep), indent=1, ensure_ascii=False, allow_nan=False)
-    return text + "\n"
+    return json_text(document(sweep))
 
 
 def as_csv(sweep: Sweep) -> str:
     """A header and a row a point, cheapest first; nested keys are joined by dots."""
-    rows = [dict(flat(row)) for row in document(sweep)["points"]]
-    out = io.StringIO()
-    header = list(dict.fromkeys(key for row in rows for key in row)) or ["model"]
-    writer = csv.DictWriter(out, header, restval="0", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return out.getvalue()
+    return csv_text(document(sweep)["points"], first="model", missing="0")
 
 
 def _baseline(baseline: Baseline) -> dict[str, Any]:

@@ -1,0 +1,46 @@
+"""The forms of reports besides the table: each report has a table of them; JSON and CSV as text."""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What `--help` says of a form, and the text of a result in it; `rows` says it holds chosen
+    rows, not all of them.
+    """
+
+    help: str
+    text: Callable[..., str]
+    rows: bool = False
+
+
+def json_text(content: object) -> str:
+    """A document as text."""
+    return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def csv_text(rows: Sequence[Mapping[str, Any]], first: str = "name", missing: str = "") -> str:
+    """A header and the rows, flat; `first` is the header of none, `missing` what a row lacks."""
+    cells = [dict(flat(row)) for row in rows]
+    out = io.StringIO()
+    columns = list(dict.fromkeys(name for row in cells for name in row)) or [first]
+    writer = csv.DictWriter(out, columns, restval=missing, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(cells)
+    return out.getvalue()
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+    """Cells of a row: nested keys joined by dots, lists by spaces."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{prefix}{key}.")
+        elif isinstance(value, list):
+            yield prefix + key, " ".join("null" if v is None else str(v) for v in value)
+        else:
+            yield prefix + key, value

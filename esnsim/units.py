@@ -93,6 +93,11 @@ def exact(value: float) -> str:
     return f"{int(value):,}" if value == int(value) else f"{value:,.2f}"
 
 
+def megabytes(count: int) -> str:
+    """A size of a file: 1.2 MB."""
+    return f"{count / 1e6:.1f} MB"
+
+
 def percent(part: float, whole: float) -> str:
     """A share with one decimal: 12.3%."""
     return f"{100 * part / whole:.1f}%" if whole else "0.0%"

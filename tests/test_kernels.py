@@ -103,7 +103,7 @@ def test_a_filter_survives_with_half_a_step_and_not_below(fused: str, half: floa
 
 
 @both_forms
-@pytest.mark.parametrize("size", [1, 7, passes.LONGEST, 4 * passes.LONGEST + 1])
+@pytest.mark.parametrize("size", [1, 7, passes.EXACT_WEIGHTS, 4 * passes.EXACT_WEIGHTS + 1])
 def test_sums_of_squares_are_exact_at_every_length(fused: str, size: int) -> None:
     """The longest sum is an odd number above 2^55, which no float64 holds."""
     q = 2**17 - 1

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 
 from esnsim import Geometry
-from esnsim.model.network import CONSTANT, LIVE, Ids, Layer, Mask, Merge, Network, propagate
+from esnsim.model.liveness import Liveness
+from esnsim.model.network import CONSTANT, LIVE, Ids, Merge, Network
 from tests.networks import layer, network
 from tests.strategies import geometries
 
@@ -73,13 +74,10 @@ def test_a_layer_whose_channels_do_not_fit_is_refused(
 
 def live_channels(net: Network, alive: dict[str, list[bool]]) -> dict[str, list[bool]]:
     """The liveness of the channels that each layer reads, where `alive` are the live filters."""
-    seen = {}
-
-    def decide(one: Layer, live: Mask) -> Mask:
-        seen[one.name] = live.tolist()
-        return np.array(alive[one.name])
-
-    propagate(net, decide)
+    seen, liveness = {}, Liveness(net)
+    for one in net.layers:
+        seen[one.name] = liveness.channels(one).tolist()
+        liveness.decide(one, np.array(alive[one.name]))
     return seen
 
 

@@ -5,7 +5,7 @@ import argparse
 from esnsim.commands.paths import OutputFile
 from esnsim.errors import UsageError
 from esnsim.report.write import say, write, write_bytes
-from esnsim.units import exact
+from esnsim.units import exact, megabytes
 
 HELP = "the paper's networks: list them, export them"
 DESCRIPTION = """\
@@ -54,7 +54,7 @@ def _export(arguments: argparse.Namespace) -> int:
     example = torch.zeros(1, *found.input_shape)
     data = export_onnx(found.build(), example, arguments.dynamo, free_batch=True)
     write_bytes(data, arguments.output)
-    say(f"wrote {arguments.output} ({len(data) / 1e6:.1f} MB, random weights)")
+    say(f"wrote {arguments.output} ({megabytes(len(data))}, random weights)")
     return 0
 
 

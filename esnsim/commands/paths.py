@@ -20,7 +20,7 @@ from esnsim.errors import EsnsimError, UsageError
 from esnsim.report.write import STDOUT, cannot_write, is_device
 
 Kind = TypeVar("Kind")
-START = 200  # bytes of a report that name its schema
+START_BYTES = 200  # bytes of a report that name its schema
 
 
 def itself(value: object) -> Iterable[Path]:
@@ -145,7 +145,7 @@ def _check_own(option: str, output: Path, schema: str) -> None:
     if not _regular(output):
         return
     with output.open("rb") as file:
-        start = file.read(START)
+        start = file.read(START_BYTES)
     if not re.match(rb'\s*\{\s*"schema":\s*"' + re.escape(schema.encode()), start):
         raise UsageError(
             f"'{output}' is there, and no report that this command wrote: give {option} another "

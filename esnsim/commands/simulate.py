@@ -131,7 +131,7 @@ def _meter(arguments: argparse.Namespace, graph: "CutGraph", given: "Activations
     from esnsim.report.progress import Meter
 
     count, layers = given.split()[1].count if given.images else 1, max(1, len(graph.macs))
-    return Meter(count * layers, arguments.quiet, unit="images", per=layers)
+    return Meter(count, arguments.quiet, unit="images", per=layers)
 
 
 def _simulate(

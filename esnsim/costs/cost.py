@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+import numpy as np
+
 from esnsim.costs.equations import (
     WIDTH_RULES,
     WidthRule,
@@ -104,6 +106,11 @@ class Metrics:
         )
 
     @property
+    def mac_bits_saved(self) -> int:
+        """MAC×bit that filters save by widths of their own."""
+        return self.mac_bits_layerwise - self.esn_d_tilde.macs
+
+    @property
     def mean_width_by_macs(self) -> float:
         """Σ MAC·b / Σ MAC over live MACs, each at its filter's width; 0 where there are none."""
         return self.esn_d_tilde.macs / self.live_macs if self.live_macs else 0.0
@@ -132,6 +139,27 @@ class LayerCost:
         """The layer that this is the cost of."""
         return self.quantized.layer
 
+    @property
+    def esn_a_expected(self) -> Quotients:
+        """Eq. 4 in both weightings."""
+        return estimate([self])
+
+    @property
+    def esn_a_over_sn(self) -> Quotients:
+        """ESNa over its estimate from signal-to-noise."""
+        return ratio(self.metrics.esn_a, self.esn_a_expected)
+
+    @property
+    def macs_of_filters(self) -> Ints:
+        """Dense multiply-accumulates of each filter (M,)."""
+        return np.full(self.layer.filters, self.layer.macs // self.layer.filters)
+
+    @property
+    def live_macs_of_filters(self) -> Ints:
+        """Multiply-accumulates of each filter (M,) on live channels, 0 of pruned ones."""
+        sums = self.quantized.sums
+        return np.where(sums.width_code > 0, sums.weights, 0) * self.layer.macs_per_weight
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Cost:
@@ -159,6 +187,16 @@ class Cost:
     def other_width(self) -> OtherWidth:
         """The digital metrics under the width rule that was not chosen."""
         return other_width_of(self.total, self.width)
+
+    @property
+    def folded(self) -> int:
+        """Layers with a BatchNormalization in their weights."""
+        return sum(row.layer.weight.gain is not None for row in self.layers)
+
+    @property
+    def stored(self) -> int:
+        """Layers that were quantised already."""
+        return sum(row.layer.weight.codes is not None for row in self.layers)
 
     @property
     def product_macs(self) -> int:

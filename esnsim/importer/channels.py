@@ -17,7 +17,7 @@ from esnsim.importer.values import Value
 from esnsim.model.network import CONSTANT, LIVE, Ids, Merge
 
 LAST = 2**31 - 1  # an id that no filter has
-LARGEST = 1 << 23  # ids: moves of larger activations with uneven ids are taken as live
+MOST_IDS = 1 << 23  # ids: moves of larger activations with uneven ids are taken as live
 
 # Operators that move elements; for those of AXIS, along one axis at most.
 AXIS = {"Concat": 1, "Split": 0, "Gather": 0}  # with the default of the attribute `axis`
@@ -104,7 +104,7 @@ def channel_ids(value: Value, axes: Sequence[int], sizes: Sequence[int]) -> Ids:
     A channel with elements of different filters is live; its constant elements do not count.
     """
     ids = value.channels
-    if ids is None or prod(sizes) > LARGEST:
+    if ids is None or prod(sizes) > MOST_IDS:
         return np.broadcast_to(np.int32(LIVE), prod(sizes))  # as a view: sizes may be absurd
     ids = np.moveaxis(ids, [axis % ids.ndim for axis in axes], range(len(axes)))
     kept = ids.shape[: len(axes)]
@@ -215,7 +215,7 @@ def _moved(
     if any(v.shape is None for v in values):
         return None
     ids = _spread(node, values)
-    if sum(a.size for a in ids) > LARGEST or prod(shape) > LARGEST:
+    if sum(a.size for a in ids) > MOST_IDS or prod(shape) > MOST_IDS:
         return None
     if node.op_type == "Transpose":
         perm = attribute(node, "perm")

@@ -12,7 +12,7 @@ from esnsim.importer.scope import Scope
 from esnsim.importer.values import SMALL, WIDEST, Coded, Constant, Value, known, width_of
 from esnsim.model.network import Array
 
-LARGEST = 1 << 28  # elements that may be computed; views (ConstantOfShape, Expand) need none
+MOST_ELEMENTS = 1 << 28  # elements that may be computed; views (ConstantOfShape, Expand) need none
 LARGEST_VIEW = 1 << 30
 RESHAPES = {"Reshape", "Flatten", "Squeeze", "Unsqueeze"}
 GATHERS = {"Slice", "Gather", "Split", "Concat", "Tile", "DepthToSpace", "SpaceToDepth"}
@@ -39,12 +39,12 @@ def fold(
     shapes = [v.shape for v in outputs]
     given = sum(c.size for c in inputs if c is not None)
     if None in shapes or any(v.dtype is None for v in outputs):
-        if given > (SMALL if node.op_type not in UNSHAPED else LARGEST):
+        if given > (SMALL if node.op_type not in UNSHAPED else MOST_ELEMENTS):
             return None
         arrays = evaluate(node, [c.read() if c else None for c in inputs], scope.opsets)
         pairs = zip(arrays, node.output, strict=False)
         return [known(array, scope.path + name) for array, name in pairs] or None
-    if given + sum(prod(shape or ()) for shape in shapes) > LARGEST:
+    if given + sum(prod(shape or ()) for shape in shapes) > MOST_ELEMENTS:
         return None
     return [_settled(_computed(node, inputs, v, i, scope)) for i, v in enumerate(outputs)]
 

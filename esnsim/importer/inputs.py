@@ -10,7 +10,7 @@ from onnx import GraphProto, TensorShapeProto, TypeProto, ValueInfoProto, helper
 from esnsim.errors import ModelError
 from esnsim.importer.values import Value, constant_value, known, type_shape
 
-LARGEST = 1 << 40  # elements of an input
+MOST_ELEMENTS = 1 << 40  # elements of an input
 UNNAMED = {"?", "None", "-1"}  # what exporters call sizes that have nothing to do with each other
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -86,10 +86,10 @@ def _named(inputs: list[ValueInfoProto], given: Shapes) -> dict[str, tuple[int, 
 
 def _match(info: ValueInfoProto, shape: tuple[int, ...], sizes: dict[str, int]) -> None:
     """Check a given shape against the declared one and learn its named dimensions."""
-    if min(shape, default=1) < 1 or prod(shape) > LARGEST:
+    if min(shape, default=1) < 1 or prod(shape) > MOST_ELEMENTS:
         raise ModelError(
             f"--input-shape {info.name}={_by(shape)} is no usable shape: sizes must be positive "
-            f"and hold at most {LARGEST:,} elements"
+            f"and hold at most {MOST_ELEMENTS:,} elements"
         )
     if not info.type.tensor_type.HasField("shape"):
         return
@@ -129,7 +129,7 @@ def _fixed(info: ValueInfoProto, sizes: Mapping[str, int]) -> tuple[int, ...]:
             f"input '{info.name}' is {_declared(info)}: give its free sizes with --input-shape "
             f"{info.name}={_by(tuple(n or 224 for n in shape))}"
         )
-    if prod(shape) > LARGEST:
+    if prod(shape) > MOST_ELEMENTS:
         raise ModelError(f"input '{info.name}' is {_declared(info)}: too large to be real")
     return shape
 

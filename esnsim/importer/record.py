@@ -17,7 +17,7 @@ from esnsim.importer.values import Value
 from esnsim.model.network import Array, BatchNorm, Codes, Layer, Product, Uncounted, Weight
 from esnsim.onnxfile.damage import reading
 
-LARGEST = 1 << 22  # filters, or weights of one filter
+MOST_FILTERS = 1 << 22  # filters, or weights of one filter
 MACS = 1 << 62  # of one operator
 TEST_MODE_OPSET = 7  # before, BatchNormalization trained unless its is_test was set
 FLOATS = ("float16", "float32", "float64", "bfloat16")
@@ -65,10 +65,10 @@ class Record:
         """Add a layer; the value that it gives."""
         name = f"{name}.{found.part}" if found.part else name
         sizes = (found.shape[0], prod(found.shape[1:]), len(found.channels))
-        if max(sizes) > LARGEST or min(sizes) < 1:
+        if max(sizes) > MOST_FILTERS or min(sizes) < 1:
             raise ModelError(
                 f"'{name}' declares weights of shape {'×'.join(map(str, found.shape))}: "
-                f"esnsim reads layers of 1 to {LARGEST:,} filters, each of as many weights"
+                f"esnsim reads layers of 1 to {MOST_FILTERS:,} filters, each of as many weights"
             )
         weight = self._weight(found, name)
         ids = self.channels.filters(found.shape[0])

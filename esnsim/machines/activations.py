@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from esnsim.errors import UsageError
 
 WIDEST = 16  # bits
-LEAST = float(np.finfo(np.float32).tiny)  # scales above can divide in float32
+LEAST_SCALE = float(np.finfo(np.float32).tiny)  # scales above can divide in float32
 BINS = 1 << 16  # of the histogram, on both sides of 0 together
 
 
@@ -104,9 +104,9 @@ class Calibration:
         low, high = self.range(percentile)
         if signed:
             step = max(-low, high) / ((1 << bits - 1) - 1 or 1)
-            return ActivationScale(step if step > LEAST else 1.0, 0, bits, True)
+            return ActivationScale(step if step > LEAST_SCALE else 1.0, 0, bits, True)
         step = (high - low) / ((1 << bits) - 1)
-        if step <= LEAST:
+        if step <= LEAST_SCALE:
             return ActivationScale(1.0, 0, bits)
         return ActivationScale(step, round(-low / step), bits)
 

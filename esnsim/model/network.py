@@ -233,25 +233,3 @@ class Network:
     uncounted: tuple[Uncounted, ...]
     notes: tuple[str, ...]
     endless: str = ""
-
-
-def propagate(
-    network: Network, decide: Callable[[Layer, Mask], Mask], leaving: bool = False
-) -> None:
-    """Walk the layers in order with the liveness of their channels.
-
-    `decide(layer, live_channels (C,))` returns which of the layer's filters (M,) are live; a
-    filter that is not makes its output channel independent of the input, and so on downstream
-    through additions and concatenations. Where it is `leaving` the network no gate keeps it.
-    """
-    live = np.ones(network.channel_ids, np.bool_)
-    live[CONSTANT] = False
-    merges = list(network.merges)
-    for layer in network.layers:
-        while merges and merges[0].first < layer.first_filter:
-            merge = merges.pop(0)
-            span = slice(merge.first, merge.first + len(merge.left))
-            kept = live[merge.right] & (not (leaving and merge.gate))
-            live[span] = live[merge.left] | kept
-        alive = decide(layer, live[layer.channels])
-        live[layer.first_filter : layer.first_filter + layer.filters] = alive

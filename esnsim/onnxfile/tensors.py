@@ -15,7 +15,7 @@ from esnsim.files.opened import File, Stored, open_file
 from esnsim.model.network import Array
 from esnsim.onnxfile.wire import SPAN
 
-LARGEST = 1 << 40  # elements of one tensor: beyond is a damaged or hostile header
+MOST_ELEMENTS = 1 << 40  # elements of one tensor: beyond is a damaged or hostile header
 AXES = 64  # of an array of NumPy
 # Types that NumPy stores as they lie in the file, so that a view of the file will do.
 PLAIN = {
@@ -154,7 +154,7 @@ def tensor_shape(tensor: TensorProto, name: str) -> tuple[int, ...]:
             f"tensor '{name}' declares {len(shape):,} axes: none has more than {AXES}; the file is "
             "damaged"
         )
-    if min(shape, default=0) < 0 or prod(shape) > LARGEST:
+    if min(shape, default=0) < 0 or prod(shape) > MOST_ELEMENTS:
         raise ModelError(
             f"tensor '{name}' declares the shape {'×'.join(map(str, shape))}: "
             "no such tensor can be read; the file is damaged"

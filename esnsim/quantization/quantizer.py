@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esnsim.errors import ModelError, WidthError
-from esnsim.model.network import Layer, Mask, Network, propagate
+from esnsim.model.liveness import Liveness
+from esnsim.model.network import Codes, Layer, Mask, Network
 from esnsim.quantization.blocks import Matrix, each_filters
 from esnsim.quantization.filter_sums import (
     FilterSums,
@@ -64,7 +65,7 @@ def quantize(
     load_fused(sum(layer.weight.size for layer in network.layers))
     widths = assign(network, scheme.widths, "width")
     given = assign(network, scheme.given_steps, "step")
-    done, twins = list[QuantizedLayer](), _twins(network)
+    liveness, done, twins = Liveness(network), list[QuantizedLayer](), _twins(network)
 
     def alike(index: int, twin: int, live: Mask) -> bool:
         """Whether a layer's codes are those of one before, whose weights are the same."""
@@ -75,24 +76,17 @@ def quantize(
             and all(np.array_equal(np.asarray(one), np.asarray(two)) for one, two in asked)
         )
 
-    def decide(layer: Layer, live: Mask) -> Mask:
+    for index, (layer, twin) in enumerate(zip(network.layers, twins, strict=True)):
         watch(layer)
-        index = len(done)
+        live = liveness.channels(layer)
         if layer.weight.codes is not None:
-            sums = stored_sums(layer, live, layer.weight.codes)
-            limit = np.zeros(layer.filters, np.int64)
-            done.append(QuantizedLayer(layer, _stored_steps(layer), limit, True, live, sums))
-        elif alike(index, twins[index], live):
-            done.append(replace(done[twins[index]], layer=layer))
+            found = _stored(layer, live, layer.weight.codes)
+        elif alike(index, twin, live):
+            found = replace(done[twin], layer=layer)
         else:
-            steps, limit = _steps(layer, scheme, widths[index], given[index])
-            safe = np.where(steps > 0, steps, 1.0)
-            sums = midrise_sums(layer, live, safe, limit, scheme.keep_zeros)
-            steps = np.where(steps > 0, steps, np.nan)
-            done.append(QuantizedLayer(layer, steps, limit, scheme.keep_zeros, live, sums))
-        return done[index].sums.width_code > 0
-
-    propagate(network, decide)
+            found = _coded(layer, live, scheme, widths[index], given[index])
+        liveness.decide(layer, found.sums.width_code > 0)
+        done.append(found)
     return QuantizedNetwork(network, scheme, tuple(done), _notes(network, scheme))
 
 
@@ -110,6 +104,23 @@ def _twins(network: Network) -> list[int]:
         if found[-1] == index:
             others.append(index)
     return found
+
+
+def _stored(layer: Layer, live: Mask, stored: Codes) -> QuantizedLayer:
+    """A layer with the codes that its file has."""
+    sums = stored_sums(layer, live, stored)
+    limit = np.zeros(layer.filters, np.int64)
+    return QuantizedLayer(layer, _stored_steps(layer, stored), limit, True, live, sums)
+
+
+def _coded(
+    layer: Layer, live: Mask, scheme: Scheme, widths: Floats | None, given: Floats | None
+) -> QuantizedLayer:
+    """A layer with the codes of its floats."""
+    steps, limit = _steps(layer, scheme, widths, given)
+    sums = midrise_sums(layer, live, np.where(steps > 0, steps, 1.0), limit, scheme.keep_zeros)
+    steps = np.where(steps > 0, steps, np.nan)
+    return QuantizedLayer(layer, steps, limit, scheme.keep_zeros, live, sums)
 
 
 def codes(quantized: QuantizedLayer) -> NDArray[np.int32]:
@@ -179,10 +190,8 @@ def _check_unsaturated(layer: Layer, steps: Floats) -> None:
         )
 
 
-def _stored_steps(layer: Layer) -> Floats:
+def _stored_steps(layer: Layer, stored: Codes) -> Floats:
     """The scale of each filter, NaN where it changes within the filter (blocks)."""
-    stored = layer.weight.codes
-    assert stored is not None
     scale = np.asarray(stored.scale()).reshape(layer.filters, -1)
     low, high = scale.min(axis=1).astype(np.float64), scale.max(axis=1).astype(np.float64)
     if not np.isfinite(low + high).all():

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 FUSED = "esnsim_kernels.midrise"
 PAYS = 100_000_000  # weights
 LANES = 64  # running sums of a row, term k in sum k mod LANES
-LONGEST = 1 << 19  # reduction up to which Σ q² is exact in float64 for |q| of 17 bits
+EXACT_WEIGHTS = 1 << 19  # reduction up to which Σ q² is exact in float64 for |q| of 17 bits
 
 _LOCAL = local()
 
@@ -59,7 +59,7 @@ def statistics(
     weights: Matrix, step: Floats, limit: Ints, keep_zeros: bool, counts: Ints, energies: Floats
 ) -> None:
     """Sums over the midrise codes of each row: see `esnsim_kernels.midrise.statistics`."""
-    if FUSED in sys.modules or weights.shape[1] > LONGEST:
+    if FUSED in sys.modules or weights.shape[1] > EXACT_WEIGHTS:
         from esnsim_kernels import midrise
 
         midrise.statistics(weights, step, limit, keep_zeros, counts, energies)

@@ -16,8 +16,8 @@ class Meter:
     def __init__(
         self, total: int, quiet: bool = False, verb: str = "", unit: str = "", per: int = 1
     ) -> None:
-        """`per` steps are one `unit` of the rate that is shown."""
-        self.total, self._verb, self._unit, self._per = total, verb, unit, per
+        """`per` steps are one of the `total`, which the rate that is shown is of, by its `unit`."""
+        self.total, self._verb, self._unit, self._per = total * per, verb, unit, per
         self._silent = quiet or sys.stderr is None or not sys.stderr.isatty()
         self._started, self._count = time.monotonic(), 0
         self._step, self._done = "", 0  # the step under way, and what was done before it

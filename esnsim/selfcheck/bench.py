@@ -1,10 +1,11 @@
 """The bit-serial kernel on random tensors: rates, checked answers, and peers."""
 
 import json
+import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from statistics import median
@@ -19,6 +20,7 @@ from esnsim.machines.array.spec import ArraySpec
 from esnsim.machines.random_layers import matrix_layer
 from esnsim.quantization.quantizer import codes
 from esnsim.report.write import say
+from esnsim.units import human
 
 PEERS = ("torch", "onnxruntime")
 
@@ -49,6 +51,68 @@ class Figure:
     macs: float
     roofline: float
     numpy_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Benchmark:
+    """What a task took at each width; `roofline` in one-bit MACs per second, `peers` by name."""
+
+    task: Task
+    threads: int
+    roofline: float
+    figures: tuple[Figure, ...]
+    peers: Mapping[str, dict[str, Any] | None]
+
+    def as_json(self) -> str:
+        """Everything as a JSON document."""
+        document = {
+            "schema": "esnsim.bench/1",
+            "task": asdict(self.task),
+            "threads": self.threads,
+            "roofline_one_bit_macs_per_second": self.roofline,
+            "widths": [asdict(figure) for figure in self.figures],
+            "peers": self.peers,
+        }
+        return json.dumps(document, indent=1) + "\n"
+
+    def table(self) -> str:
+        """Rates of each width, and how the widest compares with peers."""
+        task, widest = self.task, self.figures[-1]
+        lines = [
+            f"{task.filters} filters × {task.reduction} weights × {task.windows} windows, "
+            f"{task.activation_bits}-bit activations: {human(task.macs)} MACs",
+            f"popcount roofline {human(self.roofline)} one-bit MACs/s",
+            "",
+            f"{'bits':>4}  {'ms':>8}  {'one-bit MACs/s':>14}  {'MACs/s':>8}  {'roofline':>8}  "
+            f"{'NumPy int64 ÷ ours':>18}",
+        ]
+        lines += [
+            f"{f.bits:4d}  {1e3 * f.seconds:8.2f}  {human(f.one_bit_macs):>14}  "
+            f"{human(f.macs):>8}  {100 * f.roofline:6.0f} %  {f.numpy_seconds / f.seconds:18.1f}"
+            for f in self.figures
+        ]
+        lines += [
+            f"{result['what']}: {1e3 * result['seconds']:.2f} ms; ours at {widest.bits} bits takes "
+            f"{widest.seconds / result['seconds']:.1f} times that"
+            for result in self.peers.values()
+            if result is not None
+        ]
+        return "\n".join(lines) + "\n"
+
+
+def bench(
+    task: Task, widths: Sequence[int], threads: int = 0, repeats: int = 5, peers: bool = True
+) -> Benchmark:
+    """Measure a task at each width, on `threads` (0: one a core)."""
+    threads = threads or os.cpu_count() or 1
+    peak = popcount_roofline(threads)
+    return Benchmark(
+        task=task,
+        threads=threads,
+        roofline=peak,
+        figures=tuple(measure(task, bits, threads, repeats, peak) for bits in widths),
+        peers={name: peer(name, task, threads, repeats) for name in PEERS} if peers else {},
+    )
 
 
 def popcount_roofline(threads: int, seconds: float = 0.3) -> float:

@@ -23,7 +23,7 @@ from esnsim.sweeps.points import Baseline, Candidate, Point
 
 CHECKSUM = "crc32"  # key of a line: of the rest of it, as it is written
 SCHEMA = "esnsim.pareto-results/1"
-LARGEST = 1 << 30  # bytes of a file that is read back
+MOST_BYTES = 1 << 30  # bytes of a file that is read back
 INFORMATION = ("schema", "esnsim")  # keys of the header that may differ
 
 
@@ -104,7 +104,7 @@ class Results(Finished):
     def _read(self, header: Mapping[str, Any]) -> int:
         """Take in the lines of the file; how many bytes of it are whole lines."""
         status = os.fstat(self._file.fileno())
-        if not S_ISREG(status.st_mode) or status.st_size > LARGEST:
+        if not S_ISREG(status.st_mode) or status.st_size > MOST_BYTES:
             raise self._no_results()  # a device may never end
         text = self._file.read()
         whole = text[: text.rfind(b"\n") + 1]

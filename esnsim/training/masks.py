@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from esnsim.errors import ModelError
-from esnsim.model.network import Layer, Mask, propagate
+from esnsim.model.liveness import Liveness
 from esnsim.training.export import from_torch
 from esnsim.training.fit import Companion
 from esnsim.training.inference import BATCHNORMS
@@ -59,14 +59,14 @@ def masks(model: nn.Module, example: Tensor, alive: Alive) -> Masks:
     filters: dict[str, Tensor] = {}
     channels: dict[str, Tensor] = {}
 
-    def decide(layer: Layer, live: Mask) -> Mask:
+    liveness = Liveness(network)
+    for layer in network.layers:
         name = layer.weight.name
         kept = alive.get(name, np.ones(layer.filters, np.bool_))
+        live = liveness.channels(layer)
         filters[name.removesuffix(".weight")] = torch.from_numpy(kept.copy())
         channels[name.removesuffix(".weight")] = torch.from_numpy(live.copy())
-        return kept
-
-    propagate(network, decide)
+        liveness.decide(layer, kept)
     readers = norms_after(model, example)
     return Masks(model, filters, channels, {n: filters[layer] for n, layer in readers.items()})
 

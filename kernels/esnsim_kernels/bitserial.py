@@ -5,17 +5,52 @@ a tile of windows, for as many steps as the reduction needs lanes. The loop that
 tile also counts it.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit, types
 from numba.extending import intrinsic
+from numpy.typing import NDArray
 
-__all__ = ["COUNTS", "roofline", "walk"]
+__all__ = ["COUNTS", "Block", "Schedule", "roofline", "walk"]
 
 #: What counts[...] holds, in order.
 COUNTS = (
     "cycles", "active", "idle_width", "idle_rows", "idle_lanes", "idle_windows",
     "mask_cycles", "mask_active", "mask_idle", "essential_bits", "weight_bits", "activation_bits",
 )  # fmt: skip
+
+
+class Schedule(NamedTuple):
+    """Weights in the order of the passes: words (P, W) of each plane, a filter's side by side.
+
+    `filters` (P,) are those of the planes, `scales` and `shared` (P,) see `walk`; each pass is
+    filled up to a multiple of 4 planes with zeros (filter −1). Pass i has the planes from starts[i]
+    to starts[i + 1], of used[i] rows, of the assigned[i] that have a filter; `mask` says that they
+    are masks, `groups` which activations they read.
+    """
+
+    words: NDArray[np.uint64]
+    filters: NDArray[np.int64]
+    scales: NDArray[np.int64]
+    shared: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    used: NDArray[np.int64]
+    assigned: NDArray[np.int64]
+    mask: NDArray[np.bool_]
+    groups: NDArray[np.int64]
+
+
+class Block(NamedTuple):
+    """Activations of some windows: bits (G, A, W, n), n a multiple of 8 so that vectors are whole.
+
+    `totals` (G, n) are their sums, `reductions` (G,) taps × live channels.
+    """
+
+    bits: NDArray[np.uint64]
+    totals: NDArray[np.int64]
+    reductions: NDArray[np.int64]
+    signed: bool
 
 
 @intrinsic
@@ -190,56 +225,54 @@ def count_tiles(counts, tiles, here, used, assigned, is_mask, reduction, array, 
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def walk(
-    array, per_image, blocks, totals, signed, first, last, first_pass, last_pass, reductions,
-    weights, plane_filter, scales, plane_sum,
-    pass_plane, pass_used, pass_assigned, pass_mask, pass_group, sums, out, counts,
-):  # fmt: skip
-    """Run passes first_pass to last_pass on windows `first` to `last`, whole tiles of the array.
+def walk(array, schedule, block, windows, passes, sums, out, counts):
+    """Run the passes (first, last) of a schedule on the windows (first, last, of an image) of a
+    block, whole tiles of the array.
 
-    array = (rows, lanes, windows, weight bits of a unit); an image has `per_image` windows, and its
-    tiles are its own. blocks (G, A, words, n) uint64 hold the activations' bits, n a
-    multiple of 8 so that vectors are whole; totals (G, n) int64 their sums; reductions (G,) are
-    taps × live channels. weights (P, words) are the planes in the order of the passes, each pass
-    filled up to a multiple of 4 with zeros (filter −1), a filter's planes side by side; a plane
-    adds scales[p] times its sums to out[filter, window] int64, and plane_sum[p] times the
-    activations' sum. Pass i holds planes pass_plane[i] on: those of pass_used[i] rows, of the
-    pass_assigned[i] that have a filter. sums (4, n) int64 is working memory.
-    """  # fmt: skip
-    bits, n = blocks.shape[1], blocks.shape[3]
+    array = (rows, lanes, windows, weight bits of a unit); the tiles of an image are its own. A
+    plane adds scales[p] times its sums to out[filter, window] int64, and shared[p] times the
+    activations' sum. sums (4, n) int64 is working memory.
+    """
+    first, last, per_image = windows
+    filters, scales, shares = schedule.filters, schedule.scales, schedule.shared
+    words, bits, n = schedule.words, block.bits.shape[1], block.bits.shape[3]
     whole, start = last - first == n, np.uint64(first)  # unsigned: no index wraps around
     table = out if whole else sums
     full, others = tiles_of(first, last, per_image, array[2])
     rest = per_image % array[2]
-    for index in range(first_pass, last_pass):
-        g = pass_group[index]
-        for p in range(pass_plane[index], pass_plane[index + 1], 4):
+    for index in range(passes[0], passes[1]):
+        g = schedule.groups[index]
+        for p in range(schedule.starts[index], schedule.starts[index + 1], 4):
             scale = scales[p], scales[p + 1], scales[p + 2], scales[p + 3]
-            alone = plane_filter[p] == plane_filter[p + 3]
+            alone = filters[p] == filters[p + 3]
             if alone:
-                shared = plane_sum[p] + plane_sum[p + 1] + plane_sum[p + 2] + plane_sum[p + 3]
-                row, at = (plane_filter[p], start) if whole else (3, np.uint64(0))
+                shared = shares[p] + shares[p + 1] + shares[p + 2] + shares[p + 3]
+                row, at = (filters[p], start) if whole else (3, np.uint64(0))
                 if not whole:
                     clear(sums, n)
                 counts[9] += np.int64(
-                    add_filter(weights, p, scale, shared, blocks, totals, g, signed, table, row, at)
-                )
+                    add_filter(
+                        words, p, scale, shared, block.bits, block.totals, g, block.signed, table,
+                        row, at,
+                    )
+                )  # fmt: skip
             else:
                 counts[9] += np.int64(
                     add_planes(
-                        weights, p, scale, plane_sum, plane_filter, blocks, totals, g, signed, sums
+                        words, p, scale, shares, filters, block.bits, block.totals, g,
+                        block.signed, sums,
                     )
                 )  # fmt: skip
             if not (alone and whole):
                 for i in range(4):
-                    f = plane_filter[p + i]
-                    if f >= 0 and (i == 3 or plane_filter[p + i + 1] != f):
+                    f = filters[p + i]
+                    if f >= 0 and (i == 3 or filters[p + i + 1] != f):
                         for v in range(np.uint64(last - first)):
                             out[f, start + v] += sums[i, v]
         for count, here in ((full, array[2]), (others, rest)):
             count_tiles(
-                counts, count, here, pass_used[index], pass_assigned[index], pass_mask[index],
-                reductions[g], array, bits,
+                counts, count, here, schedule.used[index], schedule.assigned[index],
+                schedule.mask[index], block.reductions[g], array, bits,
             )  # fmt: skip
 
 

@@ -5,10 +5,43 @@ weight slices. All input slices of a block of windows stand side by side as lane
 sums up an array also counts its reads. Sums of indices are unsigned, as in planes.py.
 """
 
+from typing import Any, NamedTuple
+
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
-__all__ = ["walk"]
+__all__ = ["Columns", "Inputs", "walk"]
+
+
+class Inputs(NamedTuple):
+    """Activations, the first channels[g] of values (G, C, pixels) int32, not negative.
+
+    `base` (windows,) and `offsets` (taps,) find a window's pixels; an activation is driven in
+    `slices` of `bits`.
+    """
+
+    values: NDArray[np.int32]
+    channels: NDArray[np.int64]
+    base: NDArray[np.int64]
+    offsets: NDArray[np.int64]
+    slices: int
+    bits: int
+
+
+class Columns(NamedTuple):
+    """Columns in quads, cells (Q, 4, K), and what they add to which filters: all (Q, 4).
+
+    Those of filter −1 are no columns. Tile t has the quads from tile_quads[t] to tile_quads[t + 1],
+    group g the tiles from group_tiles[g] to group_tiles[g + 1].
+    """
+
+    cells: NDArray[Any]
+    filters: NDArray[np.int64]
+    scales: NDArray[np.float64]
+    shared: NDArray[np.float64]
+    group_tiles: NDArray[np.int64]
+    tile_quads: NDArray[np.int64]
 
 
 @njit(nogil=True, error_model="numpy")
@@ -115,58 +148,53 @@ def add(analog, total, slices, bits, scale, shared, out):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def walk(
-    values, channels, base, offsets, windows, drivers, cells, filters, scales, shared,
-    group_tiles, tile_quads, converter, sigma, rng, block, out, reads, histogram,
-):  # fmt: skip
+def walk(inputs, columns, windows, converter, sigma, rng, block, out, reads, histogram):
     """Run windows (first, last, n at most) of a layer on all arrays that hold it.
 
-    Activations are the first channels[g] of values (G, C, pixels) int32, not negative; base
-    (windows,) and offsets (taps,) find a window's pixels. drivers = (slices of an activation, bits
-    of a slice). cells (Q, 4, K) are columns in quads; tile t has quads tile_quads[t] to
-    tile_quads[t + 1], group g the tiles group_tiles[g] to group_tiles[g + 1]. A column adds scales
-    times its converted sums, each shifted by its input slice, and shared times the activations,
-    to out[filters, window] float64; those of filter −1 are no columns. converter = (step, unit,
-    shift, first, last, whether step and shift are to be taken times the rows in use), see convert;
-    sigma is the read noise of a product. block (rows of an array, lanes), of the type of
-    the sums, is working memory. reads[t, r] int64 counts the reads of the array at column tile t
-    and row tile r. If histogram has elements, it counts the sums at each code, and that is all.
+    A column adds scales times its converted sums, each shifted by its input slice, and shared times
+    the activations, to out[filters, window] float64. converter = (step, unit, shift, first, last,
+    whether step and shift are to be taken times the rows in use), see convert; sigma is the read
+    noise of a product. block (rows of an array, lanes), of the type of the sums, is working memory.
+    reads[t, r] int64 counts the reads of the array at column tile t and row tile r. If histogram
+    has elements, it counts the sums at each code, and that is all.
     """
     first, last, n = windows
-    slices, bits = drivers
+    slices, bits = inputs.slices, inputs.bits
     rows, lanes = block.shape
     quad, sums = np.empty((4, rows), block.dtype), np.empty((4, lanes), block.dtype)
     spread, analog, total = np.zeros(lanes), np.empty(lanes), np.empty(n, np.int64)
     step, unit, shift, lowest, highest, per_row = converter
-    for group in range(len(channels)):
-        length = len(offsets) * channels[group]
+    for group in range(len(inputs.channels)):
+        channels = inputs.channels[group]
+        length = len(inputs.offsets) * channels
         for k in range(0, length, rows):
             used = min(rows, length - k)
             scale = used if per_row else 1
             grid = step * scale, unit, shift * scale, lowest, highest
             drive(
-                values[group], channels[group], base[first:last], offsets, k, used, slices, bits,
-                block, total,
+                inputs.values[group], channels, inputs.base[first:last], inputs.offsets, k, used,
+                slices, bits, block, total,
             )  # fmt: skip
             if sigma > 0:
                 noise_of(block, used, sigma, spread)
-            for tile in range(group_tiles[group], group_tiles[group + 1]):
+            for tile in range(columns.group_tiles[group], columns.group_tiles[group + 1]):
                 reads[tile, k // rows] += slices * (last - first)
-                for q in range(tile_quads[tile], tile_quads[tile + 1]):
+                for q in range(columns.tile_quads[tile], columns.tile_quads[tile + 1]):
                     for i in range(4):
                         for row in range(used):
-                            quad[i, row] = cells[q, i, k + row]
+                            quad[i, row] = columns.cells[q, i, k + row]
                     multiply(quad, used, block, sums)
                     if sigma > 0:
                         disturb(sums, spread, rng)
                     for i in range(4):
-                        if filters[q, i] < 0:
+                        filter = columns.filters[q, i]
+                        if filter < 0:
                             continue
                         if len(histogram) > 0:
                             tally(sums[i], slices, n, last - first, grid, histogram)
                             continue
                         convert(sums[i], grid, analog)
                         add(
-                            analog, total, slices, bits, scales[q, i], shared[q, i],
-                            out[filters[q, i], first:last],
+                            analog, total, slices, bits, columns.scales[q, i],
+                            columns.shared[q, i], out[filter, first:last],
                         )  # fmt: skip

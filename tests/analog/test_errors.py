@@ -48,9 +48,9 @@ def test_a_converter_errs_by_half_a_step_of_each_sum_at_most(task, bits, zero_le
     converter = engine.converter(crossbar)
     geometry = chosen.layer.geometry
     sums = prod(geometry.kernel) if geometry.transposed else 1
-    sums *= len(range(0, crossbar.cells.shape[2], spec.rows))
+    sums *= len(range(0, crossbar.columns.cells.shape[2], spec.rows))
     shifts = sum(1 << shift for shift in range(0, spec.activation_bits, spec.input_bits))
-    owners, weights = crossbar.filters.ravel(), crossbar.scales.ravel()
+    owners, weights = crossbar.columns.filters.ravel(), crossbar.columns.scales.ravel()
     counted = np.bincount(owners[owners >= 0], weights[owners >= 0]).max(initial=0)
     outputs = engine.run(chosen, x, rng, zero, signed, crossbar, converter).outputs
     error = outputs - run(task).outputs

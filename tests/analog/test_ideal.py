@@ -95,7 +95,7 @@ def test_an_array_that_is_left_out_spoils_outputs_and_counts():
     engine, rng = AnalogEngine(spec), np.random.default_rng(0)
     whole = engine.prepare(chosen, rng)
     tiles = whole.layout.group_tiles - np.array([0, 1])
-    spoilt = replace(whole, layout=replace(whole.layout, group_tiles=tiles))
+    spoilt = replace(whole, columns=whole.columns._replace(group_tiles=tiles))
     result = engine.run(chosen, x, rng, crossbar=spoilt)
     assert not np.array_equal(result.outputs, exact(chosen, x, 0))
     assert result.counts.amplitude < run(task).counts.amplitude == esn_a_x4(chosen.sums) * len(x)

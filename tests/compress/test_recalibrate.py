@@ -259,7 +259,7 @@ def test_images_that_do_not_fit_at_once(
         for m in meters(graph)
     }
     whole = Corrector(graph, some, targets)(changes)
-    monkeypatch.setattr(recalibrate, "LARGEST", 1000)  # elements: a few images
+    monkeypatch.setattr(recalibrate, "BATCH_ELEMENTS", 1000)  # elements: a few images
     monkeypatch.setattr(recalibrate, "SETTLED", 1e-4)
     monkeypatch.setattr(recalibrate, "FEWEST", fewest)
     parts = Corrector(graph, some, targets)(changes)

@@ -164,7 +164,7 @@ def test_a_device_is_refused_and_not_read(device: str) -> None:
 
 
 def test_a_file_too_large_for_results_is_not_read(path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("esnsim.sweeps.results.LARGEST", 100)
+    monkeypatch.setattr("esnsim.sweeps.results.MOST_BYTES", 100)
     refused(path, "is no results file of esnsim pareto")
 
 

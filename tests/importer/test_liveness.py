@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from onnx import ModelProto
 
-from esnsim import Layer
-from esnsim.model.network import propagate
+from esnsim.model.liveness import Liveness
 from tests.importer.graphs import Array, Step, build, programs
 from tests.importer.models import read_whole
 from tests.importer.steps import EXACT, MIXING
@@ -19,16 +18,14 @@ INPUTS = 8
 
 def live_channels(proto: ModelProto) -> dict[str, Array]:
     """The liveness of the channels that each layer reads, filters of zeros being pruned."""
-    found: dict[str, Array] = {}
-
-    def decide(layer: Layer, live: Array) -> Array:
-        found[layer.name] = live
+    network = read_whole(proto)
+    found, liveness = dict[str, Array](), Liveness(network)
+    for layer in network.layers:
+        live = found[layer.name] = liveness.channels(layer)
         groups = layer.geometry.groups
         weights = layer.weight.load().reshape(groups, -1, *layer.weight.shape[1:])
         used = weights * live.reshape(groups, 1, -1, *[1] * (weights.ndim - 3))
-        return used.reshape(layer.filters, -1).any(axis=1)
-
-    propagate(read_whole(proto), decide)
+        liveness.decide(layer, used.reshape(layer.filters, -1).any(axis=1))
     return found
 
 

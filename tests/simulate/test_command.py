@@ -343,7 +343,7 @@ def test_the_rate_is_in_images_not_in_layers(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     screen = Terminal()
     monkeypatch.setattr(sys, "stderr", screen)
-    meter = progress.Meter(20, unit="images", per=5)  # 4 images through 5 layers
+    meter = progress.Meter(4, unit="images", per=5)  # 4 images through 5 layers
     meter.advance("first", 10)
     with meter:
         meter.advance("second", 10)  # after 4 s, 2 images are through

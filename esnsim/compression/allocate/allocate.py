@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from esnsim.compression.allocate.budget import by_weights, check_metric, of_filters, unit
 from esnsim.errors import UsageError, WidthError
-from esnsim.model.network import Layer, Mask, Network, propagate
+from esnsim.model.liveness import Liveness
+from esnsim.model.network import Mask, Network
 from esnsim.quantization.filter_sums import Floats, Ints, midrise_sums, stored_sums
 from esnsim.quantization.quantizer import QuantizedLayer, quantize
 from esnsim.quantization.rules import RULES
@@ -140,14 +141,12 @@ def choices(
 def every_width(network: Network, rule: str = "mse") -> Runs:
     """Each layer at every width from 1 on, with the channels live that any width leaves live."""
     runs = [quantize(network, Scheme(rule=rule, bits=b)).layers for b in range(1, WIDEST + 1)]
-    found: Runs = []
-
-    def decide(layer: Layer, live: Mask) -> Mask:
-        each = [_with_live(run[len(found)], live) for run in runs]
-        found.append(each)
-        return np.asarray(np.any([one.sums.width_code > 0 for one in each], axis=0))
-
-    propagate(network, decide)
+    found, liveness = [], Liveness(network)
+    for layer, *each in zip(network.layers, *runs, strict=True):
+        live = liveness.channels(layer)
+        found.append([_with_live(one, live) for one in each])
+        alive = np.any([one.sums.width_code > 0 for one in found[-1]], axis=0)
+        liveness.decide(layer, alive)
     return found
 
 

@@ -16,7 +16,8 @@ from esnsim.costs.cost import cost
 from esnsim.costs.metric import metric_value
 from esnsim.errors import WidthError
 from esnsim.files.read import read_small
-from esnsim.model.network import Layer, Mask, Network, propagate
+from esnsim.model.liveness import Liveness
+from esnsim.model.network import Layer, Mask, Network
 from esnsim.quantization import rules
 from esnsim.quantization.filter_sums import Floats
 from esnsim.quantization.quantizer import quantize
@@ -25,7 +26,7 @@ from esnsim.quantization.scheme import WIDEST, Scheme
 SCHEMA = "esnsim.training/1"
 LARGEST_BYTES = 1 << 28
 TOLERANCE = 1e-3  # relative, of the factor that fits a budget
-LEAST = 1e-12  # of the targets: a step so large that one filter of each layer is left
+LEAST_SHARE = 1e-12  # of the targets: a step so large that one filter of each layer is left
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +96,13 @@ def within_budget(
         except WidthError:  # more than 16 bits
             return np.inf
 
-    low, high = LEAST, 1.0
+    low, high = LEAST_SHARE, 1.0
     if (least := price(low)) > budget:
         raise WidthError(
             f"a budget of {budget:,.10g} is below the least that {metric} can be with one filter "
             f"of each layer left, {least:,.10g}: give that or more"
         )
-    while price(high) <= budget and high < 1 / LEAST:  # where nothing costs, nothing is too much
+    while price(high) <= budget and high < 1 / LEAST_SHARE:  # nothing may cost anything
         low, high = high, 2 * high
     while high > (1 + TOLERANCE) * low:
         middle = float(np.sqrt(low * high))
@@ -115,21 +116,14 @@ def _solved(
     factor: float,
     sort: Callable[[Layer, Mask], SortedLayer],
 ) -> dict[str, float]:
-    found: dict[str, float] = {}
-    layers = iter(range(len(network.layers)))
-
-    def decide(layer: Layer, live: Mask) -> Mask:
-        index = next(layers)
-        if index not in wanted:  # quantised already
-            return np.ones(layer.filters, np.bool_)
-        ordered = sort(layer, live)
-        step = _step(ordered, factor * wanted[index])
-        found[layer.name] = step
-        if np.isnan(step):
-            return np.zeros(layer.filters, np.bool_)
-        return np.asarray(rates(ordered, [step], WIDEST).widths[0] > 0)
-
-    propagate(network, decide)
+    found, liveness = dict[str, float](), Liveness(network)
+    for index, layer in enumerate(network.layers):
+        live, alive = liveness.channels(layer), np.ones(layer.filters, np.bool_)
+        if index in wanted:  # the others are quantised already
+            ordered = sort(layer, live)
+            step = found[layer.name] = _step(ordered, factor * wanted[index])
+            alive &= not np.isnan(step) and rates(ordered, [step], WIDEST).widths[0] > 0
+        liveness.decide(layer, alive)
     return found
 
 

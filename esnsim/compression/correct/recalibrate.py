@@ -25,7 +25,7 @@ from esnsim.images.sets import ImageSet
 from esnsim.model.network import Array
 from esnsim.run.session import check_ends
 
-LARGEST = 1 << 26  # elements of one value in a batch
+BATCH_ELEMENTS = 1 << 26  # elements of one value in a batch
 SETTLED = 0.01  # standard deviations, or relative change of a variance, from pass to pass
 FEWEST = 32  # images of a batch whose moments stand for those of all
 
@@ -46,7 +46,7 @@ class Corrector:
         self._targets = float_moments(graph, images, threads) if targets is None else targets
         for meter in self._meters:
             _check_target(meter, self._targets)
-        self._batched = fitting(graph, LARGEST, images.count) >= min(images.count, FEWEST)
+        self._batched = fitting(graph, BATCH_ELEMENTS, images.count) >= min(images.count, FEWEST)
 
     def __call__(self, changes: Changes) -> Changes:
         """The changes with corrected statistics, biases and gains of filters added to them.
@@ -132,7 +132,7 @@ def measure(
 
 def _even(graph: Model, count: int, whole: bool) -> int:
     """The size of batches of nearly the same size: as few as fit, or else small ones."""
-    batches = -(-count // fitting(graph, LARGEST, count if whole else BATCH_IMAGES))
+    batches = -(-count // fitting(graph, BATCH_ELEMENTS, count if whole else BATCH_IMAGES))
     return -(-count // batches)
 
 

@@ -11,7 +11,8 @@ from esnsim.compression.prune.units import Coupling, couple
 from esnsim.errors import UsageError
 from esnsim.graph.graph import accepts_pair
 from esnsim.graph.model import Model
-from esnsim.model.network import Layer, Mask, Network, propagate
+from esnsim.model.liveness import Liveness
+from esnsim.model.network import Mask, Network
 
 #: The filters (M,) that stay, of each layer.
 Kept: TypeAlias = tuple[Mask, ...]
@@ -54,20 +55,15 @@ def live_macs(
     network: Network, kept: Sequence[Mask], bits: Sequence[NDArray[np.int64]] | None = None
 ) -> int:
     """MACs of the filters (M,) that stay, on the channels that stay; times their width if given."""
-    total, index = 0, 0
-
-    def decide(layer: Layer, live: Mask) -> Mask:
-        nonlocal total, index
-        groups = layer.geometry.groups
+    total, liveness = 0, Liveness(network, leaving=True)
+    for index, layer in enumerate(network.layers):
+        groups, live = layer.geometry.groups, liveness.channels(layer)
         fan_in = np.repeat(live.reshape(groups, -1).sum(axis=1), layer.filters // groups)
         alive = np.asarray(kept[index], np.bool_) & (fan_in > 0)
         kernel = layer.weight.size // (layer.filters * layer.weight.shape[1])
         widths = 1 if bits is None else np.asarray(bits[index])
         total += int((alive * fan_in * widths).sum()) * kernel * layer.macs_per_weight
-        index += 1
-        return alive
-
-    propagate(network, decide, leaving=True)
+        liveness.decide(layer, alive)
     return total
 
 

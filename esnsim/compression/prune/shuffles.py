@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from esnsim.compression.prune.ties import axes_of, ids_of
 from esnsim.graph.model import Model
 from esnsim.graph.nodes import reads
-from esnsim.importer.channels import LARGEST
+from esnsim.importer.channels import MOST_IDS
 from esnsim.importer.constants import evaluate
 from esnsim.importer.shapes import STANDARD
 from esnsim.model.network import Array
@@ -59,7 +59,7 @@ def _region(
     """The shuffles that start at a value; none where something else reads what lies inside."""
     shape = graph.scope.get(source).shape
     ids = ids_of(graph, source)
-    if shape is None or ids is None or int(np.prod(shape)) > LARGEST:
+    if shape is None or ids is None or int(np.prod(shape)) > MOST_IDS:
         return []
     whole = np.arange(np.prod(shape)).reshape(shape)
     moved: dict[str, Array] = {source: whole}

@@ -23,7 +23,7 @@ Ints = NDArray[np.int64]
 Map = Callable[..., Iterable[Any]]
 
 BLOCK = 256  # windows that a block of im2col holds, or a tile's own number if that is more
-LARGEST = 1 << 20  # words of a block
+BLOCK_WORDS = 1 << 20  # words of a block
 PART = 1 << 18  # activations that a thread packs
 
 
@@ -78,7 +78,7 @@ def _walk(
     share_out: Map = map if workers == 1 else _pool(workers, os.getpid()).map
     stream = _stream(program, x, zero_point, signed, engine.spec, share_out)
     shape = (len(program.lowered.values), len(stream.base))
-    shares = _shares(shape, len(program.used), stream.tiles, stream.stride, workers)
+    shares = _shares(shape, len(program.schedule.used), stream.tiles, stream.stride, workers)
     counts = list(share_out(partial(_run, program, stream, engine.spec), shares))
     outputs = shares[0].out
     for share in shares[1:]:
@@ -152,9 +152,9 @@ def _stream(
         list((share_out if len(firsts) > 1 else map)(pack, firsts))
     else:
         sums = values.sum(axis=1, dtype=np.int64)
-    words = groups * bits * program.words.shape[1]
+    words = groups * bits * program.schedule.words.shape[1]
     tile = min(spec.windows, geometry.windows)
-    stride = max(1, max(8, min(BLOCK, LARGEST // words)) // tile)
+    stride = max(1, max(8, min(BLOCK, BLOCK_WORDS // words)) // tile)
     base, offsets = addresses(geometry, len(x))
     return Stream(base, offsets, values, packed, sums, signed, geometry.windows, tile, stride)
 
@@ -164,25 +164,25 @@ def _run(program: Program, stream: Stream, spec: ArraySpec, share: "Share") -> I
     counts = np.zeros(len(bitserial.COUNTS), np.int64)
     reductions = np.array([len(stream.offsets) * len(c) for c in program.channels], np.int64)
     widest = max(map(len, program.channels), default=0) or 1
-    groups, words = len(stream.values), program.words.shape[1]
+    groups, words = len(stream.values), program.schedule.words.shape[1]
     tiles = range(*share.tiles, stream.stride)
     edges = [stream.window(tile) for tile in (*tiles, share.tiles[1])]
     n = (max(map(int, np.diff(edges)), default=0) + 7) // 8 * 8
-    blocks = np.empty((groups, spec.activation_bits, words, n), np.uint64)
-    totals, octets = np.empty((groups, n), np.int64), np.empty(n, np.uint64)
-    sums = np.empty((QUAD, n), np.int64)
+    block = bitserial.Block(
+        np.empty((groups, spec.activation_bits, words, n), np.uint64),
+        np.empty((groups, n), np.int64), reductions, stream.signed,
+    )  # fmt: skip
+    octets, sums = np.empty(n, np.uint64), np.empty((QUAD, n), np.int64)
+    array = spec.rows, spec.lanes, spec.windows, spec.width_step
     for first, last in pairwise(edges):
         base = stream.base[first:last]
         if stream.packed is not None:
-            planes.gather(stream.packed, base, stream.offsets, blocks)
+            planes.gather(stream.packed, base, stream.offsets, block.bits)
         else:
-            planes.pack_patches(stream.values, widest, base, stream.offsets, octets, blocks)
-        planes.add_taps(stream.sums, base, stream.offsets, totals)
+            planes.pack_patches(stream.values, widest, base, stream.offsets, octets, block.bits)
+        planes.add_taps(stream.sums, base, stream.offsets, block.totals)
         bitserial.walk(
-            (spec.rows, spec.lanes, spec.windows, spec.width_step), stream.per_image,
-            blocks, totals, stream.signed, first, last, *share.passes, reductions,
-            program.words, program.filters, program.scales, program.sums,
-            program.starts, program.used, program.assigned, program.mask, program.groups,
+            array, program.schedule, block, (first, last, stream.per_image), share.passes,
             sums, share.out, counts,
         )  # fmt: skip
     return counts

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from esnsim_kernels import planes
+from esnsim_kernels import bitserial, planes
 from numpy.typing import NDArray
 
 from esnsim.machines.array.schedule import Passes, schedule
@@ -21,25 +21,16 @@ QUAD = 4  # planes that the kernel takes at once
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A layer scheduled on an array: bit planes in the order of the passes.
+    """A layer scheduled on an array, a row holding as many planes as its units multiply at once.
 
-    A row holds as many planes as its units multiply at once. Each pass is filled up to a multiple
-    of QUAD planes with zeros (filter −1). `channels` are the live channels of each group; `packed`
-    says whether words hold the channels of one pixel, or a patch of (tap, channel).
+    `channels` are the live channels of each group; `packed` says whether words hold the channels of
+    one pixel, or a patch of (tap, channel).
     """
 
     lowered: Lowered
     channels: tuple[Ints, ...]
     packed: bool
-    words: Words
-    filters: Ints
-    scales: Ints
-    sums: Ints
-    starts: Ints
-    used: Ints
-    assigned: Ints
-    mask: NDArray[np.bool_]
-    groups: Ints
+    schedule: bitserial.Schedule
 
 
 def program_of(lowered: Lowered, spec: ArraySpec) -> Program:
@@ -68,20 +59,18 @@ def program_of(lowered: Lowered, spec: ArraySpec) -> Program:
     order = _quads_first(taken, np.repeat(np.arange(len(used)), real_planes))
     filters[places], bits[places] = taken[order], taken_bits[order]
     real, mask, top = filters >= 0, bits < 0, bits == lowered.widths[filters] - 1
-    return Program(
-        lowered,
-        channels,
-        packed,
-        _plane_words(lowered, channels, packed, filters, bits),
-        filters,
-        np.left_shift(np.where(top, -1, 1), np.where(mask, 0, bits + lowered.shift)),
-        np.where(real & (bits == 0), lowered.sums[filters], 0),
-        starts,
-        used,
-        np.concatenate([part.assigned for part in parts]),
-        mask_passes,
-        np.repeat(np.arange(len(parts)), [len(part.used) for part in parts]),
+    planned = bitserial.Schedule(
+        words=_plane_words(lowered, channels, packed, filters, bits),
+        filters=filters,
+        scales=np.left_shift(np.where(top, -1, 1), np.where(mask, 0, bits + lowered.shift)),
+        shared=np.where(real & (bits == 0), lowered.sums[filters], 0),
+        starts=starts,
+        used=used,
+        assigned=np.concatenate([part.assigned for part in parts]),
+        mask=mask_passes,
+        groups=np.repeat(np.arange(len(parts)), [len(part.used) for part in parts]),
     )
+    return Program(lowered, channels, packed, planned)
 
 
 def _planes(filters: Ints, slices: Ints, unit_bits: int) -> tuple[Ints, Ints]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from esnsim.quantization.quantizer import QuantizedLayer
 
 WIDEST = 16  # bits of an activation, and of a weight
-MOST = 1 << 32  # units of an array: beyond, unit-cycles could exceed 64 bits
+MOST_UNITS = 1 << 32  # units of an array: beyond, unit-cycles could exceed 64 bits
 
 OPTIONS = (
     Option("schedule", "of a digital array", SCHEDULES),
@@ -64,8 +64,8 @@ class ArraySpec:
                 raise UsageError(
                     f"an array with {name} = {value}: give a whole number of 1 or more"
                 )
-        if self.units > MOST:
-            raise UsageError(f"an array of {self.units:,} units: give at most {MOST:,}")
+        if self.units > MOST_UNITS:
+            raise UsageError(f"an array of {self.units:,} units: give at most {MOST_UNITS:,}")
         if self.width_step > WIDEST:
             raise UsageError(f"widths in steps of {self.width_step} bits: at most {WIDEST}")
         if self.activation_bits > WIDEST:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from esnsim_kernels import crossbar as kernel
 from numpy.typing import NDArray
 
 from esnsim.machines.crossbar import amplitude
@@ -53,10 +54,8 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Crossbar:
-    """A layer in cells: `cells` (Q, 4, K) are the columns in quads, over the reduction.
+    """A layer in cells, columns over the reduction; `channels` are the live ones of each group.
 
-    A column belongs to one of `filters` (Q, 4), or to none (−1); its sum counts `scales` times,
-    and the sum of all activations `shared` times. `channels` are the live ones of each group.
     `amplitude` is Σ |2·W|^p of each array, by column tile and row tile; None without an exponent.
     """
 
@@ -64,24 +63,21 @@ class Crossbar:
     channels: tuple[Ints, ...]
     device: Device
     layout: Layout
-    cells: NDArray[Any]
-    filters: Ints
-    scales: Floats
-    shared: Floats
+    columns: kernel.Columns
     amplitude: list[list[float]] | None
 
     @property
     def rows(self) -> Ints:
         """Rows in use of the array at column tile t and row tile r: (T, R)."""
         lengths = self.lowered.values.shape[2] * np.array([len(chosen) for chosen in self.channels])
-        starts = np.arange(0, self.cells.shape[2], self.device.spec.rows)
+        starts = np.arange(0, self.columns.cells.shape[2], self.device.spec.rows)
         left = lengths[self.layout.tile_groups][:, None] - starts
         return np.asarray(np.clip(left, 0, self.device.spec.rows))
 
     @property
     def most_rows(self) -> int:
         """Rows of an array that the layer can use."""
-        return max(1, min(self.device.spec.rows, int(self.cells.shape[2])))
+        return max(1, min(self.device.spec.rows, int(self.columns.cells.shape[2])))
 
     @property
     def limit(self) -> float:
@@ -140,11 +136,11 @@ def program(layer: QuantizedLayer, spec: CrossbarSpec, rng: np.random.Generator)
     cells = np.zeros((QUAD * layout.tile_quads[-1], longest), device.dtype)
     tops, powers = np.zeros(len(layout.owner), np.int64), []
     for tile, group in enumerate(layout.tile_groups):
-        columns = slice(*layout.tile_starts[tile : tile + 2])
-        flat = what.values[layout.owner[columns]][:, channels[group]].swapaxes(1, 2)
-        digits = _digits(flat.reshape(len(flat), -1), layout.place[columns], device.bits)
-        cells[layout.slots[columns], : digits.shape[1]] = device.write(digits, rng)
-        tops[columns] = np.abs(digits).max(axis=1)
+        here = slice(*layout.tile_starts[tile : tile + 2])
+        flat = what.values[layout.owner[here]][:, channels[group]].swapaxes(1, 2)
+        digits = _digits(flat.reshape(len(flat), -1), layout.place[here], device.bits)
+        cells[layout.slots[here], : digits.shape[1]] = device.write(digits, rng)
+        tops[here] = np.abs(digits).max(axis=1)
         if spec.exponent is not None:
             powers.append(amplitude.powers(digits, spec))
     priced = None
@@ -152,10 +148,8 @@ def program(layer: QuantizedLayer, spec: CrossbarSpec, rng: np.random.Generator)
         units = (2 >> lowered.shift) * what.unit[layout.owner]
         scope = layout.owner // _parts(layer, lowered)
         priced = amplitude.of_arrays(powers, tops, units, scope, spec)
-    return Crossbar(
-        lowered, channels, device, layout, cells.reshape(len(cells) // QUAD, QUAD, longest),
-        *_roles(what, layout, device), priced,
-    )  # fmt: skip
+    columns = _columns(cells.reshape(len(cells) // QUAD, QUAD, longest), what, layout, device)
+    return Crossbar(lowered, channels, device, layout, columns, priced)
 
 
 def _digits(values: NDArray[np.int32], place: Ints, bits: int) -> NDArray[np.int32]:
@@ -165,8 +159,8 @@ def _digits(values: NDArray[np.int32], place: Ints, bits: int) -> NDArray[np.int
     return out
 
 
-def _roles(what: Stored, layout: Layout, device: Device) -> tuple[Ints, Floats, Floats]:
-    """`filters`, `scales` and `shared` of a Crossbar (Q, 4)."""
+def _columns(cells: NDArray[Any], what: Stored, layout: Layout, device: Device) -> kernel.Columns:
+    """Columns of cells with what they add to which filters."""
     size = QUAD * layout.tile_quads[-1]
     filters, scales, shared = np.full(size, -1), np.zeros(size), np.zeros(size)
     filters[layout.slots] = layout.owner
@@ -174,7 +168,8 @@ def _roles(what: Stored, layout: Layout, device: Device) -> tuple[Ints, Floats, 
     shared[layout.slots] = np.where(layout.place == 0, what.shared[layout.owner], 0)
     if device.leaks:
         shared -= device.residual * scales
-    return filters.reshape(-1, QUAD), scales.reshape(-1, QUAD), shared.reshape(-1, QUAD)
+    roles = (role.reshape(-1, QUAD) for role in (filters, scales, shared))
+    return kernel.Columns(cells, *roles, layout.group_tiles, layout.tile_quads)
 
 
 def _starts(counts: Ints) -> Ints:

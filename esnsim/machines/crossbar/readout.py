@@ -130,20 +130,19 @@ def _run(
 ) -> Ints:
     """Run the blocks that begin at these windows; how often each array (T, R) was read."""
     crossbar, spec = what.crossbar, what.crossbar.device.spec
-    layout, windows = crossbar.layout, len(what.base)
+    windows = len(what.base)
     reads = np.zeros(crossbar.rows.shape, np.int64)
     lanes = -(-spec.input_slices * what.block // VECTOR) * VECTOR
     dtype = np.float32 if crossbar.limit < EXACT else np.float64
     block = np.zeros((crossbar.most_rows, lanes), dtype)
     channels = np.array([len(chosen) for chosen in crossbar.channels])
+    inputs = kernel.Inputs(
+        what.values, channels, what.base, what.offsets, spec.input_slices, spec.input_bits
+    )
+    grid = converter.grid(crossbar.most_rows, crossbar.limit)
     for first, stream in blocks:
+        span = first, min(first + what.block, windows), what.block
         kernel.walk(
-            what.values, channels, what.base, what.offsets,
-            (first, min(first + what.block, windows), what.block),
-            (spec.input_slices, spec.input_bits),
-            crossbar.cells, crossbar.filters, crossbar.scales, crossbar.shared,
-            layout.group_tiles, layout.tile_quads,
-            converter.grid(crossbar.most_rows, crossbar.limit),
-            sigma, stream, block, out, reads, histogram,
-        )  # fmt: skip
+            inputs, crossbar.columns, span, grid, sigma, stream, block, out, reads, histogram
+        )
     return reads

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 SIGNS = ("differential", "offset")
 SCOPES = ("filter", "layer")
-LARGEST = 1 << 20  # rows, and columns
+MOST_ROWS = 1 << 20  # rows, and columns
 CONVERTER_PRICES = ("adc_law", "e_adc", "vdd", "e_dac", "e_shift_add")
 
 
@@ -114,8 +114,8 @@ class CrossbarSpec:
                 raise UsageError(
                     f"a crossbar with {name} = {value}: give a whole number of {low} or more"
                 )
-            if value > LARGEST:
-                raise UsageError(f"a crossbar with {name} = {value}: give at most {LARGEST:,}")
+            if value > MOST_ROWS:
+                raise UsageError(f"a crossbar with {name} = {value}: give at most {MOST_ROWS:,}")
         for name, most in (("activation_bits", WIDEST), ("bits_per_cell", WIDEST),
                            ("dac_bits", WIDEST), ("adc_bits", WIDEST_ADC)):  # fmt: skip
             value = getattr(self, name)

@@ -5,10 +5,8 @@ from dataclasses import asdict
 from math import isnan
 from typing import Any
 
-import numpy as np
-
 import esnsim
-from esnsim.costs.cost import Cost, LayerCost, Metrics, estimate, other_width_of, ratio
+from esnsim.costs.cost import Cost, LayerCost, Metrics, other_width_of
 from esnsim.costs.equations import WidthRule
 from esnsim.report.forms import Form, csv_text, json_text
 
@@ -58,7 +56,7 @@ def _model(cost: Cost) -> dict[str, Any]:
         "producer": source.producer,
         "inputs": {name: list(shape) for name, shape in source.inputs},
         "batchnorms": source.batchnorms,
-        "batchnorms_folded": sum(row.layer.weight.gain is not None for row in cost.layers),
+        "batchnorms_folded": cost.folded,
     }
 
 
@@ -87,9 +85,7 @@ def totals(cost: Cost) -> dict[str, Any]:
 
 
 def _layer(row: LayerCost, width: WidthRule) -> dict[str, Any]:
-    layer, sums, expected = row.layer, row.quantized.sums, estimate([row])
-    alive = np.where(sums.width_code > 0, sums.weights, 0)
-    stored = layer.weight.codes
+    layer, stored = row.layer, row.layer.weight.codes
     return {
         "name": layer.name,
         "op": layer.op,
@@ -103,13 +99,13 @@ def _layer(row: LayerCost, width: WidthRule) -> dict[str, Any]:
         "asymmetric": stored is not None and stored.asymmetric,
         "batchnorm": layer.batchnorm.name if layer.batchnorm else None,
         **_metrics(row.metrics, width),
-        "esn_a_from_sn": asdict(expected),
-        "esn_a_over_sn": asdict(ratio(row.metrics.esn_a, expected)),
+        "esn_a_from_sn": asdict(row.esn_a_expected),
+        "esn_a_over_sn": asdict(row.esn_a_over_sn),
         "sn": row.sn,
         "bits_per_filter": row.bits.tolist(),
         "steps": [None if isnan(step) else step for step in row.quantized.steps.tolist()],
-        "macs_per_filter": [layer.macs // layer.filters] * layer.filters,
-        "live_macs_per_filter": [int(n) * layer.macs_per_weight for n in alive],
+        "macs_per_filter": row.macs_of_filters.tolist(),
+        "live_macs_per_filter": row.live_macs_of_filters.tolist(),
     }
 
 

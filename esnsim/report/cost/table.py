@@ -89,7 +89,7 @@ def _numbers(metrics: Metrics, number: Number) -> Cells:
         f"{metrics.filters:,}",
         f"{metrics.pruned_filters:,}",
         f"{metrics.mean_width_by_macs:.2f}",
-        number(metrics.esn_a_x4.macs / 4),
+        number(metric_value(metrics, "esn_a")),
         number(metrics.esn_d.macs),
         number(metrics.esn_d_tilde.macs),
     )
@@ -99,8 +99,8 @@ def _summary(cost: Cost, number: Number) -> list[str]:
     total, machines = cost.total, cost.machines
     lines = [
         *_widths(total, number),
-        f"ESNa      {number(total.esn_a_x4.macs / 4)} by MACs, "
-        f"{number(total.esn_a_x4.weights / 4)} by weights",
+        f"ESNa      {number(metric_value(total, 'esn_a'))} by MACs, "
+        f"{number(metric_value(total, 'esn_a.weights'))} by weights",
         f"ESNd      {number(total.esn_d.macs)} bits by MACs, {number(total.esn_d.weights)} by "
         f"weights; stored by filter: {number(total.esn_d_tilde.weights)} bits",
         f"weights   {number(total.weights)}, of live filters and channels "
@@ -122,11 +122,11 @@ def _summary(cost: Cost, number: Number) -> list[str]:
 
 
 def _widths(total: Metrics, number: Number) -> list[str]:
-    wise, layerwise = total.esn_d_tilde.macs, total.mac_bits_layerwise
+    own, layerwise = number(total.esn_d_tilde.macs), total.mac_bits_layerwise
     return [
-        f"MAC×bit   {number(wise)}, each filter by its own width (ESNd~); shares are of this,",
+        f"MAC×bit   {own}, each filter by its own width (ESNd~); shares are of this,",
         f"          {number(layerwise)} with every filter as wide as its layer's widest: "
-        f"{percent(layerwise - wise, layerwise)} saved",
+        f"{percent(total.mac_bits_saved, layerwise)} saved",
         f"width     {total.mean_width_by_macs:.2f} bits, mean by MACs; "
         f"{total.mean_width_by_weights:.2f} by weights",
     ]
@@ -135,16 +135,14 @@ def _widths(total: Metrics, number: Number) -> list[str]:
 def _assumptions(cost: Cost) -> list[str]:
     """What the numbers depend on: codes, BatchNormalization, the shapes of the inputs."""
     scheme, source = cost.scheme, cost.network.source
-    stored = sum(row.layer.weight.codes is not None for row in cost.layers)
     bits = f", {scheme.nominal_bits} bits" if scheme.nominal_bits and not scheme.widths else ""
     codes = f"midrise, {scheme.resolved_rule} steps{bits}"
     codes += f", zeros {'kept' if scheme.keep_zeros else 'coded as ±½'}"
-    if stored:
-        rest = len(cost.layers) - stored
+    if cost.stored:
+        rest = len(cost.layers) - cost.stored
         codes = "as the model stores them" + (f"; {rest:,} layers {codes}" if rest else "")
     lines = [f"codes     {codes}, width rule {cost.width}"]
-    folded = sum(row.layer.weight.gain is not None for row in cost.layers)
-    if source.batchnorms and not folded:
+    if source.batchnorms and not cost.folded:
         count = f"{source.batchnorms} BatchNormalizations"
         lines.append(f"          {count} in the graph, not folded (--fold-batchnorm)")
     inputs = [f"{printable(name)} {'×'.join(map(str, shape))}" for name, shape in source.inputs]

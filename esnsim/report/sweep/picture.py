@@ -12,7 +12,7 @@ from esnsim.sweeps.points import Point
 
 METRICS = ("esn_a", "esn_d", "esn_d_tilde")  # the panels of Fig. 8
 DOTS = 110  # per inch
-MANY = 10_000  # times from end to end of an axis, from which on only powers of ten are marked
+WIDE_RATIO = 10_000  # times from end to end of an axis, from which on only powers of ten are marked
 SHOWN = 0.25  # of accuracy below the best float model; the frontier's end says little
 FORMATS = (".png", ".svg", ".pdf")
 
@@ -61,7 +61,7 @@ def draw_curves(axis: Any, sweep: Sweep, metric: str) -> None:
     axis.set_ylim(bottom=100 * max(lowest, sweep.best.accuracy - SHOWN) - 1)
     axis.set_xscale("log")
     low, high = axis.get_xlim()
-    axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < MANY * low else (1,)))
+    axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < WIDE_RATIO * low else (1,)))
     axis.xaxis.set_major_formatter(EngFormatter(sep=""))
     axis.xaxis.set_minor_formatter(NullFormatter())
     axis.tick_params(labelsize=8)

@@ -64,9 +64,10 @@ def unpack_nbits(node: NodeProto, inputs: Sequence[Constant | None], name: str) 
 
     middle = ((1 << bits) - 1) / 2
     off = bool((zero != middle).any()) if midrise else off_centre(zero, bits, unsigned=True)
+    coded = Coded(centred, steps, bits, midrise, off)
     return Constant(
         (n, k), scales.dtype, packed.origin, lambda: centred() * steps() / unit, None,
-        Coded(centred, steps, bits, midrise, off) if whole or midrise else None,
+        coded if whole or midrise else None,
         f"uint{bits} with fractional zero points",
     )  # fmt: skip
 

@@ -41,7 +41,7 @@ class LayerNoise:
     ) -> "LayerNoise":  # fmt: skip
         """Eq. 5 for one layer: S/N, ESNa = S/N · ‖W‖₀ / 12, Δ² = 12·N / (I·‖W‖₀)."""
         sn = signal / noise if noise > 0 else None
-        return cls(
+        return LayerNoise(
             name, f"{name}.weight", signal, noise, nonzero, filters, pruned, sn,
             None if sn is None else esn_a_from_sn(sn, nonzero),
             implied_step(noise, iterations, nonzero) or None,

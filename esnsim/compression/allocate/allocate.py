@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import floor
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -177,8 +178,7 @@ def allocate(offer: Choices, budget: float) -> Allocation:
     return Allocation(offer.rule, offer.metric, budget, cost, noise, min(bound, noise), widths)
 
 
-@dataclass(frozen=True, slots=True)
-class Steps:
+class Steps(NamedTuple):
     """Steps along the hulls, steepest first: from where `filter` stands to `column`."""
 
     filter: Ints

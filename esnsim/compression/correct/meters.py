@@ -116,7 +116,8 @@ def _norm(graph: Model, place: int) -> Norm | None:
     fixed = graph.constants.issuperset(node.input[1:])
     if not fixed or known is None or attribute(node, "training_mode", 0):
         return None
-    return Norm(node.output[0], place, value, *known)
+    shape, dtype = known
+    return Norm(node.output[0], place, value, shape, dtype)
 
 
 def _known(graph: Model, name: str) -> tuple[tuple[int, ...], str] | None:

@@ -75,7 +75,7 @@ class Sums:
         """Of each group of the layer."""
         gram, cross, mean, float_mean = (total / max(1, self._count) for total in self._sums)
         parts = zip(gram, cross, mean, float_mean[self._pairs], strict=True)
-        return [Moments(self._count, *part) for part in parts]
+        return [Moments(self._count, g, c, mean, theirs) for g, c, mean, theirs in parts]
 
 
 def places_in(x: Array, geometry: Geometry) -> int:

@@ -27,7 +27,7 @@ ORDERS = ("flat", "tap", "channel")
 STORED_BY = ("filter", "layer")
 RUNS = ("image", "row")
 WAITS = ("all", "lanes")
-MOST = 1 << 20  # rows, lanes, windows
+MOST_LANES = 1 << 20  # rows, lanes, windows
 MOST_CYCLES = 255  # that a group of integers takes at least
 
 
@@ -239,7 +239,7 @@ def whole_widths(widths: Ints, bits: int) -> Ints:
     return np.where(widths > 0, -(-int(widths.max(initial=0)) // bits) * bits, 0)
 
 
-def check_sizes(machine: object, least: dict[str, int], most: int = MOST) -> None:
+def check_sizes(machine: object, least: dict[str, int], most: int = MOST_LANES) -> None:
     """Raise UsageError unless these fields are whole numbers from their least to `most`."""
     for name, low in least.items():
         value = getattr(machine, name)

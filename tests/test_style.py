@@ -17,8 +17,6 @@ SOURCES = sorted([*(ROOT / "esnsim").rglob("*.py"), *(ROOT / "kernels").rglob("*
 BY_PLACE = {"ArraySpec", "CrossbarSpec", "Geometry", "Layer", "Network", "Scheme"}
 #: Names of limits that say how much of nothing.
 BARE = re.compile(r"^(LARGEST|LONGEST|MOST|LIMIT|MANY|START)\b", re.MULTILINE)
-#: Their functions move to the library with `esnsim.sweep`.
-MOVING = {"pareto.py"}
 OPERATIONS = (ast.Mult, ast.Div, ast.FloorDiv, ast.Pow)
 
 
@@ -63,7 +61,7 @@ def test_functions_of_commands_are_at_most_forty_lines() -> None:
     found = [
         f"{path}: {node.name}"
         for path, node in _nodes(ast.FunctionDef, "commands")
-        if node.end_lineno - node.lineno >= 40 and path.name not in MOVING
+        if node.end_lineno - node.lineno >= 40
     ]
     assert not found
 
@@ -73,7 +71,7 @@ def test_commands_compute_nothing() -> None:
     found = [
         f"{path}:{node.lineno} {ast.unparse(node)}"
         for path, node in _nodes(ast.BinOp, "commands")
-        if isinstance(node.op, OPERATIONS) and path.name not in {"options.py", *MOVING}
+        if isinstance(node.op, OPERATIONS) and path.name != "options.py"
     ]
     assert not found
 

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from esnsim.commands import codes, images, options
+from esnsim.commands import codes, images, options, output
 from esnsim.commands.paths import InputFile, OutputFile, file_name
 from esnsim.errors import UsageError
 from esnsim.report.write import say, screen, write, write_bytes
@@ -107,6 +107,7 @@ def _add_running(group: "argparse._ArgumentGroup") -> None:
 
 def _add_output(group: "argparse._ArgumentGroup") -> None:
     from esnsim.costs.metric import METRICS
+    from esnsim.report.sweep.document import FORMS
 
     group.add_argument(
         "--metric", type=options.metric, default="esn_d_tilde", metavar="NAME",
@@ -117,13 +118,7 @@ def _add_output(group: "argparse._ArgumentGroup") -> None:
         "--drop", type=options.share, default=0.01, metavar="1%",
         help="points of accuracy that may be lost (default 1%%)",
     )  # fmt: skip
-    form = group.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="everything (docs/pareto.md)")
-    form.add_argument("--csv", action="store_true", help="a row a point, all columns")
-    group.add_argument(
-        "-o", "--output", type=OutputFile(), metavar="FILE",
-        help="write there, whole or not at all; .json and .csv say the form",
-    )  # fmt: skip
+    output.add_output(group, FORMS)
     group.add_argument(
         "--frontier", action="store_true", help="only the points of the frontier in the table"
     )
@@ -133,18 +128,20 @@ def _add_output(group: "argparse._ArgumentGroup") -> None:
         metavar="FILE",
         help="accuracy against log cost, as .png, .svg, .pdf",
     )
-    group.add_argument("-q", "--quiet", action="store_true", help="no notes and no progress")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; the exit code."""
+    from esnsim.report.sweep.document import FORMS
+
     if arguments.picture and find_spec("matplotlib") is None:
         raise UsageError("--picture needs matplotlib: pip install 'esnsim[report]'")
+    form = output.form_of(arguments, FORMS)
     found = _sweep(arguments)
     if not arguments.quiet:
         for reason in found.left_out:
             say(reason)
-    write(_render(found, arguments), arguments.output)
+    write(_render(found, form, arguments), arguments.output)
     if arguments.picture:
         from esnsim.report.sweep.picture import picture
 
@@ -193,14 +190,11 @@ def _pictures(
     return Pictures(path, labels, images.preparation_of(arguments))
 
 
-def _render(sweep: "Sweep", arguments: argparse.Namespace) -> str:
-    from esnsim.report.sweep.document import as_csv, as_json
+def _render(sweep: "Sweep", form: str, arguments: argparse.Namespace) -> str:
+    from esnsim.report.sweep.document import FORMS
     from esnsim.report.sweep.table import render
 
-    suffix = arguments.output.suffix.lower() if arguments.output else ""
-    if arguments.json or (suffix == ".json" and not arguments.csv):
-        return as_json(sweep)
-    if arguments.csv or suffix == ".csv":
-        return as_csv(sweep)
+    if form in FORMS:
+        return FORMS[form].text(sweep)
     columns, bold = screen(arguments.output)
     return render(sweep, frontier_only=arguments.frontier, columns=columns, bold=bold)

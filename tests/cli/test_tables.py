@@ -28,6 +28,7 @@ from esnsim.quantization.rules import RULES, StepRule, filter_max
 from esnsim.report.cost import document as cost_document
 from esnsim.report.forms import Form
 from esnsim.report.simulation import document as simulation_document
+from esnsim.report.sweep import document as sweep_document
 from tests.commandline import esnsim, report
 from tests.importer.models import model
 from tests.samples import saved, weights
@@ -152,6 +153,8 @@ def report_form(tiny: Path, add: Add) -> None:
     add.setitem(simulation_document.FORMS, "kinds", kinds)
     offered("cost", "--names the names of layers", ".names")
     offered("simulate", "--kinds the kinds")
+    add.setitem(sweep_document.FORMS, "count", Form("how many", lambda sweep: "4"))
+    offered("pareto", "--count how many")
     assert esnsim("cost", tiny, "--names", "-q").out == "['first', 'y']\n"
     assert esnsim("simulate", tiny, "--kinds", "-q").out == "['digital']"
     assert esnsim("cost", tiny, "-o", "here.names", "-q").code == 0

@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 import esnsim
-from esnsim.report.forms import csv_text, json_text
+from esnsim.report.forms import Form, csv_text, json_text
 from esnsim.report.scored import evaluation_document, scored_document
 from esnsim.sweeps.compare import (
     METHODS,
@@ -56,6 +56,13 @@ def as_json(sweep: Sweep) -> str:
 def as_csv(sweep: Sweep) -> str:
     """A header and a row a point, cheapest first; nested keys are joined by dots."""
     return csv_text(document(sweep)["points"], first="model", missing="0")
+
+
+#: By name, of a sweep.
+FORMS = {
+    "json": Form("everything (docs/pareto.md)", as_json),
+    "csv": Form("a row a point, all columns", as_csv),
+}
 
 
 def _baseline(baseline: Baseline) -> dict[str, Any]:

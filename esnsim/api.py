@@ -231,10 +231,11 @@ def _files(sources: Sequence[Any], example: Any) -> Iterator[tuple[tuple[str, st
     with TemporaryDirectory() as folder:
         for place, source in enumerate(sources):
             model = _onnx(source, example)
-            name, file = str(model), str(model)
             if isinstance(model, ModelProto):
                 name, file = model.graph.name or "model", f"{folder}/{place}.onnx"
                 Path(file).write_bytes(model.SerializeToString())
+            else:  # a ModelPath stays one, and is parsed once
+                name, file = str(model), model if isinstance(model, str) else str(model)
             if name in found:
                 raise UsageError(f"a model is given twice, '{name}': leave one out, or rename it")
             found[name] = file

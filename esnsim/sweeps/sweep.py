@@ -27,6 +27,8 @@ from esnsim.sweeps.points import Baseline, Candidate, Point, Refused
 from esnsim.sweeps.results import Finished, ResultsError
 from esnsim.sweeps.task import Task, sha256
 
+MODELS = 8  # that stay open; their weights are in their files
+
 _ONE_AT_A_TIME = Lock()  # the threads of a Dask worker share what is kept
 
 #: Sees a sweep as it stands: before its first point, and after each.
@@ -155,7 +157,7 @@ def _scheme(task: Task, candidate: Candidate) -> Scheme:
     return plan(candidate.bits * sum(layer.macs for layer in network.layers))
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=MODELS)
 def _opened(task: Task, name: str) -> Model:
     return open_model(dict(task.files)[name], dict(task.shapes), dict(task.values))
 

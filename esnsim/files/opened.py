@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from esnsim.errors import EsnsimError
 
 BLOCK = 1 << 14  # bytes that a scan reads at once
-LONGEST = 20  # bytes of a tag and a length
+TAG_BYTES = 20  # bytes of a tag and a length
 
 
 class Stamp(NamedTuple):
@@ -46,12 +46,12 @@ class File:
         return read.toreadonly()
 
     def block(self, at: int) -> tuple[memoryview, int]:
-        """Bytes around a place, LONGEST from there at least or the last, and where they begin.
+        """Bytes around a place, TAG_BYTES from there at least or the last, and where they begin.
 
         Whoever scans a file in blocks has to `check` it at the end.
         """
         end = self._at + len(self._block)
-        if not (self._at <= at and (at + LONGEST <= end or end == len(self))):
+        if not (self._at <= at and (at + TAG_BYTES <= end or end == len(self))):
             self._block, self._at = self._read(at, min(at + BLOCK, len(self))), at
         return self._block, self._at
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from esnsim.importer.walk import Walker
 
 DEPTH = 64  # calls and graphs inside each other
-LONGEST = 1 << 24  # trips that a Loop may be run for, unless its condition can end it
+MOST_TRIPS = 1 << 24  # trips that a Loop may be run for, unless its condition can end it
 ENDLESS = 1 << 31  # exporters write a trip count of 2^63 − 1 for "until the condition fails"
 
 
@@ -124,7 +124,7 @@ def _loop(walker: "Walker", node: NodeProto, scope: Scope) -> list[Value]:
     goes_on, outputs = values[0] if values else None, values[1:]
     if _number(goes_on) == 1 and (condition is None or _number(condition) == 1):
         whole = None if count is None else _number(count)
-        if count is None or (whole is not None and whole * scope.repeats > LONGEST):
+        if count is None or (whole is not None and whole * scope.repeats > MOST_TRIPS):
             walker.record.endless = scope.name(node)
     early = ", though it may stop earlier" if _number(goes_on) != 1 and trips else ""
     times = "once, its trip count is not constant" if trips is None else f"{trips:,} times{early}"

@@ -9,7 +9,7 @@ import onnx
 import pytest
 
 from esnsim import EsnsimError, cost, quantize, read_onnx
-from esnsim.files.opened import BLOCK, LONGEST, open_file
+from esnsim.files.opened import BLOCK, TAG_BYTES, open_file
 from esnsim.images.sets import load
 from esnsim.onnxfile.wire import skeleton
 from tests.importer.models import model, ramp
@@ -100,7 +100,7 @@ def test_blocks_hold_what_lies_there_to_the_last_byte(tmp_path: Path) -> None:
     file = open_file(tmp_path / "f")
     for at in (0, 5, BLOCK - 3, BLOCK, 3, 2 * BLOCK + 4, len(data) - 1):
         block, start = file.block(at)
-        wanted = data[at : at + LONGEST]
+        wanted = data[at : at + TAG_BYTES]
         assert bytes(block[at - start :][: len(wanted)]) == wanted
 
 

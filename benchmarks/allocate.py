@@ -173,7 +173,7 @@ def image_sets(case: Case) -> tuple[ImageSet, ImageSet]:
         every = embedded()
     else:
         pixels = lines_of_text(case.calibrated + case.evaluated, case.size)
-        every = ImageSet("lines of text", len(pixels), lambda a, b: pixels[a:b])
+        every = ImageSet(name="lines of text", count=len(pixels), read=lambda a, b: pixels[a:b])
     first = case.calibrated
     return replace(every.first(first), labels=None), every.after(first)
 

@@ -7,13 +7,28 @@ from numpy.typing import ArrayLike
 
 from esnsim.model.network import LIVE, Codes, Geometry, Layer, Merge, Network, Source, Weight
 
-SOURCE = Source(None, 0, 10, (("", 21),), "tests", (), 0)
+SOURCE = Source(
+    path=None,
+    size_bytes=0,
+    ir_version=10,
+    opsets=(("", 21),),
+    producer="tests",
+    inputs=(),
+    batchnorms=0,
+)
 
 
 def weight(values: ArrayLike, name: str = "w", codes: Codes | None = None) -> Weight:
     """A weight tensor in memory, filters first."""
     array = np.asarray(values)
-    return Weight(name, name, array.shape, array.dtype.name, lambda: array, codes)
+    return Weight(
+        name=name,
+        origin=name,
+        shape=array.shape,
+        dtype=array.dtype.name,
+        load=lambda: array,
+        codes=codes,
+    )
 
 
 def layer(

@@ -47,7 +47,9 @@ def test_every_metric_of_a_layer_counted_by_hand() -> None:
 
 def test_the_machines_of_a_layer_counted_by_hand() -> None:
     """The widest code has 3 bits, so a word of 8: 18 MACs are not zero of 36."""
-    assert cost(ONE).machines == Machines(18 * 8, 36 * 8, 36 * 8, 90, 6 * 59 / 4)
+    assert cost(ONE).machines == Machines(
+        cpu=18 * 8, gpu=36 * 8, int8_array=36 * 8, ideal_digital=90, ideal_analog=6 * 59 / 4
+    )
 
 
 @pytest.mark.parametrize(
@@ -69,7 +71,9 @@ def test_a_network_of_zeros_costs_nothing_but_dense_macs() -> None:
     result = cost(quantize(chain(np.zeros((2, 3)), np.zeros((4, 2)))))
     assert result.total.macs == 14
     assert result.total.live_macs == 0
-    assert result.machines == Machines(0, 14, 8 * 14, 0, 0.0)
+    assert result.machines == Machines(
+        cpu=0, gpu=14, int8_array=8 * 14, ideal_digital=0, ideal_analog=0.0
+    )
     assert result.histogram == {0: 6}
 
 

@@ -41,7 +41,7 @@ def main() -> None:
         def report(epoch: Epoch, name: str = name, epochs: int = epochs) -> None:
             print(f"{name} {epoch.index + 1}/{epochs} loss {epoch.loss:.4f}", flush=True)
 
-        recipe = Recipe(epochs, seed=arguments.seed)
+        recipe = Recipe(epochs=epochs, seed=arguments.seed)
         checkpoint = arguments.checkpoints / f"{name}.pt"
         fit(model, train.images, train.labels, recipe, checkpoint, report)
         seconds = round(time.monotonic() - started)

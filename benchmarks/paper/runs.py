@@ -84,7 +84,7 @@ class Runs:
         """The options as a recipe; warm-up is a tenth of the run, at most 200 steps."""
         steps = self.options.epochs * len(self.train.images) // 125
         base = Recipe(
-            self.options.epochs, warmup=min(200, steps // 10), seed=self.options.seed,
+            epochs=self.options.epochs, warmup=min(200, steps // 10), seed=self.options.seed,
             bfloat16=self.options.device == "cpu", device=self.options.device,
         )  # fmt: skip
         return replace(base, **changes)

@@ -42,7 +42,13 @@ def run(arguments: argparse.Namespace) -> int:
     from esnsim.selfcheck.bench import Task, bench
 
     a = arguments
-    task = Task(a.filters, a.reduction, a.windows, a.activation_bits, a.seed)
+    task = Task(
+        filters=a.filters,
+        reduction=a.reduction,
+        windows=a.windows,
+        activation_bits=a.activation_bits,
+        seed=a.seed,
+    )
     if task.macs > MOST_MACS or max(a.bits) > 16 or a.activation_bits > 16:
         raise EsnsimError(
             f"{task.macs:,} MACs of {max(a.bits)} bits by {a.activation_bits}: give at most "

@@ -187,7 +187,7 @@ def _pictures(
 
     if path is None:
         return None
-    return Pictures(path, labels, images.preparation_of(arguments))
+    return Pictures(source=path, labels=labels, preparation=images.preparation_of(arguments))
 
 
 def _render(sweep: "Sweep", form: str, arguments: argparse.Namespace) -> str:

@@ -293,7 +293,9 @@ def machines(rows: Iterable[LayerCost]) -> Machines:
         array += int8_array_cost(metrics.macs, widest)
         digital += metrics.esn_d_tilde.macs
         analog_x4 += metrics.esn_a_x4.macs
-    return Machines(cpu, gpu, array, digital, analog_x4 / 4)
+    return Machines(
+        cpu=cpu, gpu=gpu, int8_array=array, ideal_digital=digital, ideal_analog=analog_x4 / 4
+    )
 
 
 def total(rows: Sequence[LayerCost]) -> Metrics:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 WORDS = (1, 8, 16, 32)  # bits of the words that CPUs and GPUs multiply
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Machines:
     """Cost of one inference on each machine, in bit operations; `ideal_analog` in Σ W_int²."""
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from esnsim.quantization.filter_sums import FilterSums, Ints
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
     """A metric: what people call it, and the field of Metrics that holds `unit` times its value.
 
@@ -28,16 +28,21 @@ class Metric:
 
 
 METRICS = {
-    "esn_a": Metric("ESNa", "esn_a_x4", weighted=True, unit=4, filters=lambda s: s.squares_x4),
-    "esn_d": Metric("ESNd", "esn_d", weighted=True, filters=lambda s: s.bits_code),
-    "esn_d_tilde": Metric(
-        "MAC×bit", "esn_d_tilde", weighted=True, filters=lambda s: s.width_code * s.weights
+    "esn_a": Metric(
+        title="ESNa", field="esn_a_x4", weighted=True, unit=4, filters=lambda s: s.squares_x4
     ),
-    "mac_bits": Metric("MAC×bit", "esn_d_tilde", weighted=True),
-    "mac_bits_layerwise": Metric("layer-wise MAC×bit", "mac_bits_layerwise"),
-    "macs": Metric("MACs", "macs"),
-    "live_macs": Metric("live MACs", "live_macs"),
-    "weights": Metric("weights", "weights"),
+    "esn_d": Metric(title="ESNd", field="esn_d", weighted=True, filters=lambda s: s.bits_code),
+    "esn_d_tilde": Metric(
+        title="MAC×bit",
+        field="esn_d_tilde",
+        weighted=True,
+        filters=lambda s: s.width_code * s.weights,
+    ),
+    "mac_bits": Metric(title="MAC×bit", field="esn_d_tilde", weighted=True),
+    "mac_bits_layerwise": Metric(title="layer-wise MAC×bit", field="mac_bits_layerwise"),
+    "macs": Metric(title="MACs", field="macs"),
+    "live_macs": Metric(title="live MACs", field="live_macs"),
+    "weights": Metric(title="weights", field="weights"),
 }
 
 

@@ -21,7 +21,7 @@ class Slot(NamedTuple):
     input: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
     """A layer's weight in the graph: input `input` of the node at `place`.
 
@@ -94,7 +94,15 @@ def _site(model: Model, place: int, index: int) -> Site | None:
     if weight is None or node.input[side] not in model.constants or weight.dtype.name not in FLOATS:
         return None
     bias = BIAS if len(node.input) > BIAS and node.input[BIAS] else None
-    return Site(index, layer, place, side, bias, weight.shape, _columns(node, side, weight.shape))
+    return Site(
+        index=index,
+        layer=layer,
+        place=place,
+        input=side,
+        bias=bias,
+        shape=weight.shape,
+        columns=_columns(node, side, weight.shape),
+    )
 
 
 def _columns(node: NodeProto, side: int, shape: tuple[int, ...]) -> bool:

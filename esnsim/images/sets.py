@@ -68,7 +68,7 @@ class Preparation:
 IMAGENET = Preparation(256, 224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class ImageSet:
     """Images in order, read when asked for: `read(start, stop)` gives (n, C, H, W) float32.
 
@@ -161,7 +161,7 @@ def _npz(path: Path, preparation: Preparation, classes: NDArray[Any] | None = No
         raise ValueError(f"it has no array 'images', but {', '.join(arrays)[:80] or 'none'}")
     first = arrays.pop(name)
     found = ImageSet(
-        path.name, len(first), lambda a, b: first[a:b], input=name,
+        name=path.name, count=len(first), read=lambda a, b: first[a:b], input=name,
         arrays=_further(arrays, len(first)),
     )  # fmt: skip
     return _labelled(found, classes)
@@ -191,7 +191,7 @@ def _array(
         pixels = rows(slice(start, min(stop, shape[0])))
         return preparation(pixels if len(shape) == 4 else pixels[:, None])
 
-    return _labelled(ImageSet(name, shape[0], read), labels)
+    return _labelled(ImageSet(name=name, count=shape[0], read=read), labels)
 
 
 def _labelled(images: ImageSet, labels: NDArray[Any] | None) -> ImageSet:
@@ -231,4 +231,6 @@ def _folder(path: Path, preparation: Preparation) -> ImageSet:
             raise DataError(f"pictures of '{path}' differ in size: give --resize and --crop")
         return preparation(np.stack(pixels))
 
-    return ImageSet(path.name, len(files), read, np.array(labels) if labels else None)
+    return ImageSet(
+        name=path.name, count=len(files), read=read, labels=np.array(labels) if labels else None
+    )

@@ -82,4 +82,10 @@ def _shifted(x: Constant, coded: Coded, offset: Constant, subtract: bool) -> Con
     def read() -> Array:
         return np.asarray(x.read() + added)
 
-    return replace(x, read=read, coded=Coded(integers, coded.scale, coded.bits, midrise, off))
+    return replace(
+        x,
+        read=read,
+        coded=Coded(
+            integers=integers, scale=coded.scale, bits=coded.bits, midrise=midrise, asymmetric=off
+        ),
+    )

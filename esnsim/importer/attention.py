@@ -23,7 +23,7 @@ from esnsim.importer.values import Value
 Inputs = Sequence[Value | None]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Attention:
     """What attends to what: `depth` and `values` are elements of a query and of a result, all heads
     together; `present` are the shapes of the keys and values that a node gives for the next step.
@@ -56,7 +56,15 @@ def attention(node: NodeProto, inputs: Inputs, name: str) -> list[Finding]:
     if len(q) == 4:
         return [Unweighted(prod(q[:3]) * (k[2] + before) * (q[3] + v[3]), q[0])]
     heads, kv_heads = _heads(node, "q_num_heads"), _heads(node, "kv_num_heads")
-    return [Attention(q[0], q[1], k[1] + before, q[2], heads * (v[2] // kv_heads)).product]
+    return [
+        Attention(
+            batch=q[0],
+            queries=q[1],
+            keys=k[1] + before,
+            depth=q[2],
+            values=heads * (v[2] // kv_heads),
+        ).product
+    ]
 
 
 def group_query(node: NodeProto, inputs: Inputs, name: str) -> Attention:
@@ -74,7 +82,14 @@ def group_query(node: NodeProto, inputs: Inputs, name: str) -> Attention:
     if past is not None and total is not None and total.constant is not None:
         keys = int(total.constant.read().ravel()[0])
     present = () if past is not None else ((batch, kv_heads, queries, head),) * 2
-    return Attention(batch, queries, keys, heads * head, heads * head, present)
+    return Attention(
+        batch=batch,
+        queries=queries,
+        keys=keys,
+        depth=heads * head,
+        values=heads * head,
+        present=present,
+    )
 
 
 def multi_head(node: NodeProto, inputs: Inputs, name: str) -> Attention:
@@ -82,16 +97,20 @@ def multi_head(node: NodeProto, inputs: Inputs, name: str) -> Attention:
     q, heads = _shape(inputs, 0, name), _heads(node, "num_heads")
     batch, queries = q[:2]
     if len(q) == 5:  # (B, S, H, 3, d)
-        return Attention(batch, queries, queries, q[2] * q[4], q[2] * q[4])
+        return Attention(
+            batch=batch, queries=queries, keys=queries, depth=q[2] * q[4], values=q[2] * q[4]
+        )
     k = _shape(inputs, 1, name)
     if len(k) == 5:  # (B, T, H, 2, d)
-        return Attention(batch, queries, k[1], q[2], k[2] * k[4])
+        return Attention(batch=batch, queries=queries, keys=k[1], depth=q[2], values=k[2] * k[4])
     v, past = _shape(inputs, 2, name), _at(inputs, 6)
     by_head = len(k) == 4  # (B, H, T, d)
     keys = k[2] if by_head else k[1] + (shape_of(past, name)[2] if past is not None else 0)
     values = v[1] * v[3] if by_head else v[2]
     present = tuple((batch, heads, keys, width // heads) for width in (q[2], values))
-    return Attention(batch, queries, keys, q[2], values, present)
+    return Attention(
+        batch=batch, queries=queries, keys=keys, depth=q[2], values=values, present=present
+    )
 
 
 def self_attention(node: NodeProto, inputs: Inputs, name: str) -> Attention:
@@ -105,7 +124,9 @@ def self_attention(node: NodeProto, inputs: Inputs, name: str) -> Attention:
     depth, _, values = sizes if isinstance(sizes, list) and len(sizes) == 3 else (width,) * 3
     keys = queries + (shape_of(past, name)[3] if past is not None else 0)
     present = ((2, batch, heads, keys, values // heads),)
-    return Attention(batch, queries, keys, depth, values, present)
+    return Attention(
+        batch=batch, queries=queries, keys=keys, depth=depth, values=values, present=present
+    )
 
 
 def projected(node: NodeProto, inputs: Inputs, weights: Value, name: str) -> list[Finding]:

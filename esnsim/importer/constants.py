@@ -111,14 +111,15 @@ def _cast(first: Constant, dtype: DType) -> Constant:
         coded = None
     elif first.bits is not None and first.bits <= WIDEST:
         coded = Coded(
-            lambda: first.read().astype(np.int32),
-            lambda: np.broadcast_to(np.float64(1), first.shape),
-            first.bits,
+            integers=lambda: first.read().astype(np.int32),
+            scale=lambda: np.broadcast_to(np.float64(1), first.shape),
+            bits=first.bits,
         )
     bits = None if width is None else min(first.bits or width, width)
     return Constant(
-        first.shape, dtype, first.origin, lambda: first.read().astype(dtype), bits, coded,
-        first.uncoded,
+        shape=first.shape, dtype=dtype, origin=first.origin,
+        read=lambda: first.read().astype(dtype), bits=bits, coded=coded,
+        uncoded=first.uncoded,
     )  # fmt: skip
 
 
@@ -141,7 +142,11 @@ def _computed(node: NodeProto, inputs: Inputs, output: Value, index: int, scope:
         return outputs[index]
 
     whole = Constant(
-        shape, dtype, scope.path + output.name, lambda: run(lambda c: c.read()), width_of(dtype)
+        shape=shape,
+        dtype=dtype,
+        origin=scope.path + output.name,
+        read=lambda: run(lambda c: c.read()),
+        bits=width_of(dtype),
     )
     if node.op_type not in GATHERS:
         lost = next((c.coded for c in inputs if c is not None and c.coded is not None), None)
@@ -167,7 +172,12 @@ def _with_zeros(inputs: Inputs) -> Inputs:
 
 
 def _zeros(shape: tuple[int, ...], midrise: bool) -> Coded:
-    return Coded(lambda: np.zeros(shape, np.int32), lambda: np.ones(shape, np.float32), 1, midrise)
+    return Coded(
+        integers=lambda: np.zeros(shape, np.int32),
+        scale=lambda: np.ones(shape, np.float32),
+        bits=1,
+        midrise=midrise,
+    )
 
 
 def _gathered(
@@ -182,9 +192,9 @@ def _gathered(
         return lambda c: part(c.coded) if any(c is d for d in data) and c.coded else c.read()
 
     return Coded(
-        lambda: run(pick(lambda c: c.integers())),
-        lambda: run(pick(lambda c: c.scale())),
-        max(c.bits for c in coded),
-        coded[0].midrise,
-        any(c.asymmetric for c in coded),
+        integers=lambda: run(pick(lambda c: c.integers())),
+        scale=lambda: run(pick(lambda c: c.scale())),
+        bits=max(c.bits for c in coded),
+        midrise=coded[0].midrise,
+        asymmetric=any(c.asymmetric for c in coded),
     )

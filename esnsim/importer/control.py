@@ -28,7 +28,7 @@ def call(walker: "Walker", node: NodeProto, function: FunctionProto, scope: Scop
     _check_depth(inner)
     check_names(function.input, (), function.node)
     inner.uses = count_uses(function.node, function.output)
-    inner.values.update((parameter, Value(parameter)) for parameter in function.input)
+    inner.values.update((parameter, Value(name=parameter)) for parameter in function.input)
     for parameter, argument in zip(function.input, node.input, strict=False):
         if argument:
             inner.values[parameter] = replace(scope.sole_use(scope.get(argument)), name=parameter)
@@ -51,7 +51,7 @@ def control(walker: "Walker", node: NodeProto, scope: Scope) -> list[Value]:
         for graph in (*item.graphs, *([item.g] if item.type == AttributeProto.GRAPH else [])):
             found, _ = _body(walker, node, item.name, graph, [], scope)
             _add(walker, node, scope, found, "once")
-    return [Value(name) for name in node.output]
+    return [Value(name=name) for name in node.output]
 
 
 def _if(walker: "Walker", node: NodeProto, scope: Scope) -> list[Value]:
@@ -79,7 +79,7 @@ def _if(walker: "Walker", node: NodeProto, scope: Scope) -> list[Value]:
     walker.record.extend(counted)
     walker.record.uncounted += other.uncounted
     pairs = zip(branches[0][1], branches[1][1], strict=False)
-    return [_outside(a) if a.shape == b.shape else Value(a.name) for a, b in pairs]
+    return [_outside(a) if a.shape == b.shape else Value(name=a.name) for a, b in pairs]
 
 
 def _fitting(
@@ -169,7 +169,9 @@ def _body(
     inner = scope.body(node, name, 1 if repeats is None else max(0, repeats))
     _check_depth(inner)
     for info, value in zip(graph.input, [*values, *[None] * len(graph.input)], strict=False):
-        inner.values[info.name] = replace(value or Value(info.name, info.type), name=info.name)
+        inner.values[info.name] = replace(
+            value or Value(name=info.name, type=info.type), name=info.name
+        )
     outer, found = walker.record, Record(channels=walker.record.channels)
     walker.record = found
     try:
@@ -210,22 +212,22 @@ def _check_depth(scope: Scope) -> None:
 
 def _outside(value: Value) -> Value:
     """A value as it is seen from another iteration or branch: its type alone is known."""
-    return Value(value.name, value.type)
+    return Value(name=value.name, type=value.type)
 
 
 def _sliced(value: Value, axis: int) -> Value:
     shape = value.shape
     if shape is None or not -len(shape) <= axis < len(shape):
-        return Value(value.name)
+        return Value(name=value.name)
     axis %= len(shape)
     rest = shape[:axis] + shape[axis + 1 :]
-    return Value(value.name, helper.make_tensor_type_proto(value.elem_type, rest))
+    return Value(name=value.name, type=helper.make_tensor_type_proto(value.elem_type, rest))
 
 
 def _stacked(value: Value, trips: int | None, axis: int = 0) -> Value:
     """The values of all iterations along an axis of their own."""
     if trips is None or value.shape is None:
-        return Value(value.name)
+        return Value(name=value.name)
     shape = list(value.shape)
     shape.insert(axis % (len(shape) + 1), max(0, trips))
-    return Value(value.name, helper.make_tensor_type_proto(value.elem_type, shape))
+    return Value(name=value.name, type=helper.make_tensor_type_proto(value.elem_type, shape))

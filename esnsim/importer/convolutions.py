@@ -36,7 +36,14 @@ def convolution(node: NodeProto, x: Value, w: Constant, name: str) -> Weighted:
     size = (w.shape[0], *geometry.output_size)
     size = (*size[1:], size[0]) if channel_axis == -1 else size
     return Weighted(
-        w, w.shape, lambda a: a, geometry, channels, output, (shape[0], *size), upright=True
+        constant=w,
+        shape=w.shape,
+        arrange=lambda a: a,
+        geometry=geometry,
+        channels=channels,
+        output=output,
+        output_shape=(shape[0], *size),
+        upright=True,
     )
 
 
@@ -68,8 +75,9 @@ def transposed_convolution(node: NodeProto, x: Value, w: Constant, name: str) ->
     channels = channel_ids(x, [1], [shape[1]])
     filters = groups * fan_out
     return Weighted(
-        w, (filters, fan_in, *kernel), arrange, geometry, channels, output,
-        (shape[0], filters, *geometry.output_size),
+        constant=w, shape=(filters, fan_in, *kernel), arrange=arrange, geometry=geometry,
+        channels=channels, output=output,
+        output_shape=(shape[0], filters, *geometry.output_size),
     )  # fmt: skip
 
 

@@ -42,7 +42,13 @@ def weighted_einsum(
     axes = [x_labels.index(c) for c in (*batch, *contracted)]
     ids = channel_ids(operands[1 - constant], axes, [size[c] for c in (*batch, *contracted)])
     geometry = Geometry(batch=max(1, uses), groups=max(1, groups))
-    return Weighted(w, (filters, fan_in), arrange, geometry, np.ascontiguousarray(ids))
+    return Weighted(
+        constant=w,
+        shape=(filters, fan_in),
+        arrange=arrange,
+        geometry=geometry,
+        channels=np.ascontiguousarray(ids),
+    )
 
 
 def einsum_product(equation: str, operands: Sequence[Value], name: str) -> Unweighted | None:

@@ -56,4 +56,10 @@ def _coded(places: Callable[[], Array], steps: Array, first: Array, levels: int)
     def integers() -> Array:
         return np.asarray(unit * places() + offset, np.int32)
 
-    return Coded(integers, lambda: steps, bits, midrise, not np.isin(offset, middle).all())
+    return Coded(
+        integers=integers,
+        scale=lambda: steps,
+        bits=bits,
+        midrise=midrise,
+        asymmetric=not np.isin(offset, middle).all(),
+    )

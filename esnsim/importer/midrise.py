@@ -56,7 +56,7 @@ def halved(x: Constant, name: str) -> Constant:
     def scale() -> Array:
         return np.broadcast_to(2 * thin(coded.scale()), x.shape)
 
-    return replace(x, coded=Coded(integers, scale, coded.bits, midrise=True))
+    return replace(x, coded=Coded(integers=integers, scale=scale, bits=coded.bits, midrise=True))
 
 
 def half_shifted(x: Constant, coded: Coded, offset: Constant) -> Constant | None:
@@ -81,7 +81,7 @@ def half_shifted(x: Constant, coded: Coded, offset: Constant) -> Constant | None
 
     return replace(
         x, read=lambda: x.read() + added,
-        coded=Coded(integers, scale, coded.bits, midrise=True),
+        coded=Coded(integers=integers, scale=scale, bits=coded.bits, midrise=True),
     )  # fmt: skip
 
 

@@ -89,7 +89,9 @@ def _dynamic_convolution(
     node: NodeProto, x: Value, w: Value, transposed: bool, name: str
 ) -> Unweighted:
     shape = shape_of(w, name)
-    stand_in = Constant(shape, np.dtype(np.float32), "", lambda: np.zeros(0))
+    stand_in = Constant(
+        shape=shape, dtype=np.dtype(np.float32), origin="", read=lambda: np.zeros(0)
+    )
     read = transposed_convolution if transposed else convolution
     geometry = read(node, x, stand_in, name).geometry
     return Unweighted(prod(shape) * geometry.windows, geometry.batch)

@@ -64,11 +64,12 @@ def unpack_nbits(node: NodeProto, inputs: Sequence[Constant | None], name: str) 
 
     middle = ((1 << bits) - 1) / 2
     off = bool((zero != middle).any()) if midrise else off_centre(zero, bits, unsigned=True)
-    coded = Coded(centred, steps, bits, midrise, off)
+    coded = Coded(integers=centred, scale=steps, bits=bits, midrise=midrise, asymmetric=off)
     return Constant(
-        (n, k), scales.dtype, packed.origin, lambda: centred() * steps() / unit, None,
-        coded if whole or midrise else None,
-        f"uint{bits} with fractional zero points",
+        shape=(n, k), dtype=scales.dtype, origin=packed.origin,
+        read=lambda: centred() * steps() / unit, bits=None,
+        coded=coded if whole or midrise else None,
+        uncoded=f"uint{bits} with fractional zero points",
     )  # fmt: skip
 
 
@@ -93,7 +94,9 @@ def unpack_bnb4(node: NodeProto, inputs: Sequence[Constant | None], name: str) -
         steps = np.repeat(scales.read().ravel(), block)[:size]
         return np.asarray(np.array(levels, scales.dtype)[codes] * steps).reshape(n, k)
 
-    return Constant((n, k), scales.dtype, packed.origin, read, uncoded=title)
+    return Constant(
+        shape=(n, k), dtype=scales.dtype, origin=packed.origin, read=read, uncoded=title
+    )
 
 
 def gathered(node: NodeProto, inputs: Sequence[Value]) -> tuple[int, ...]:

@@ -14,7 +14,7 @@ from esnsim.importer.values import Constant, Value
 from esnsim.model.network import Array, Geometry, Ids
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Weighted:
     """A weight tensor in use, as a reader found it.
 
@@ -148,7 +148,15 @@ def _product(
         return placed.reshape((1,) * (len(output_shape) - placed.ndim) + placed.shape)
 
     geometry = Geometry(batch=max(1, prod(output_shape) // filters), groups=max(1, groups))
-    return Weighted(w, (filters, k), arrange, geometry, ids, output, output_shape)
+    return Weighted(
+        constant=w,
+        shape=(filters, k),
+        arrange=arrange,
+        geometry=geometry,
+        channels=ids,
+        output=output,
+        output_shape=output_shape,
+    )
 
 
 def broadcast(a: tuple[int, ...], b: tuple[int, ...], name: str) -> tuple[int, ...]:

@@ -68,10 +68,11 @@ def dequantize(
     if x.bits is not None and x.bits <= WIDEST:
         unsigned = x.dtype.name.startswith("u")
         off = zero is not None and off_centre(zero.read(), x.bits, unsigned)
-        coded = Coded(centred, steps, x.bits, asymmetric=off)
+        coded = Coded(integers=centred, scale=steps, bits=x.bits, asymmetric=off)
     return Constant(
-        x.shape, dtype, x.origin, lambda: (centred() * steps()).astype(dtype), None, coded,
-        x.dtype.name,
+        shape=x.shape, dtype=dtype, origin=x.origin,
+        read=lambda: (centred() * steps()).astype(dtype), bits=None, coded=coded,
+        uncoded=x.dtype.name,
     )  # fmt: skip
 
 
@@ -141,7 +142,7 @@ def _quantize(
             codes = codes + _full(zero, x, axis, block, node.output[0]).astype(np.int32)
         return np.asarray(np.clip(codes, low, high).astype(np.int32).astype(dtype))
 
-    return Constant(x.shape, dtype, x.origin, read, bits)
+    return Constant(shape=x.shape, dtype=dtype, origin=x.origin, read=read, bits=bits)
 
 
 def _divided(x: Array, scale: Array, node: NodeProto) -> Array:
@@ -170,8 +171,8 @@ def _clip(
     bits = max(signed, b.bit_length()) + 1 if a < 0 else b.bit_length()
     dtype, bits = x.dtype, max(1, min(bits, x.bits or 32))
     return Constant(
-        x.shape, dtype, x.origin,
-        lambda: np.clip(x.read().astype(np.int32), a, b).astype(dtype), bits,
+        shape=x.shape, dtype=dtype, origin=x.origin,
+        read=lambda: np.clip(x.read().astype(np.int32), a, b).astype(dtype), bits=bits,
     )  # fmt: skip
 
 
@@ -213,10 +214,17 @@ def _qonnx_quant(
     if (midrise or whole) and bits <= WIDEST and not binary:  # ±1 beside wider codes has none
         off = whole and off_centre(zeros, widths, not signed)
         double = 2 if midrise else 1
-        coded = Coded(lambda: (values() * double).astype(np.int32), steps, bits, midrise, off)
+        coded = Coded(
+            integers=lambda: (values() * double).astype(np.int32),
+            scale=steps,
+            bits=bits,
+            midrise=midrise,
+            asymmetric=off,
+        )
     return Constant(
-        x.shape, x.dtype, x.origin, lambda: (values() * steps()).astype(x.dtype), None, coded,
-        node.op_type,
+        shape=x.shape, dtype=x.dtype, origin=x.origin,
+        read=lambda: (values() * steps()).astype(x.dtype), bits=None, coded=coded,
+        uncoded=node.op_type,
     )  # fmt: skip
 
 
@@ -230,8 +238,9 @@ def _bipolar(x: Constant, scale: Constant) -> Constant:
         return np.broadcast_to(2 * scale.read().astype(np.float64), x.shape)
 
     return Constant(
-        x.shape, x.dtype, x.origin, lambda: (signs() * steps() / 2).astype(x.dtype), None,
-        Coded(signs, steps, 1, midrise=True),
+        shape=x.shape, dtype=x.dtype, origin=x.origin,
+        read=lambda: (signs() * steps() / 2).astype(x.dtype), bits=None,
+        coded=Coded(integers=signs, scale=steps, bits=1, midrise=True),
     )  # fmt: skip
 
 

@@ -72,10 +72,10 @@ def explore(
     versions = opsets(proto.opset_import)
     versions.setdefault("", 1 if proto.ir_version < 3 else onnx.defs.onnx_opset_version())
     functions = {(f.domain, f.name, f.overload): f for f in proto.functions}
-    values = {n: Value(n, t) for n, t in resolved.types.items()}
+    values = {n: Value(name=n, type=t) for n, t in resolved.types.items()}
     values |= given_values(values, fixed)
-    scope = Scope(versions, values=values, half_steps=half_steps(proto))
-    walker = Walker(store, functions, resolved.dimensions)
+    scope = Scope(opsets=versions, values=values, half_steps=half_steps(proto))
+    walker = Walker(store=store, functions=functions, dimensions=resolved.dimensions)
     walker.graph(proto.graph, scope)
     return scope, walker.record, resolved
 
@@ -96,8 +96,10 @@ def _network(loaded: Loaded, given: Shapes, values: Mapping[str, float]) -> tupl
     outputs = [scope.get(output.name).shape for output in proto.graph.output]
     images = images_of([shape for _, shape in inputs], outputs, record)
     source = Source(
-        loaded.path, loaded.size_bytes, proto.ir_version, tuple(scope.opsets.items()),
-        proto.producer_name, inputs, record.batchnorms, images, tuple(values.items()),
+        path=loaded.path, size_bytes=loaded.size_bytes, ir_version=proto.ir_version,
+        opsets=tuple(scope.opsets.items()),
+        producer=proto.producer_name, inputs=inputs, batchnorms=record.batchnorms, images=images,
+        input_values=tuple(values.items()),
     )  # fmt: skip
     layers, products = one_image(record, images)
     note = f"the inputs hold {images:,} images: figures are of one"

@@ -23,7 +23,7 @@ TEST_MODE_OPSET = 7  # before, BatchNormalization trained unless its is_test was
 FLOATS = ("float16", "float32", "float64", "bfloat16")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Record:
     """Filled in the order of the graph."""
 
@@ -104,7 +104,14 @@ class Record:
             if coded.asymmetric:
                 self.note("some weights are asymmetric: their zero point is one activation sum")
             dtype = f"int{coded.bits}"
-            return Weight(origin, origin, shape, dtype, when_asked(coded.integers), codes)
+            return Weight(
+                name=origin,
+                origin=origin,
+                shape=shape,
+                dtype=dtype,
+                load=when_asked(coded.integers),
+                codes=codes,
+            )
         dtype = constant.dtype.name
         if dtype not in FLOATS and constant.dtype.kind in "cOSU":
             raise CannotCountError(f"its weights are of type {dtype}")
@@ -112,8 +119,16 @@ class Record:
         if taken:
             self.note(f"weights of type {taken} are counted as floats")
         if found.upright and isinstance(constant.read, Stored):
-            return Weight(origin, origin, shape, dtype, replace(constant.read, shape=shape))
-        return Weight(origin, origin, shape, dtype, when_asked(constant.read))
+            return Weight(
+                name=origin,
+                origin=origin,
+                shape=shape,
+                dtype=dtype,
+                load=replace(constant.read, shape=shape),
+            )
+        return Weight(
+            name=origin, origin=origin, shape=shape, dtype=dtype, load=when_asked(constant.read)
+        )
 
     def batchnorm(
         self,

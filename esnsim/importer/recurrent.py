@@ -32,12 +32,16 @@ def recurrent(x: Value, w: Value, r: Value, name: str, batch_first: bool = False
     live = channel_ids(replace(x, channels=None), [], [directions * hidden])
     return [
         Weighted(
-            w.constant, (directions * units, fan_in), lambda a: a.reshape(-1, fan_in),
-            Geometry(batch=steps), channel_ids(x, [2], [fan_in]), part="W", images=images,
+            constant=w.constant, shape=(directions * units, fan_in),
+            arrange=lambda a: a.reshape(-1, fan_in),
+            geometry=Geometry(batch=steps), channels=channel_ids(x, [2], [fan_in]), part="W",
+            images=images,
         ),
         Weighted(
-            r.constant, (directions * units, hidden), lambda a: a.reshape(-1, hidden),
-            Geometry(batch=steps, groups=directions), live, part="R", images=images,
+            constant=r.constant, shape=(directions * units, hidden),
+            arrange=lambda a: a.reshape(-1, hidden),
+            geometry=Geometry(batch=steps, groups=directions), channels=live, part="R",
+            images=images,
         ),
     ]  # fmt: skip
 

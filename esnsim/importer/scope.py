@@ -23,7 +23,7 @@ from esnsim.onnxfile.nodes import twice
 from esnsim.onnxfile.tensors import Store, element_dtype, tensor_shape
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Scope:
     """Values by name, in a graph or in one call of a function.
 
@@ -50,7 +50,7 @@ class Scope:
         if name in self.values:
             return self.values[name]
         if self.parent is None:
-            return Value(name)
+            return Value(name=name)
         return replace(self.parent.get(name), producer=None)  # who else reads it is not known here
 
     def defines(self, name: str) -> bool:
@@ -76,7 +76,7 @@ class Scope:
     def call(self, node: NodeProto, function: FunctionProto) -> "Scope":
         """The scope of a function's body in a call: it sees no graph around it."""
         return Scope(
-            opsets(function.opset_import) or self.opsets,
+            opsets=opsets(function.opset_import) or self.opsets,
             prefix=f"{self.prefix}{label(node)}/",
             path=f"{self.path}{label(node)}/",
             home=f"{function.domain}:{function.name}:{function.overload}/",
@@ -89,14 +89,14 @@ class Scope:
         """The scope of a graph that an attribute of a node holds."""
         at = f"{label(node)}.{attribute}/"
         return Scope(
-            self.opsets,
-            self,
-            self.prefix,
-            self.path + at,
-            self.home + at,
-            self.repeats * repeats,
-            self.depth + 1,
-            self.attributes,
+            opsets=self.opsets,
+            parent=self,
+            prefix=self.prefix,
+            path=self.path + at,
+            home=self.home + at,
+            repeats=self.repeats * repeats,
+            depth=self.depth + 1,
+            attributes=self.attributes,
         )
 
     def bound(self, node: NodeProto) -> NodeProto:
@@ -144,7 +144,7 @@ def add_initializers(scope: Scope, graph: GraphProto, store: Store) -> None:
     """Define the stored tensors of a graph."""
     for tensor in graph.initializer:
         if tensor.data_type == TensorProto.STRING:
-            scope.values[tensor.name] = Value(tensor.name)
+            scope.values[tensor.name] = Value(name=tensor.name)
         else:
             scope.values[tensor.name] = constant_value(
                 stored(tensor, scope.home + tensor.name, store), tensor.name
@@ -159,7 +159,7 @@ def stored(tensor: TensorProto, name: str, store: Store) -> Constant:
     shape = tensor_shape(tensor, name)
     dtype = element_dtype(tensor.data_type, name)
     read = store.reader(tensor, name)
-    constant = Constant(shape, dtype, name, read, width_of(dtype))
+    constant = Constant(shape=shape, dtype=dtype, origin=name, read=read, bits=width_of(dtype))
     if constant.size > SMALL:
         return constant
     array = read()
@@ -190,4 +190,4 @@ def dense(sparse: SparseTensorProto, name: str, store: Store) -> Constant:
             ) from None
         return out.reshape(shape)
 
-    return Constant(shape, values.dtype, name, read, values.bits)
+    return Constant(shape=shape, dtype=values.dtype, origin=name, read=read, bits=values.bits)

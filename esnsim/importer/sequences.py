@@ -23,7 +23,7 @@ def sequence_output(node: NodeProto, inputs: Inputs) -> Value | None:
     name, op = node.output[0], node.op_type
     first = inputs[0] if inputs else None
     if op in ("SequenceConstruct", "SequenceEmpty", "Optional"):
-        return Value(name, parts=tuple(_inside(v) for v in inputs if v is not None))
+        return Value(name=name, parts=tuple(_inside(v) for v in inputs if v is not None))
     if first is None:
         return None
     if op == "SplitToSequence":
@@ -53,16 +53,16 @@ def _edited(op: str, name: str, parts: tuple[Value, ...], inputs: Inputs) -> Val
     if not 0 <= at < len(parts) + (inserted is not None):
         return None
     if inserted is not None:
-        return Value(name, parts=(*parts[:at], _inside(inserted), *parts[at:]))
+        return Value(name=name, parts=(*parts[:at], _inside(inserted), *parts[at:]))
     if op == "SequenceErase":
-        return Value(name, parts=parts[:at] + parts[at + 1 :])
+        return Value(name=name, parts=parts[:at] + parts[at + 1 :])
     return parts[at]
 
 
 def _common(parts: tuple[Value, ...]) -> Value | None:
     """Any of these tensors: their type, where they share one."""
     shapes = {part.shape for part in parts}
-    return Value("", parts[0].type) if len(shapes) == 1 else None
+    return Value(name="", type=parts[0].type) if len(shapes) == 1 else None
 
 
 def concatenation(node: NodeProto, inputs: Inputs) -> tuple[NodeProto, list[Value | None]] | None:
@@ -82,7 +82,7 @@ def _stacked(node: NodeProto, parts: tuple[Value, ...]) -> Value | None:
         return None
     place = axis % (len(one.shape) + 1)
     whole = (*one.shape[:place], len(parts), *one.shape[place:])
-    return Value(node.output[0], helper.make_tensor_type_proto(one.elem_type, whole))
+    return Value(name=node.output[0], type=helper.make_tensor_type_proto(one.elem_type, whole))
 
 
 def _split(node: NodeProto, x: Value, sizes: Value | None) -> Value | None:
@@ -99,7 +99,7 @@ def _split(node: NodeProto, x: Value, sizes: Value | None) -> Value | None:
     for end in ends:
         parts.append(_part(x, axis, slice(start, min(int(end), shape[axis])), flat))
         start = int(end)
-    return Value(node.output[0], parts=tuple(parts))
+    return Value(name=node.output[0], parts=tuple(parts))
 
 
 def _part(x: Value, axis: int, span: slice, flat: bool) -> Value:
@@ -115,7 +115,7 @@ def _part(x: Value, axis: int, span: slice, flat: bool) -> Value:
     if x.constant is not None:
         constant = replace(x.constant.moved(lambda a: a[cut], shape), origin=name)
     proto = helper.make_tensor_type_proto(x.elem_type, shape)
-    return Value(name, proto, constant, ids)
+    return Value(name=name, type=proto, constant=constant, channels=ids)
 
 
 def _inside(value: Value) -> Value:

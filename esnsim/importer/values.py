@@ -14,7 +14,7 @@ SMALL = 1024  # elements: constants up to here are evaluated at once, as shapes 
 WIDEST = 16  # bits of a code; wider integers are taken as floats
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Coded:
     """The integers behind a dequantised constant, zero point removed (midrise: odd q).
 
@@ -29,7 +29,7 @@ class Coded:
     asymmetric: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Constant:
     """A value that does not depend on the input, read when asked for.
 
@@ -60,7 +60,7 @@ class Constant:
         return replace(self, shape=shape, read=lambda: move(self.read()), coded=coded)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Value:
     """A value of the graph. `channels` broadcasts to its shape; None is live everywhere.
 
@@ -108,7 +108,13 @@ def type_shape(proto: TypeProto | None) -> tuple[int, ...] | None:
 
 def known(array: Array, origin: str) -> Constant:
     """A constant that is in memory."""
-    return Constant(array.shape, array.dtype, origin, lambda: array, width_of(array.dtype))
+    return Constant(
+        shape=array.shape,
+        dtype=array.dtype,
+        origin=origin,
+        read=lambda: array,
+        bits=width_of(array.dtype),
+    )
 
 
 def constant_value(constant: Constant, name: str) -> Value:
@@ -118,7 +124,7 @@ def constant_value(constant: Constant, name: str) -> Value:
     except (KeyError, ValueError):
         elem_type = TensorProto.UNDEFINED
     proto = helper.make_tensor_type_proto(elem_type, constant.shape)
-    return Value(name, proto, constant)
+    return Value(name=name, type=proto, constant=constant)
 
 
 def thin(array: Array) -> Array:

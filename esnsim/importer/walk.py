@@ -42,7 +42,7 @@ MEND = "the model is damaged; export it again"
 NODES = 100_000  # visited in functions and bodies, which a small file can multiply
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Walker:
     """Visits nodes in order and records what they cost."""
 
@@ -102,7 +102,7 @@ class Walker:
             outputs = self._operator(node, scope.inputs(node), scope)
         for name, value in zip_longest(node.output, outputs[: len(node.output)]):
             if name:
-                scope.define(replace(value or Value(name), name=name))
+                scope.define(replace(value or Value(name=name), name=name))
 
     def _constant(self, node: NodeProto, scope: Scope) -> list[Value]:
         output, name = node.output[0], scope.home + node.output[0]
@@ -115,7 +115,7 @@ class Walker:
         if given.name.startswith(("value_int", "value_float")):
             dtype = np.int64 if given.name.startswith("value_int") else np.float32
             return [constant_value(known(np.array(value, dtype), name), output)]
-        return [Value(output)]
+        return [Value(name=output)]
 
     def _sequence(self, node: NodeProto, scope: Scope) -> list[Value]:
         """An operator on sequences; one that joins a known one is the Concat of its tensors."""
@@ -133,7 +133,7 @@ class Walker:
         inputs = given if node is original else scope.inputs(node)
         types = infer(node, inputs, scope.opsets) or contributed(original, given)
         outputs = [
-            Value(name, self._type(types.get(name), scope.declared.get(name)))
+            Value(name=name, type=self._type(types.get(name), scope.declared.get(name)))
             for name in node.output
         ]
         outputs = [

@@ -220,7 +220,7 @@ class Machine(Protocol):
         """What ideal hardware of the kind spends on so much of 4·ESNa and of ESNd~."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Option:
     """A field of a machine that the command line sets, and `sets` with it; `whole` are numbers."""
 

@@ -13,7 +13,7 @@ from esnsim.quantization.quantizer import QuantizedLayer, codes
 Ints = NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Lowered:
     """Filters (M', C/g, taps) whose outputs are Σ values·2^shift·x + sums·Σ x over live channels.
 
@@ -57,10 +57,28 @@ def lower(quantized: QuantizedLayer, width_step: int = 1) -> Lowered:
     if midrise:  # q = 2k + 1 where it is not 0
         nonzero = (q != 0) if masked.any() else None
         constant = np.where((widths > 0) & ~masked, 1, 0)
-        return Lowered(geometry, (q >> 1).astype(dtype), widths, 1, constant, masked, nonzero, live)
+        return Lowered(
+            geometry=geometry,
+            values=(q >> 1).astype(dtype),
+            widths=widths,
+            shift=1,
+            sums=constant,
+            masked=masked,
+            nonzero=nonzero,
+            live=live,
+        )
     centre = _centre(q, widths, live)
     values = (q - centre[:, None, None]).astype(dtype)
-    return Lowered(geometry, values, widths, 0, centre, masked, None, live)
+    return Lowered(
+        geometry=geometry,
+        values=values,
+        widths=widths,
+        shift=0,
+        sums=centre,
+        masked=masked,
+        nonzero=None,
+        live=live,
+    )
 
 
 def is_midrise(layer: Layer) -> bool:

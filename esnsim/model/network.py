@@ -91,7 +91,7 @@ class Codes:
     scale: Callable[[], Array]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Weight:
     """A weight tensor, filters first: shape (M, C/g, *kernel). Read when asked for.
 
@@ -203,7 +203,7 @@ class Uncounted:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
     """Where a network comes from; its inputs hold `images`, and what is counted is one of them."""
 

@@ -14,7 +14,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FilterSums:
     """Sums over the live weights of each filter (M,); W_int is integer-valued or half-integer.
 
@@ -56,8 +56,10 @@ def midrise_sums(
     top, squares, bits, ones, coded, nonzero = counts.T
     width = bit_length(top)
     return FilterSums(
-        weights, top, squares, bits, bits - ones, width, np.where(top == 1, 0, width), coded,
-        nonzero, energies[:, 0], energies[:, 1],
+        weights=weights, largest_x2=top, squares_x4=squares, bits_code=bits,
+        bits_paper=bits - ones, width_code=width, width_paper=np.where(top == 1, 0, width),
+        coded=coded,
+        nonzero=nonzero, signal=energies[:, 0], noise=energies[:, 1],
     )  # fmt: skip
 
 
@@ -83,8 +85,10 @@ def stored_sums(layer: Layer, live: Mask, stored: Codes) -> FilterSums:
     )
     exact = np.zeros(layer.filters)
     return FilterSums(
-        weights, 2 * top, 4 * squares, streamed, literal, np.minimum(complement, stored.bits),
-        np.where(top > 0, bit_length(top - 1) + 1, 0), nonzero, nonzero, exact, exact,
+        weights=weights, largest_x2=2 * top, squares_x4=4 * squares, bits_code=streamed,
+        bits_paper=literal, width_code=np.minimum(complement, stored.bits),
+        width_paper=np.where(top > 0, bit_length(top - 1) + 1, 0), coded=nonzero, nonzero=nonzero,
+        signal=exact, noise=exact,
     )  # fmt: skip
 
 

@@ -25,7 +25,7 @@ from esnsim.quantization.weight_kernels import load_fused
 LARGEST_TWIN = 1 << 24  # weights that are compared with others, in memory
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class QuantizedLayer:
     """A layer with the step of each filter (M,), NaN where there is none, and its sums.
 
@@ -110,7 +110,14 @@ def _stored(layer: Layer, live: Mask, stored: Codes) -> QuantizedLayer:
     """A layer with the codes that its file has."""
     sums = stored_sums(layer, live, stored)
     limit = np.zeros(layer.filters, np.int64)
-    return QuantizedLayer(layer, _stored_steps(layer, stored), limit, True, live, sums)
+    return QuantizedLayer(
+        layer=layer,
+        steps=_stored_steps(layer, stored),
+        limit=limit,
+        keep_zeros=True,
+        live=live,
+        sums=sums,
+    )
 
 
 def _coded(
@@ -120,7 +127,9 @@ def _coded(
     steps, limit = _steps(layer, scheme, widths, given)
     sums = midrise_sums(layer, live, np.where(steps > 0, steps, 1.0), limit, scheme.keep_zeros)
     steps = np.where(steps > 0, steps, np.nan)
-    return QuantizedLayer(layer, steps, limit, scheme.keep_zeros, live, sums)
+    return QuantizedLayer(
+        layer=layer, steps=steps, limit=limit, keep_zeros=scheme.keep_zeros, live=live, sums=sums
+    )
 
 
 def codes(quantized: QuantizedLayer) -> NDArray[np.int32]:

@@ -32,7 +32,7 @@ class Level:
     last: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CutGraph:
     """A graph in segments, and the MAC operators between them in the order in which they run."""
 
@@ -88,7 +88,9 @@ def cut(graph: Model, threads: int = 0) -> CutGraph:
     macs, not_simulated = _macs(graph)
     inputs = {name: _type_of_input(graph, name) for name, _ in graph.network.source.inputs}
     levels = _levels(graph, macs, inputs, threads)
-    return CutGraph(graph, levels, not_simulated, inputs, threads)
+    return CutGraph(
+        graph=graph, levels=levels, not_simulated=not_simulated, inputs=inputs, threads=threads
+    )
 
 
 def _macs(graph: Model) -> tuple[dict[int, MacNode], tuple[Skipped, ...]]:

@@ -51,7 +51,7 @@ class Spatial:
         return values if self.channels_last else values.reshape(-1, *[1] * (len(shape) - 2))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Labelled:
     """A product in Einsum's letters: `x` the activation's axes, `out` the output's.
 
@@ -137,7 +137,14 @@ class Matrix:
         columns = self.left == self.w_transposed  # the filters lie along the last axis
         filters = self.shape[-1 if columns else -2] if len(self.shape) > 1 else 1
         out = outer + ("nr" if self.left else "rn")
-        return Labelled(f"{outer}rk", out, groups, "k", "n", sizes | {"n": filters})
+        return Labelled(
+            x=f"{outer}rk",
+            out=out,
+            groups=groups,
+            contracted="k",
+            free="n",
+            sizes=sizes | {"n": filters},
+        )
 
     def _squeezed(self, y: Array, x_rank: int) -> Array:
         """The output without the axes that stand for vectors."""

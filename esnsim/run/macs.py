@@ -21,7 +21,7 @@ KEEP = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Places:
     """Where an operator's inputs stand: of its two factors the values, scales and zero points."""
 
@@ -44,15 +44,15 @@ PLACES = {
     "ConvInteger": Places(zeros=(2, 3)),
     "MatMulInteger": Places(zeros=(2, 3)),
     "MatMulIntegerToFloat": Places(bias=6, scales=(2, 3), zeros=(4, 5)),
-    "QLinearConv": Places((0, 3), 8, (1, 4), (2, 5), (6, 7)),
-    "QLinearMatMul": Places((0, 3), None, (1, 4), (2, 5), (6, 7)),
-    "QGemm": Places((0, 3), 6, (1, 4), (2, 5), (7, 8)),
+    "QLinearConv": Places(factors=(0, 3), bias=8, scales=(1, 4), zeros=(2, 5), output=(6, 7)),
+    "QLinearMatMul": Places(factors=(0, 3), bias=None, scales=(1, 4), zeros=(2, 5), output=(6, 7)),
+    "QGemm": Places(factors=(0, 3), bias=6, scales=(1, 4), zeros=(2, 5), output=(7, 8)),
 }
 CONVOLUTIONS = {"Conv", "ConvTranspose", "ConvInteger", "QLinearConv"}
 ACCUMULATE = {"ConvInteger", "MatMulInteger"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MacNode:
     """A MAC operator that is cut out of its graph: `layer`, the network's at `index`.
 
@@ -125,9 +125,11 @@ def read_mac(graph: Model, node: NodeProto, layer: Layer, index: int) -> MacNode
         raise CannotCutError("its bias, or the scale of its output, is computed as it runs")
     factor = attribute(node, "alpha", 1.0)
     return MacNode(
-        layer, index, node, _layout(graph, node, layer, places, side), activation, dynamic,
-        float(factor) if isinstance(factor, int | float) else 1.0, _bias(graph, node, layer), own,
-        _output_scale(graph, node, places), node.op_type in ACCUMULATE,
+        layer=layer, index=index, node=node, layout=_layout(graph, node, layer, places, side),
+        activation=activation, dynamic=dynamic,
+        alpha=float(factor) if isinstance(factor, int | float) else 1.0,
+        bias=_bias(graph, node, layer), own=own,
+        output=_output_scale(graph, node, places), accumulates=node.op_type in ACCUMULATE,
     )  # fmt: skip
 
 
@@ -154,7 +156,14 @@ def _einsum(node: NodeProto, rank: int, w_shape: tuple[int, ...], side: int) -> 
     groups = "".join(c for c in w if c in x and c in out)
     contracted = "".join(c for c in w if c in x and c not in out)
     free = "".join(c for c in w if c not in x)
-    return Labelled(x, out, groups, contracted, free, dict(zip(w, w_shape, strict=True)))
+    return Labelled(
+        x=x,
+        out=out,
+        groups=groups,
+        contracted=contracted,
+        free=free,
+        sizes=dict(zip(w, w_shape, strict=True)),
+    )
 
 
 def _stored_scale(graph: Model, node: NodeProto, places: Places, side: int) -> ActivationScale:

@@ -9,7 +9,7 @@ from esnsim.graph.nodes import reads
 Needs = Mapping[int, frozenset[str]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """One depth: a segment's nodes (places), what it reads and gives, then the MAC operators.
 
@@ -46,9 +46,10 @@ def plan_of(graph: Model, macs: Collection[int], inputs: Iterable[str]) -> tuple
         outer = {name: None for place in nodes for name in sorted(needs[place] - {*made})}
         steps.append(
             Step(
-                tuple(nodes), tuple(outer), tuple(n for n in made if n in last or n in kept),
-                tuple(place for place in at if place in macs),
-                frozenset(n for n, step in last.items() if step == depth and n not in kept),
+                nodes=tuple(nodes), inputs=tuple(outer),
+                outputs=tuple(n for n in made if n in last or n in kept),
+                macs=tuple(place for place in at if place in macs),
+                last=frozenset(n for n, step in last.items() if step == depth and n not in kept),
             )
         )  # fmt: skip
     return tuple(steps)

@@ -11,7 +11,7 @@ from onnx import ModelProto, SparseTensorProto, TensorProto, TypeProto, ValueInf
 from esnsim.errors import ModelError
 from esnsim.graph.model import Model
 from esnsim.graph.nodes import reads, tensors
-from esnsim.importer.control import LONGEST
+from esnsim.importer.control import MOST_TRIPS
 from esnsim.model.network import Array
 from esnsim.onnxfile.tensors import element_dtype
 from esnsim.run.foreign import standardised
@@ -106,7 +106,7 @@ def check_ends(graph: Model) -> None:
     name = graph.network.endless
     if name:
         raise ModelError(
-            f"Loop '{name}' would run more than {LONGEST:,} times, and nothing in it ends it: it "
+            f"Loop '{name}' would run more than {MOST_TRIPS:,} times, and nothing in it ends it: it "
             "is counted and not run; export the model with the trips that it takes"
         )
 

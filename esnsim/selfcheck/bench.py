@@ -25,7 +25,7 @@ from esnsim.units import human
 PEERS = ("torch", "onnxruntime")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
     """A matrix product on random integers."""
 
@@ -41,7 +41,7 @@ class Task:
         return self.filters * self.reduction * self.windows
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
     """Seconds of one width, and rates per second; `roofline` is the share of it."""
 
@@ -160,7 +160,14 @@ def measure(task: Task, bits: int, threads: int, repeats: int, peak: float) -> F
             raise EsnsimError(f"the kernel's result at {bits} bits is wrong: please report this")
     seconds = median(ours)
     one_bit = task.macs * bits * task.activation_bits / seconds
-    return Figure(bits, seconds, one_bit, task.macs / seconds, one_bit / peak, median(theirs))
+    return Figure(
+        bits=bits,
+        seconds=seconds,
+        one_bit_macs=one_bit,
+        macs=task.macs / seconds,
+        roofline=one_bit / peak,
+        numpy_seconds=median(theirs),
+    )
 
 
 def peer(name: str, task: Task, threads: int, repeats: int) -> dict[str, Any] | None:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from esnsim.evaluate.scores import Evaluation, Scored
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
     """One way to compress one model.
 
@@ -93,7 +93,7 @@ def candidates(
     """
     table = {name: find_policy(name) for name in policies}
     found = [
-        Candidate(model, ratio, name, rule, width)
+        Candidate(model=model, ratio=ratio, policy=name, rule=rule, bits=width)
         for model in models
         for ratio in ratios
         for name, policy in table.items()

@@ -267,7 +267,11 @@ def _point(record: Mapping[str, Any]) -> Point:
     model, policy, rule = (str(candidate[key]) for key in ("model", "policy", "rule"))
     return Point(
         candidate=Candidate(
-            model, float(candidate["ratio"]), policy, rule, float(candidate["bits"])
+            model=model,
+            ratio=float(candidate["ratio"]),
+            policy=policy,
+            rule=rule,
+            bits=float(candidate["bits"]),
         ),
         total=_metrics(record["total"]),
         evaluation=_evaluation(record["evaluation"]),

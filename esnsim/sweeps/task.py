@@ -20,7 +20,7 @@ Files = tuple[tuple[str, str], ...]
 SAMPLED = 32  # images at each end of a set that tell it from others
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pictures:
     """Where images come from: a file or folder, or images in memory; None is the embedded ones.
 
@@ -118,7 +118,9 @@ def checked(
         raise UsageError("--jobs and --scheduler exclude each other: give one")
     if (targets is not None) != any(find_policy(name).needs_targets for name in policies):
         raise UsageError("--policy esna-targets and --targets go together: give both, or none")
-    scored, used = (Pictures(x) if isinstance(x, ImageSet) else x for x in (images, calibration))
+    scored, used = (
+        Pictures(source=x) if isinstance(x, ImageSet) else x for x in (images, calibration)
+    )
     embedded = all(file.startswith("builtin:") for _, file in files)
     if (scored is None or scored.source is None) and not embedded:
         raise UsageError("accuracy needs images: give --data")

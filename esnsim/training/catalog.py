@@ -10,7 +10,7 @@ from esnsim.errors import ModelError
 CIFAR, IMAGENET = (3, 32, 32), (3, 224, 224)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """A network at one width: how it is built, and its size.
 
@@ -34,16 +34,37 @@ class Entry:
 
 def _cifar_resnet(depth: int, macs: int, parameters: int) -> Entry:
     arguments = {"depth": depth}
-    return Entry("models:CifarResNet", arguments, CIFAR, macs, parameters, "He et al. 2016")
+    return Entry(
+        home="models:CifarResNet",
+        arguments=arguments,
+        input_shape=CIFAR,
+        macs=macs,
+        parameters=parameters,
+        source="He et al. 2016",
+    )
 
 
 def _vgg(width: float, macs: int, parameters: int) -> Entry:
-    return Entry("models:VGG7", {"width": width}, CIFAR, macs, parameters, "paper, Appendix F")
+    return Entry(
+        home="models:VGG7",
+        arguments={"width": width},
+        input_shape=CIFAR,
+        macs=macs,
+        parameters=parameters,
+        source="paper, Appendix F",
+    )
 
 
 def _imagenet(depth: int, width: float, macs: int, parameters: int) -> Entry:
     home, arguments = "imagenet:ImageNetResNet", {"depth": depth, "width": width}
-    return Entry(home, arguments, IMAGENET, macs, parameters, "He et al. 2016")
+    return Entry(
+        home=home,
+        arguments=arguments,
+        input_shape=IMAGENET,
+        macs=macs,
+        parameters=parameters,
+        source="He et al. 2016",
+    )
 
 
 MODELS: Mapping[str, Entry] = {
@@ -54,7 +75,12 @@ MODELS: Mapping[str, Entry] = {
     "vgg7-0.5x": _vgg(0.5, 152_805_376, 1_187_274),
     "vgg7-0.25x": _vgg(0.25, 38_653_952, 307_946),
     "densenet-bc-100-12": Entry(
-        "models:DenseNetBC", {"classes": 100}, CIFAR, 287_960_472, 800_032, "Huang et al. 2017"
+        home="models:DenseNetBC",
+        arguments={"classes": 100},
+        input_shape=CIFAR,
+        macs=287_960_472,
+        parameters=800_032,
+        source="Huang et al. 2017",
     ),
     "resnet18": _imagenet(18, 1.0, 1_814_073_344, 11_689_512),
     "resnet18-0.75x": _imagenet(18, 0.75, 1_042_639_872, 6_675_352),

@@ -18,7 +18,7 @@ Images = NDArray[np.uint8]
 Labels = NDArray[np.integer[Any]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
     """Hyper-parameters of a run: SGD with momentum.
 

@@ -15,7 +15,7 @@ SCHEMA = "esnsim.training/1"
 NOT_IN_TOTAL = ("name", "weight", "step")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LayerNoise:
     """One layer in one epoch: Eq. 5 and what it implies. `name` is None in a total.
 
@@ -42,9 +42,10 @@ class LayerNoise:
         """Eq. 5 for one layer: S/N, ESNa = S/N · ‖W‖₀ / 12, Δ² = 12·N / (I·‖W‖₀)."""
         sn = signal / noise if noise > 0 else None
         return LayerNoise(
-            name, f"{name}.weight", signal, noise, nonzero, filters, pruned, sn,
-            None if sn is None else esn_a_from_sn(sn, nonzero),
-            implied_step(noise, iterations, nonzero) or None,
+            name=name, weight=f"{name}.weight", signal=signal, noise=noise, nonzero=nonzero,
+            filters=filters, pruned_filters=pruned, sn=sn,
+            esn_a=None if sn is None else esn_a_from_sn(sn, nonzero),
+            step=implied_step(noise, iterations, nonzero) or None,
         )  # fmt: skip
 
 

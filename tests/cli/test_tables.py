@@ -77,7 +77,7 @@ def width_rule(tiny: Path, add: Add) -> None:
 
 def metric(tiny: Path, add: Add) -> None:
     bits = METRICS["esn_d"].filters
-    add.setitem(METRICS, "pruned", Metric("pruned", "pruned_filters", filters=bits))
+    add.setitem(METRICS, "pruned", Metric(title="pruned", field="pruned_filters", filters=bits))
     for command in ("cost", "compress", "pareto"):
         offered(command, "pruned")
     over = esnsim("cost", tiny, "--bits", 2, "--fail-above", "pruned=0")

@@ -43,7 +43,7 @@ def point(
     total = replace(
         TOTAL, esn_d_tilde=Weightings(spent // 7, spent), esn_a_x4=Weightings(spent, 9 * spent)
     )
-    candidate = Candidate(model, ratio, policy, rule, bits)
+    candidate = Candidate(model=model, ratio=ratio, policy=policy, rule=rule, bits=bits)
     return Point(
         candidate=candidate, total=total, evaluation=evaluation(accuracy, labels),
         histogram={0: 10, bits: 30}, seconds=0.5,

@@ -56,7 +56,7 @@ def outputs(proto: ModelProto, pixels: Array) -> Array:
 def furnished(folder: Path) -> Path:
     """The folder with the model and images, labelled as the float model classifies nearly all."""
     pixels = np.random.default_rng(4).normal(size=(IMAGES, 2, 7, 5)).astype(np.float32)
-    images = ImageSet("noise", len(pixels), lambda start, stop: pixels[start:stop])
+    images = ImageSet(name="noise", count=len(pixels), read=lambda start, stop: pixels[start:stop])
     proto = settled(network(), images)
     middle = -outputs(proto, pixels).mean(axis=0)  # so that each class is the best of some images
     proto = settled(network(bias=middle), images)

@@ -29,7 +29,16 @@ def offer(
 ) -> Choices:
     """The choices of one layer's filters."""
     firsts = np.broadcast_to(np.asarray(first, np.int64), len(costs))
-    return Choices("mse", "esn_d_tilde", (("layer",),), (len(costs),), costs, noise, firsts, 0)
+    return Choices(
+        rule="mse",
+        metric="esn_d_tilde",
+        names=(("layer",),),
+        filters=(len(costs),),
+        cost=costs,
+        noise=noise,
+        first=firsts,
+        fixed=0,
+    )
 
 
 @st.composite

@@ -32,7 +32,7 @@ def images_of(proto: ModelProto) -> ImageSet:
     """Noise that the model takes."""
     size = tuple(d.dim_value for d in proto.graph.input[0].type.tensor_type.shape.dim[1:])
     pixels = np.random.default_rng(2).normal(size=(9, *size)).astype(np.float32)
-    return ImageSet("noise", len(pixels), lambda start, stop: pixels[start:stop])
+    return ImageSet(name="noise", count=len(pixels), read=lambda start, stop: pixels[start:stop])
 
 
 @settings(max_examples=12)

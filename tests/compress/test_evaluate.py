@@ -30,7 +30,7 @@ def classifier(classes: int = 7, batch: str = "N") -> ModelProto:
 
 def images(count: int = 10, labels: NDArray[np.int64] | None = None, size=(3, 6, 5)) -> ImageSet:
     x = normal(count, *size)
-    return ImageSet("made", count, lambda start, stop: x[start:stop], labels)
+    return ImageSet(name="made", count=count, read=lambda start, stop: x[start:stop], labels=labels)
 
 
 def scored(

@@ -371,7 +371,7 @@ def test_activations_in_integers_leave_weights_and_cost_as_they_are(data: st.Dat
     scheme = data.draw(schemes(read_onnx(proto)))
     written, quantized = compressed(proto, scheme, "qdq")
     pixels = np.random.default_rng(1).normal(size=(3, 3, 4, 6)).astype(np.float32)
-    images = ImageSet("noise", len(pixels), lambda start, stop: pixels[start:stop])
+    images = ImageSet(name="noise", count=len(pixels), read=lambda start, stop: pixels[start:stop])
     found = with_activations(written, images, {}, threads=1)
     check(found)
     same(found, quantized)

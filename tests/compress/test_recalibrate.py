@@ -87,7 +87,7 @@ MODELS = {
 
 def images(*size: int, count: int = 24, seed: int = 0) -> ImageSet:
     x = normal(count, *size, seed=seed) + np.float32(0.3)
-    return ImageSet("made", count, lambda start, stop: x[start:stop])
+    return ImageSet(name="made", count=count, read=lambda start, stop: x[start:stop])
 
 
 def quantised(graph, scheme: Scheme):

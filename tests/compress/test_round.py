@@ -89,7 +89,7 @@ def problem(seed: int, filters: int = 4, size: int = 12, bits: int = 2) -> tuple
     assert by is not None
     steps = 2 * np.abs(w).max(axis=1) / 2**bits
     limit = np.full(filters, 2**bits - 1)
-    return Problem(w, w @ gram, gram, kept, by), steps, limit
+    return Problem(target=w, pull=w @ gram, gram=gram, kept=kept, factor=by), steps, limit
 
 
 @given(seed=st.integers(0, 99), bits=st.integers(1, 4), block=st.sampled_from([1, 5, 128]))
@@ -162,7 +162,9 @@ def test_a_matrix_that_is_singular_is_damped_until_it_is_not() -> None:
 
 def moments(x: Array, v: Array) -> Moments:
     n = len(x)
-    return Moments(n, x.T @ x / n, v.T @ x / n, x.mean(axis=0), v.mean(axis=0))
+    return Moments(
+        count=n, gram=x.T @ x / n, cross=v.T @ x / n, mean=x.mean(axis=0), float_mean=v.mean(axis=0)
+    )
 
 
 @given(seed=st.integers(0, 99), windows=st.integers(1, 30))

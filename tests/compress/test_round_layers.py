@@ -41,7 +41,7 @@ def images(graph: Model, count: int = 40) -> ImageSet:
     x = (x + 2 * normal(count, *[1] * (x.ndim - 1), seed=4) + 0.5).astype(
         graph.scope.get(name).dtype
     )
-    return ImageSet("made", count, lambda start, stop: x[start:stop])
+    return ImageSet(name="made", count=count, read=lambda start, stop: x[start:stop])
 
 
 def near(graph: Model, rule: str = "mse", bits: int = 2) -> QuantizedNetwork:

@@ -18,7 +18,7 @@ from esnsim.progress import listening
 from tests.execute.models import model, normal
 
 COUNT = 8  # images
-IMAGES = ImageSet("normal", COUNT, lambda a, b: normal(COUNT, 4, 6, 5, seed=5)[a:b])
+IMAGES = ImageSet(name="normal", count=COUNT, read=lambda a, b: normal(COUNT, 4, 6, 5, seed=5)[a:b])
 
 
 def convolutional(batch: str = "N") -> ModelProto:
@@ -87,7 +87,7 @@ def test_centred_gains_leave_out_what_only_moves_a_mean() -> None:
     """The filter that reads a constant channel makes a constant, which correction takes out."""
     w = np.zeros((2, 4, 1, 1), np.float32)
     w[0, 0], w[1, 1] = 1, 1
-    constant = ImageSet("constant", COUNT, lambda a, b: _with_constant(a, b))
+    constant = ImageSet(name="constant", count=COUNT, read=lambda a, b: _with_constant(a, b))
     graph = open_model(model("y = Conv(x, w)", "float[N,4,6,5] x", w=w))
     (gains,) = sensitivity(graph, constant, threads=1)
     (plain,) = sensitivity(graph, constant, threads=1, centred=False, trust=1)
@@ -175,13 +175,13 @@ def test_trust_draws_gains_to_their_median_and_leaves_removal_beside_them() -> N
 def test_images_of_another_shape_are_refused() -> None:
     graph = open_model(convolutional())
     with pytest.raises(DataError, match="4×6×4"):
-        sensitivity(graph, ImageSet("x", 2, lambda a, b: normal(b - a, 4, 6, 4)))
+        sensitivity(graph, ImageSet(name="x", count=2, read=lambda a, b: normal(b - a, 4, 6, 4)))
 
 
 def test_uses_of_one_weight_share_its_probes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Once a weight, not once a use; a gain is the mean of what the uses have apart."""
     w, found, runs = normal(6, 6, seed=3) / np.float32(2), [], list[int]()
-    images = ImageSet("normal", COUNT, lambda a, b: normal(COUNT, 6, seed=5)[a:b])
+    images = ImageSet(name="normal", count=COUNT, read=lambda a, b: normal(COUNT, 6, seed=5)[a:b])
     probe = module._probe
 
     def noted(stage: Stage, groups: module.Groups, batch: int, turns: range, *rest: Any) -> float:

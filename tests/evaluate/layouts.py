@@ -98,7 +98,7 @@ def network(layout: Layout, batch: str = "N", zero: bool = False) -> ModelProto:
 def images(labels: NDArray[np.int64] | None = None, count: int = IMAGES) -> ImageSet:
     """Images of both signs."""
     x = normal(count, 3, 6, 5)
-    return ImageSet("made", count, lambda a, b: x[a:b], labels)
+    return ImageSet(name="made", count=count, read=lambda a, b: x[a:b], labels=labels)
 
 
 def answers(layout: Layout, output: Array) -> Array:

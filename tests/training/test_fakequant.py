@@ -68,7 +68,7 @@ def test_training_with_fake_quantisation_learns_at_two_bits() -> None:
     for module in weighted_layers(model).values():
         parametrize.register_parametrization(module, "weight", FakeQuantize(2))
     x, y = images(60)
-    recipe = Recipe(12, batch=20, learning_rate=0.05, warmup=0, crop=0, bfloat16=False)
+    recipe = Recipe(epochs=12, batch=20, learning_rate=0.05, warmup=0, crop=0, bfloat16=False)
     fit(model, x, y, recipe)
     assert accuracy(model, x, y) > 0.7  # a third by chance
 

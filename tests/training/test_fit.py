@@ -24,7 +24,7 @@ from esnsim.training.tracker import ESNTracker
 from tests.bad_input.damage import refusals
 from tests.training.tiny import EXAMPLE, images, tiny
 
-RECIPE = Recipe(4, batch=10, warmup=3)
+RECIPE = Recipe(epochs=4, batch=10, warmup=3)
 
 
 class StoppedError(Exception):
@@ -69,7 +69,7 @@ def test_pruned_filters_stay_pruned_through_a_checkpoint(tmp_path: Path) -> None
     for epochs in (2, 4):
         model = tiny()
         masks = prune_by_norm(model, EXAMPLE, 0.5)
-        recipe = Recipe(epochs, batch=10)
+        recipe = Recipe(epochs=epochs, batch=10)
         fit(model, *images(), recipe, tmp_path / "run.pt", companions={"masks": masks})
         assert int((model.conv.weight.flatten(1) == 0).all(1).sum()) == 2
 
@@ -77,13 +77,13 @@ def test_pruned_filters_stay_pruned_through_a_checkpoint(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("recipe", "step", "expected"),
     [
-        (Recipe(10, warmup=0), 0, 0.1),
-        (Recipe(10, warmup=0), 50, 0.05),
-        (Recipe(10, warmup=4), 1, 0.1 * 2 / 4),
-        (Recipe(10, warmup=0, constant=True), 99, 0.1),
-        (Recipe(10, warmup=0, drops=(3, 6)), 29, 0.1),
-        (Recipe(10, warmup=0, drops=(3, 6)), 30, 0.01),
-        (Recipe(10, warmup=0, drops=(3, 6)), 60, 0.001),
+        (Recipe(epochs=10, warmup=0), 0, 0.1),
+        (Recipe(epochs=10, warmup=0), 50, 0.05),
+        (Recipe(epochs=10, warmup=4), 1, 0.1 * 2 / 4),
+        (Recipe(epochs=10, warmup=0, constant=True), 99, 0.1),
+        (Recipe(epochs=10, warmup=0, drops=(3, 6)), 29, 0.1),
+        (Recipe(epochs=10, warmup=0, drops=(3, 6)), 30, 0.01),
+        (Recipe(epochs=10, warmup=0, drops=(3, 6)), 60, 0.001),
     ],
 )
 def test_learning_rates_follow_the_schedule(recipe: Recipe, step: int, expected: float) -> None:
@@ -97,7 +97,7 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_without_a_companion_is_refused(tmp_path: Path) -> None:
-    fit(tiny(), *images(), Recipe(1, batch=10), tmp_path / "run.pt")
+    fit(tiny(), *images(), Recipe(epochs=1, batch=10), tmp_path / "run.pt")
     model = tiny()
     with pytest.raises(ModelError, match=r"is of another run \(KeyError: 'tracker'\): go on with"):
         fit(model, *images(), RECIPE, tmp_path / "run.pt", companions=companions(model))
@@ -158,7 +158,7 @@ def test_a_checkpoint_of_other_values_is_refused(tmp_path: Path, name: str) -> N
 )  # fmt: skip
 def test_a_checkpoint_of_another_state_is_refused(tmp_path: Path, change: dict[str, Any]) -> None:
     path, model = tmp_path / "run.pt", tiny()
-    fit(model, *images(), Recipe(1, batch=10), path, companions=companions(model))
+    fit(model, *images(), Recipe(epochs=1, batch=10), path, companions=companions(model))
     torch.save({**torch.load(path, weights_only=True), **change}, path)
     model = tiny()
     with pytest.raises(ModelError, match="checkpoint"):
@@ -167,7 +167,7 @@ def test_a_checkpoint_of_another_state_is_refused(tmp_path: Path, change: dict[s
 
 def test_nothing_is_left_beside_a_checkpoint(tmp_path: Path) -> None:
     (tmp_path / "run.part").write_bytes(b"another's")
-    fit(tiny(), *images(), Recipe(1, batch=10), tmp_path / "run.pt")
+    fit(tiny(), *images(), Recipe(epochs=1, batch=10), tmp_path / "run.pt")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["run.part", "run.pt"]
 
 

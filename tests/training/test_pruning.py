@@ -19,7 +19,7 @@ from esnsim.training.units import units
 from tests.naive.training import project
 from tests.training.tiny import EXAMPLE, images, tiny
 
-RECIPE = Recipe(2, batch=20, warmup=0, bfloat16=False)
+RECIPE = Recipe(epochs=2, batch=20, warmup=0, bfloat16=False)
 #: of 4, 6, 6 + 6 + 6 added, 6 filters; the 3 classes are never pruned
 FILTERS_PRUNED_AT_HALF = 2 + 3 + 3 * 3 + 3
 
@@ -73,7 +73,12 @@ def test_admm_ends_with_exactly_the_asked_number_of_filters_zero() -> None:
     model = tiny()
     admm = Admm(model, EXAMPLE, keep=0.5, rho=0.3, growth=2)
     before = admm.residual
-    fit(model, *images(), Recipe(6, batch=10, warmup=0, bfloat16=False), companions={"admm": admm})
+    fit(
+        model,
+        *images(),
+        Recipe(epochs=6, batch=10, warmup=0, bfloat16=False),
+        companions={"admm": admm},
+    )
     assert admm.residual < before / 2  # the weights were drawn to the constraint
     masks = admm.finish()
     assert zero_filters(model) == masks.pruned == FILTERS_PRUNED_AT_HALF

@@ -16,7 +16,7 @@ from tests.training.tiny import EXAMPLE, images, tiny
 def test_a_trackers_file_gives_layers_their_esn_a_of_training(kind: str, tmp_path: Path) -> None:
     model = tiny()
     tracker = ESNTracker(model)
-    recipe = Recipe(2, batch=10, learning_rate=0.02, warmup=0, bfloat16=False)
+    recipe = Recipe(epochs=2, batch=10, learning_rate=0.02, warmup=0, bfloat16=False)
     fit(model, *images(), recipe, companions={"tracker": tracker})
     source, targets, made = (tmp_path / n for n in ("m.onnx", f"esna.{kind}", "out.onnx"))
     source.write_bytes(export_onnx(model, EXAMPLE))

@@ -64,7 +64,16 @@ def of(shape: Geometry, channels: int, filters: int, bits: int, width: int, imag
     zeros = np.broadcast_to(np.int8(0), (1, filters, taps, channels))
     alike = Groups(zeros, zeros, zeros[:, :0], np.full((1, filters), width), zeros[:, 0])
     base, offsets = addresses(shape, shape.rows * images)
-    return Work(shape, (alike,), channels, base, offsets, images, bits, False)
+    return Work(
+        geometry=shape,
+        groups=(alike,),
+        channels=channels,
+        base=base,
+        offsets=offsets,
+        images=images,
+        activation_bits=bits,
+        signed=False,
+    )
 
 
 def square(side: int, kernel: int) -> Geometry:

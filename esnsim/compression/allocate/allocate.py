@@ -33,7 +33,7 @@ NEVER = np.iinfo(np.int64).max
 Runs = list[list[QuantizedLayer]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Choices:
     """What every filter of a network may become: arrays (M, widths) of all layers in a row.
 
@@ -64,7 +64,7 @@ class Choices:
         return (self.fixed + int(cheapest.sum())) / unit(self.metric)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Allocation:
     """Widths of each layer's filters (M,) by the layer's name, and what they cost at most.
 
@@ -136,7 +136,16 @@ def choices(
         raise UsageError("every layer is quantised already: widths are for a float model")
     cost, noise, first = (np.concatenate(part) for part in zip(*tables.values(), strict=True))
     filters = tuple(len(table[0]) for table in tables.values())
-    return Choices(rule, metric, tuple(names.values()), filters, cost, noise, first, fixed)
+    return Choices(
+        rule=rule,
+        metric=metric,
+        names=tuple(names.values()),
+        filters=filters,
+        cost=cost,
+        noise=noise,
+        first=first,
+        fixed=fixed,
+    )
 
 
 def every_width(network: Network, rule: str = "mse") -> Runs:
@@ -175,7 +184,15 @@ def allocate(offer: Choices, budget: float) -> Allocation:
     cost = (offer.fixed + int(offer.cost[rows, at].sum())) / unit(offer.metric)
     parts = np.split(at, np.cumsum(offer.filters)[:-1])
     widths = {name: part for names, part in zip(offer.names, parts, strict=True) for name in names}
-    return Allocation(offer.rule, offer.metric, budget, cost, noise, min(bound, noise), widths)
+    return Allocation(
+        rule=offer.rule,
+        metric=offer.metric,
+        budget=budget,
+        cost=cost,
+        noise=noise,
+        bound=min(bound, noise),
+        widths=widths,
+    )
 
 
 class Steps(NamedTuple):

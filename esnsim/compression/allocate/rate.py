@@ -17,7 +17,7 @@ from esnsim.quantization.filter_sums import Floats, Ints, not_finite
 from esnsim.quantization.scheme import WIDEST
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SortedLayer:
     """The live weights of a layer, all filters together, in ascending order of magnitude.
 
@@ -38,7 +38,7 @@ class SortedLayer:
     tops: Floats
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rates:
     """A layer at each of the steps (S,), as `quantizer.quantize` would have it.
 
@@ -96,8 +96,9 @@ def sort_layer(layer: Layer, live: Mask | None = None) -> SortedLayer:
     below, above = np.searchsorted(ordered, 0.0, "left"), np.searchsorted(ordered, 0.0, "right")
     positive, negative = ordered[above:], -ordered[:below][::-1]
     return SortedLayer(
-        layer, positive, negative, _tails(positive), _tails(negative), weights, nonzero,
-        energies[:, 0], energies[:, 1], tops,
+        layer=layer, positive=positive, negative=negative, positive_tails=_tails(positive),
+        negative_tails=_tails(negative), weights=weights, nonzero=nonzero,
+        magnitude=energies[:, 0], signal=energies[:, 1], tops=tops,
     )  # fmt: skip
 
 
@@ -133,7 +134,8 @@ def rates(
     match -= lost
     noise = layer.signal.sum() - steps * match + 0.25 * steps**2 * squares
     return Rates(
-        layer.layer, steps, squares, exponents, tilde, widths, np.maximum(noise, 0.0),
+        layer=layer.layer, steps=steps, esn_a_x4=squares, esn_d=exponents, esn_d_tilde=tilde,
+        widths=widths, noise=np.maximum(noise, 0.0),
     )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from esnsim.model.network import Array
 from esnsim.run.session import Session, Value, open_session, to_array, to_runtime
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
     """The graph run on one batch up to a layer's operator; `values` are what is read from there."""
 
@@ -87,7 +87,7 @@ def stages(
         values = _advanced(
             graph, values, _nodes(graph, range(first, site.place)), site.place, threads, output
         )
-        yield Stage(graph, site, values, threads, output)
+        yield Stage(graph=graph, site=site, values=values, threads=threads, output=output)
         first = site.place
 
 

@@ -19,7 +19,7 @@ MEASURED = ("float32", "float64")  # in narrower types sums of squares overflow
 Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Norm:
     """A BatchNormalization: `name` is what it gives, `value` what it reads.
 
@@ -44,7 +44,7 @@ class Norm:
         return Slot(self.place, 4)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
     """A layer's output that no BatchNormalization reads alone, its bias added.
 
@@ -117,7 +117,7 @@ def _norm(graph: Model, place: int) -> Norm | None:
     if not fixed or known is None or attribute(node, "training_mode", 0):
         return None
     shape, dtype = known
-    return Norm(node.output[0], place, value, shape, dtype)
+    return Norm(name=node.output[0], place=place, value=value, shape=shape, dtype=dtype)
 
 
 def _known(graph: Model, name: str) -> tuple[tuple[int, ...], str] | None:
@@ -155,7 +155,16 @@ def _output(graph: Model, place: int, readers: dict[str, list[int]]) -> Output |
     axis = len(shape) - 1 if node.op_type in ("Gemm", "MatMul") else 1
     if not _is_bias(graph, node, bias, shape[axis]):
         return None
-    return Output(value, bias.place, value, shape, dtype, axis, Slot(place, 1), bias)
+    return Output(
+        name=value,
+        place=bias.place,
+        value=value,
+        shape=shape,
+        dtype=dtype,
+        axis=axis,
+        weight=Slot(place, 1),
+        bias=bias,
+    )
 
 
 def _added(graph: Model, node: NodeProto, readers: dict[str, list[int]]) -> Slot | None:

@@ -17,7 +17,7 @@ from esnsim.quantization.quantizer import QuantizedLayer, codes
 from esnsim.quantization.scheme import LEAST_STEP
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
     """Codes q = 2·W_int with filters along `axis`, and the step Δ of each filter (M,), float32.
 
@@ -108,8 +108,16 @@ def stored(
     used = np.asarray(q.reshape(len(q), -1).any(axis=1))
     single = _single(steps, used, site.layer.name)
     if axis is None:
-        return Stored(name, site, q, single, 0, False, dtype)
-    return Stored(name, site, site.to_operand(q), single, axis, True, dtype)
+        return Stored(name=name, site=site, q=q, steps=single, axis=0, direct=False, dtype=dtype)
+    return Stored(
+        name=name,
+        site=site,
+        q=site.to_operand(q),
+        steps=single,
+        axis=axis,
+        direct=True,
+        dtype=dtype,
+    )
 
 
 def arrange(weight: Stored, value: str, parts: Parts) -> None:

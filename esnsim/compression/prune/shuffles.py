@@ -21,7 +21,7 @@ from esnsim.model.network import Array
 MOVERS = {"Flatten", "Gather", "Reshape", "Slice", "Split", "Squeeze", "Transpose", "Unsqueeze"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Shuffle:
     """`output` holds, along `axis`, the channels of `source` at `positions`.
 
@@ -85,7 +85,14 @@ def _region(
     inside = frozenset(moved) - {source} - {name for name, _ in exits}
     found = [_picked(whole, moved[name], axes_of(ids)) for name, _ in exits]
     return [
-        Shuffle(source, name, picked[0], picked[1], place, inside)
+        Shuffle(
+            source=source,
+            output=name,
+            axis=picked[0],
+            positions=picked[1],
+            place=place,
+            inside=inside,
+        )
         for (name, place), picked in zip(exits, found, strict=True)
         if picked is not None and None not in found
     ]

@@ -38,7 +38,7 @@ class Unit:
     stays: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Coupling:
     """Units by number: `unit` (ids,) gives that of every channel id, `stays` why some can't go.
 
@@ -101,7 +101,7 @@ def couple(model: Model) -> Coupling:
             ties.pin(ids, f"the channels of '{name}' lie along several axes")
     unit, stays = ties.settled()
     values = tuple(_apart(unit, stays, {n: i for n, i in activations if n not in inside}))
-    return Coupling(unit, stays, values, found, moved)
+    return Coupling(unit=unit, stays=stays, values=values, sites=found, shuffles=moved)
 
 
 def _apart(

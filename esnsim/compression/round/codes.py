@@ -18,7 +18,7 @@ BLOCK = 128  # columns between two updates of all columns behind
 SWEEPS = 4  # over the codes of a filter
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
     """Filters of one group that are to become codes: `target` T (M, K), `kept` zeros (M, K).
 

@@ -81,7 +81,9 @@ def _problem(
 ) -> Problem:
     kept = (own == 0) & layer.keep_zeros
     aim = target(weights, own, moments, by)
-    return Problem(aim, weights @ moments.cross, moments.gram, kept, by)
+    return Problem(
+        target=aim, pull=weights @ moments.cross, gram=moments.gram, kept=kept, factor=by
+    )
 
 
 def _best(found: Sequence[Sequence[Coded]], rule: str) -> list[Coded]:

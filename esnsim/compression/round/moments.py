@@ -12,7 +12,7 @@ from esnsim.quantization.filter_sums import Floats
 AT_ONCE = 1 << 22  # elements of windows that are gathered at a time
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Moments:
     """Of one group of channels: `gram` H = XᵀX/n (K, K), `cross` C = VᵀX/n (K', K).
 
@@ -75,7 +75,10 @@ class Sums:
         """Of each group of the layer."""
         gram, cross, mean, float_mean = (total / max(1, self._count) for total in self._sums)
         parts = zip(gram, cross, mean, float_mean[self._pairs], strict=True)
-        return [Moments(self._count, g, c, mean, theirs) for g, c, mean, theirs in parts]
+        return [
+            Moments(count=self._count, gram=g, cross=c, mean=mean, float_mean=theirs)
+            for g, c, mean, theirs in parts
+        ]
 
 
 def places_in(x: Array, geometry: Geometry) -> int:

@@ -95,7 +95,7 @@ def _pool(workers: int, process: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(workers)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stream:
     """Activations as the array reads them, `stride` tiles at a time.
 
@@ -156,7 +156,17 @@ def _stream(
     tile = min(spec.windows, geometry.windows)
     stride = max(1, max(8, min(BLOCK, BLOCK_WORDS // words)) // tile)
     base, offsets = addresses(geometry, len(x))
-    return Stream(base, offsets, values, packed, sums, signed, geometry.windows, tile, stride)
+    return Stream(
+        base=base,
+        offsets=offsets,
+        values=values,
+        packed=packed,
+        sums=sums,
+        signed=signed,
+        per_image=geometry.windows,
+        tile=tile,
+        stride=stride,
+    )
 
 
 def _run(program: Program, stream: Stream, spec: ArraySpec, share: "Share") -> Ints:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 Ints = NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Passes:
     """The passes of one group over the array, weight slices in the order of the passes.
 
@@ -34,11 +34,11 @@ def schedule(kind: str, widths: Ints, masked: NDArray[np.bool_], rows: int) -> P
     chosen = order[masked[order]]
     masks = _bit_parallel(chosen, np.ones_like(widths), rows)
     return Passes(
-        np.concatenate([planes[0], masks[0]]),
-        np.concatenate([planes[1], np.full(len(masks[1]), -1)]),
-        np.concatenate([planes[2], masks[2]]),
-        np.concatenate([planes[3], masks[3]]),
-        np.repeat([False, True], [len(planes[2]), len(masks[2])]),
+        filters=np.concatenate([planes[0], masks[0]]),
+        bits=np.concatenate([planes[1], np.full(len(masks[1]), -1)]),
+        used=np.concatenate([planes[2], masks[2]]),
+        assigned=np.concatenate([planes[3], masks[3]]),
+        mask=np.repeat([False, True], [len(planes[2]), len(masks[2])]),
     )
 
 

@@ -16,15 +16,17 @@ WIDEST = 16  # bits of an activation, and of a weight
 MOST_UNITS = 1 << 32  # units of an array: beyond, unit-cycles could exceed 64 bits
 
 OPTIONS = (
-    Option("schedule", "of a digital array", SCHEDULES),
-    Option("activation_bits", "default 8", whole=True),
+    Option(field="schedule", help="of a digital array", choices=SCHEDULES),
+    Option(field="activation_bits", help="default 8", whole=True),
 )
 PRICES = (
-    Option("e_bit", "a one-bit MAC (a weight bit × an activation bit) of a digital array"),
-    Option("e_idle", "one that idles"),
-    Option("e_weight_bit", "a weight bit read from the buffer"),
-    Option("e_activation_bit", "an activation bit read from the buffer"),
-    Option("e_dram_bit", "a bit moved by DRAM"),
+    Option(
+        field="e_bit", help="a one-bit MAC (a weight bit × an activation bit) of a digital array"
+    ),
+    Option(field="e_idle", help="one that idles"),
+    Option(field="e_weight_bit", help="a weight bit read from the buffer"),
+    Option(field="e_activation_bit", help="an activation bit read from the buffer"),
+    Option(field="e_dram_bit", help="a bit moved by DRAM"),
 )
 
 

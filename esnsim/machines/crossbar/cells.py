@@ -34,7 +34,7 @@ class Stored:
     shared: Ints
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
     """Columns in order (P,): which filter owns each, and which of its slices it holds.
 
@@ -52,7 +52,7 @@ class Layout:
     group_tiles: Ints
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Crossbar:
     """A layer in cells, columns over the reduction; `channels` are the live ones of each group.
 
@@ -121,7 +121,15 @@ def lay_out(slices: Ints, groups: int, per_array: int) -> Layout:
     columns = np.minimum(per_array, per_group[tile_groups] - before * per_array)
     tile_starts, tile_quads = _starts(columns), _starts(-(-columns // QUAD))
     slots = np.repeat(QUAD * tile_quads[:-1] - tile_starts[:-1], columns) + np.arange(len(owner))
-    return Layout(owner, place, slots, tile_groups, tile_starts, tile_quads, group_tiles)
+    return Layout(
+        owner=owner,
+        place=place,
+        slots=slots,
+        tile_groups=tile_groups,
+        tile_starts=tile_starts,
+        tile_quads=tile_quads,
+        group_tiles=group_tiles,
+    )
 
 
 def program(layer: QuantizedLayer, spec: CrossbarSpec, rng: np.random.Generator) -> Crossbar:
@@ -149,7 +157,14 @@ def program(layer: QuantizedLayer, spec: CrossbarSpec, rng: np.random.Generator)
         scope = layout.owner // _parts(layer, lowered)
         priced = amplitude.of_arrays(powers, tops, units, scope, spec)
     columns = _columns(cells.reshape(len(cells) // QUAD, QUAD, longest), what, layout, device)
-    return Crossbar(lowered, channels, device, layout, columns, priced)
+    return Crossbar(
+        lowered=lowered,
+        channels=channels,
+        device=device,
+        layout=layout,
+        columns=columns,
+        amplitude=priced,
+    )
 
 
 def _digits(values: NDArray[np.int32], place: Ints, bits: int) -> NDArray[np.int32]:

@@ -24,7 +24,7 @@ SURVEY = {4: 0.92, 6: 1.07, 8: 1.71, 9: 2.34, 10: 3.31, 12: 29.1}
 Grid = tuple[float, float, float, int, int, bool]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Converter:
     """Codes first … last, of which c stands for shift + c·step: 0 is one if there is no shift.
 
@@ -52,7 +52,7 @@ class Converter:
         return step, float(unit), shift, self.first, self.last, self.per_row
 
 
-IDEAL = Converter(Fraction(1), 0, -1)
+IDEAL = Converter(step=Fraction(1), first=0, last=-1)
 
 
 def spanning(
@@ -68,22 +68,22 @@ def spanning(
     levels = (1 << bits) - 1
     step = ((high - low) or Fraction(1)) / levels
     if not zero_level:
-        return Converter(step, 0, levels, low, per_row)
+        return Converter(step=step, first=0, last=levels, shift=low, per_row=per_row)
     first = round(low / step)
-    return Converter(step, first, first + levels, per_row=per_row)
+    return Converter(step=step, first=first, last=first + levels, per_row=per_row)
 
 
 def granular(bits: int, signed: bool) -> Converter:
     """A converter that tells single cells apart, and saturates."""
     first = -(1 << bits - 1) if signed else 0
-    return Converter(Fraction(1), first, first + (1 << bits) - 1)
+    return Converter(step=Fraction(1), first=first, last=first + (1 << bits) - 1)
 
 
 def bins(limit: float) -> Converter:
     """What sums of −limit to limit are counted by: at most 2^HISTOGRAM_BITS whole numbers."""
     width = max(1, ceil(limit / (1 << HISTOGRAM_BITS - 1)))
     most = ceil(limit / width)
-    return Converter(Fraction(width), -most, most)
+    return Converter(step=Fraction(width), first=-most, last=most)
 
 
 def observed(histogram: NDArray[np.int64], counted: Converter, percentile: float) -> list[Fraction]:

@@ -18,7 +18,7 @@ from esnsim.quantization.quantizer import QuantizedLayer
 Ints = NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AnalogCounts:
     """What the walk over the arrays counted; see docs/equations.md.
 
@@ -38,12 +38,12 @@ class AnalogCounts:
         if self.amplitude is not None and other.amplitude is not None:
             amplitude = self.amplitude + other.amplitude
         return AnalogCounts(
-            self.array_reads + other.array_reads,
-            self.cell_operations + other.cell_operations,
-            self.conversions + other.conversions,
-            self.row_drives + other.row_drives,
-            self.shift_adds + other.shift_adds,
-            amplitude,
+            array_reads=self.array_reads + other.array_reads,
+            cell_operations=self.cell_operations + other.cell_operations,
+            conversions=self.conversions + other.conversions,
+            row_drives=self.row_drives + other.row_drives,
+            shift_adds=self.shift_adds + other.shift_adds,
+            amplitude=amplitude,
         )
 
 

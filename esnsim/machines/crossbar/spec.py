@@ -222,22 +222,22 @@ KIND = Kind(
     presets=PRESETS,
     default="ideal-analog",
     options=(
-        Option("activation_bits", "default 8", whole=True),
-        Option("adc_bits", "of analog converters", whole=True),
-        Option("adc_range", "of analog converters", ADC_RANGES),
+        Option(field="activation_bits", help="default 8", whole=True),
+        Option(field="adc_bits", help="of analog converters", whole=True),
+        Option(field="adc_range", help="of analog converters", choices=ADC_RANGES),
         Option(
-            "adc_law",
-            "price conversions, driven rows and shift–adds too, conversions by this law",
-            ADC_LAWS,
+            field="adc_law",
+            help="price conversions, driven rows and shift–adds too, conversions by this law",
+            choices=ADC_LAWS,
             sets=(("converters", True),),
         ),
     ),
     prices=(
-        Option("e_cell", "an analog cell operation at |W| = 1"),
-        Option("e_adc", "an analog conversion (of 8 bits under --adc-law scaled)"),
+        Option(field="e_cell", help="an analog cell operation at |W| = 1"),
+        Option(field="e_adc", help="an analog conversion (of 8 bits under --adc-law scaled)"),
     ),
     unlisted=(
-        Option("e_dac", "a driven row of an analog array"),
-        Option("e_shift_add", "a shift–add behind an analog conversion"),
+        Option(field="e_dac", help="a driven row of an analog array"),
+        Option(field="e_shift_add", help="a shift–add behind an analog conversion"),
     ),
 )

@@ -16,7 +16,7 @@ from esnsim.quantization.quantizer import QuantizedLayer, QuantizedNetwork
 DENSE_BITS = 8  # of the array that figures are relative to: 8-bit by 8-bit multipliers
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
     """What a machine took of each layer, exact sums over `images`.
 
@@ -146,12 +146,12 @@ class Counter:
         machine, images = self._machines[name], self._images[order[0]]
         counts = tuple(self._counts[index][name] for index in order)
         if memory is None or machine.multipliers is None:
-            return Taken(name, machine, counts, images)
+            return Taken(name=name, machine=machine, counts=counts, images=images)
         layers = (self.network.layers[index] for index in order)
         moved = tuple(moved_bits(memory, machine, layer, self._bits) for layer in layers)
         waiting = (memory.wait(c, images * bits) for c, bits in zip(counts, moved, strict=True))
         both = tuple(a + b for a, b in zip(counts, waiting, strict=True))
-        return Taken(name, machine, both, images, moved)
+        return Taken(name=name, machine=machine, counts=both, images=images, moved=moved)
 
 
 def checked(count: Count, layer: QuantizedLayer) -> Count:

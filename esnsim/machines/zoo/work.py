@@ -40,7 +40,7 @@ class Groups(NamedTuple):
         return int(self.k.shape[2] * self.k.shape[3])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
     """A layer and the activations of some images, pruned filters and dead channels left out.
 

@@ -106,8 +106,8 @@ def check_ends(graph: Model) -> None:
     name = graph.network.endless
     if name:
         raise ModelError(
-            f"Loop '{name}' would run more than {MOST_TRIPS:,} times, and nothing in it ends it: it "
-            "is counted and not run; export the model with the trips that it takes"
+            f"Loop '{name}' would run more than {MOST_TRIPS:,} times, and nothing in it ends it: "
+            "it is counted and not run; export the model with the trips that it takes"
         )
 
 

@@ -10,7 +10,7 @@ whole widths filters drawn at random have the larger one.
 
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -59,20 +59,6 @@ CASES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One way to spend a budget (`budget` in mean bits), and what came of it."""
-
-    policy: str
-    budget: float
-    bits: float
-    pruned: int
-    sqnr_db: float
-    accuracy: float
-    interval: tuple[float, float]
-    gap: float | None = None
-
-
 def measure(arguments: Namespace) -> dict[str, Any]:
     """Every policy at every budget of the models that are here."""
     found = {}
@@ -83,8 +69,7 @@ def measure(arguments: Namespace) -> dict[str, Any]:
             continue
         say(case.title)
         rows = list(spend_all(case, arguments.threads))
-        kept = [asdict(row) for row in rows]
-        found[name] = {"title": case.title, "rows": kept, "won": verdict(rows)}
+        found[name] = {"title": case.title, "rows": rows, "won": verdict(rows)}
     return {"cases": found}
 
 
@@ -104,7 +89,7 @@ def by_budget(rows: Sequence[Document]) -> str:
     return table(["bits a MAC", *policies, "pruned"], lines)
 
 
-def spend_all(case: Case, threads: int) -> Iterator[Row]:
+def spend_all(case: Case, threads: int) -> Iterator[Document]:
     """Every policy at every budget of one model."""
     calibration, images = image_sets(case)
     model = open_model(*opened(case))
@@ -141,27 +126,28 @@ def uniform(network: Network, budget: float, rule: str) -> Scheme:
 
 def spend(
     workspace: Workspace, policy: str, budget: float, scheme: Scheme, gap: float | None = None
-) -> Row:
-    """Quantise and evaluate; the cost must be within the budget."""
+) -> Document:
+    """Quantise and evaluate; the cost must be within the budget, in mean bits."""
     quantized = quantize(workspace.network, scheme)
     priced = cost(quantized)
     bits = metric_value(priced.total, "esn_d_tilde") / priced.total.macs
     check(bits <= budget, f"{policy} costs {bits} bits a MAC, more than {budget}")
     found = workspace.evaluate(quantized)
-    return Row(
-        policy, budget, bits, priced.total.pruned_filters, found.sqnr_db, found.known_accuracy,
-        found.interval, gap,
-    )  # fmt: skip
+    return {
+        "policy": policy, "budget": budget, "bits": bits, "pruned": priced.total.pruned_filters,
+        "sqnr_db": found.sqnr_db, "accuracy": found.known_accuracy, "interval": found.interval,
+        "gap": gap,
+    }  # fmt: skip
 
 
-def verdict(rows: Sequence[Row]) -> str:
+def verdict(rows: Sequence[Document]) -> str:
     """At how many budgets `allocate` has the highest SQNR, and no accuracy below the interval."""
     higher, below = [], []
     for budget in BUDGETS:
-        at = {row.policy: row for row in rows if row.budget == budget}
+        at = {row["policy"]: row for row in rows if row["budget"] == budget}
         ours, rivals = at["allocate"], [row for name, row in at.items() if "uniform" in name]
-        higher.append(all(ours.sqnr_db > row.sqnr_db for row in rivals))
-        below.append(any(ours.interval[1] < row.accuracy for row in rivals))
+        higher.append(all(ours["sqnr_db"] > row["sqnr_db"] for row in rivals))
+        below.append(any(ours["interval"][1] < row["accuracy"] for row in rivals))
     text = f"higher SQNR than uniform at {sum(higher)} of {len(BUDGETS)} budgets"
     text += f", accuracy below it at {sum(below)}"
     return text + ("" if all(higher) and not any(below) else " (lost)")

@@ -73,16 +73,10 @@ def render(results: Document) -> str:
         for name, jobs in results["sessions"].items()
         for job, seconds in jobs.items()
     ]
-    title = (
-        f"corrected with {results['corrected_with']} images, evaluated on {results['evaluated']:,}"
-    )
-    parts = [title, table(HEAD, lines)]
-    if times:
-        parts += [
-            f"sessions on 1,000 images, median of {ROUNDS} rounds",
-            table(("", "", ""), times),
-        ]
-    return "\n\n".join(parts)
+    corrected, evaluated = results["corrected_with"], results["evaluated"]
+    title = f"corrected with {corrected} images, evaluated on {evaluated:,}"
+    head = ("model", f"1,000 images, median of {ROUNDS} rounds", "")
+    return "\n\n".join((title, table(HEAD, lines), *([table(head, times)] if times else [])))
 
 
 def variants(folder: Path) -> Iterator[tuple[str, str]]:
@@ -135,11 +129,11 @@ def jobs(graph: Model, threads: int) -> dict[str, Callable[[], float]]:
 
 def constants(graph: Model) -> Changes:
     """The weights and what BatchNormalization reads, as they are."""
-    slots = [Slot(m.place, i) for m in meters(graph) if isinstance(m, Norm) for i in range(1, 5)]
-    slots += [
+    norms = {m.place for m in meters(graph) if isinstance(m, Norm)}
+    slots = [
         Slot(place, i)
         for place, node in enumerate(graph.nodes)
-        if node.op_type in ("Conv", "Gemm")
+        if place in norms or node.op_type in ("Conv", "Gemm")
         for i in range(1, len(node.input))
     ]
     known = {s: graph.scope.get(graph.nodes[s.place].input[s.input]).constant for s in slots}
@@ -150,10 +144,9 @@ def fed_model(graph: Model, changes: Changes) -> tuple[ModelProto, dict[str, Arr
     """A model whose constants are inputs, and their values."""
     model, values = copied(graph), {}
     for slot, name in renamed(graph, model, changes).items():
-        values[name] = np.ascontiguousarray(changes[slot], np.float32)
-        model.graph.input.append(
-            helper.make_tensor_value_info(name, TensorProto.FLOAT, values[name].shape)
-        )
+        values[name] = value = np.ascontiguousarray(changes[slot], np.float32)
+        info = helper.make_tensor_value_info(name, TensorProto.FLOAT, value.shape)
+        model.graph.input.append(info)
     complete(graph, model)
     return model, values
 

@@ -11,8 +11,6 @@ from benchmarks.paper.statistics import Curve, accuracy_at, curve, frontier, per
 from esnsim.errors import EsnsimError
 
 METRICS = {"esn_a": "ESNa, by MACs", "esn_d_tilde": "MAC×bit"}
-
-
 QUICK, EPOCHS = Quick(epochs=1, images=1), 1
 
 

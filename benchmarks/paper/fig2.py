@@ -8,8 +8,6 @@ from benchmarks.paper.runs import Quick, Runs
 from benchmarks.paper.statistics import rank_correlation, spread
 
 DECAYS = (5e-4, 1e-3, 2e-3)
-
-
 QUICK, EPOCHS = Quick(epochs=12, images=5000), 40
 
 

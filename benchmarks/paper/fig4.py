@@ -11,8 +11,6 @@ NAMES = ["resnet8", "resnet14", "resnet20", "vgg7-0.25x", "vgg7-0.5x", "vgg7"]
 FAMILIES = (("resnet8", "resnet14", "resnet20"), ("vgg7-0.25x", "vgg7-0.5x", "vgg7"))
 RADICAL = 2  # bits
 METRICS = {"esn_a": "ESNa, by MACs", "esn_d": "ESNd, by MACs (bits)"}
-
-
 QUICK, EPOCHS = Quick(epochs=6, images=5000, test_images=1000), 12
 
 

@@ -8,8 +8,6 @@ from benchmarks.paper.runs import Quick, Runs
 from benchmarks.paper.statistics import rank_correlation, spread
 
 RATES = (0.32, 0.45, 0.64, 0.91, 1.28, 1.81)
-
-
 QUICK, EPOCHS = Quick(epochs=12, images=10000), 20
 
 

@@ -15,8 +15,6 @@ UNPRUNED = 8  # bits of pruning only
 METRICS = {"esn_a": "ESNa, by MACs", "esn_d": "ESNd, by MACs (bits)"}
 METHODS = ("pruning only", "quantisation only", "prune then quantise")
 Points = list[dict[str, Any]]
-
-
 QUICK, EPOCHS = Quick(epochs=6, images=5000), 16
 
 

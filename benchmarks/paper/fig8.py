@@ -23,8 +23,6 @@ METRICS = {
 }  # fmt: skip
 ACIQ, WHOLE = "ACIQ (1x)", "ours (1.0x)"
 LEVELS = (0.5, 0.6, 0.7, 0.8, 0.85, 0.87, 0.9, 0.92, 0.93, 0.94)
-
-
 QUICK, EPOCHS = Quick(epochs=6, images=5000), 30
 
 

@@ -16,8 +16,6 @@ ESN_A = [4.0 ** (e / 2) for e in range(16, 31)]  # of all layers together, 65 k 
 NARROW = 5  # the paper's sixth layer
 UNIFORM, PAPERS = "the same width in all layers", "one bit less in the sixth layer"
 Points = list[dict[str, Any]]
-
-
 QUICK, EPOCHS = Quick(epochs=8, images=5000), 20
 
 

@@ -101,11 +101,8 @@ class Runs:
             for companion in companions.values():
                 if isinstance(companion, Validation):
                     companion.losses.append(epoch.loss)
-            print(
-                f"{key} {epoch.index + 1}/{recipe.epochs} loss {epoch.loss:.4f} "
-                f"after {time.monotonic() - self.started:.0f} s",
-                flush=True,
-            )
+            told = f"{key} {epoch.index + 1}/{recipe.epochs} loss {epoch.loss:.4f}"
+            print(f"{told} after {time.monotonic() - self.started:.0f} s", flush=True)
 
         images, labels = self.train.images, self.train.labels
         recipe = replace(recipe, batch=min(recipe.batch, len(images)))
@@ -217,9 +214,8 @@ def widths(rule: str, bits: Iterable[int] = range(8, 0, -1)) -> list[Scheme]:
 def start(argv: list[str], description: str, quick: Quick, epochs: int) -> Runs:
     """Read the options of a figure and its data."""
     p = argparse.ArgumentParser(prog="benchmarks.paper", description=description)
-    p.add_argument(
-        "--data", type=Path, required=True, help="folder of images (esnsim/training/data.py)"
-    )
+    where = "folder of images (esnsim/training/data.py)"
+    p.add_argument("--data", type=Path, required=True, help=where)
     p.add_argument("--epochs", type=int, help=f"default {epochs}, with --quick {quick.epochs}")
     p.add_argument("--images", type=int, help="train on the first N only")
     p.add_argument("--test-images", type=int, help="test on the first N only")
@@ -227,9 +223,8 @@ def start(argv: list[str], description: str, quick: Quick, epochs: int) -> Runs:
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--seeds", type=int, nargs="+", help="repeat with each; default --seed alone")
     p.add_argument("--models", nargs="+", help="networks of `esnsim models`, where the figure asks")
-    p.add_argument(
-        "--start", type=Path, help="folder of checkpoints NAME.pt to begin with; or: builtin"
-    )
+    begin = "folder of checkpoints NAME.pt to begin with; or: builtin"
+    p.add_argument("--start", type=Path, help=begin)
     p.add_argument("--checkpoints", type=Path, default=Path("checkpoints/paper"))
     p.add_argument("--resume", action="store_true", help="go on from the checkpoints")
     p.add_argument("--quick", action="store_true", help="under 15 minutes on two cores")

@@ -4,7 +4,7 @@
 - in one encoding, one ≤ ones ≤ columns ≤ width ≤ stored
 - what is active does not depend on the size of the machine
 - one unit a plane takes ESNd~; BISMO takes MAC·b_w·b_a; the schedules are those of the array
-- images add
+- images add, and blocks in which a layer is looked at change nothing
 """
 
 from dataclasses import replace
@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 
 from esnsim.machines.array.engine import DigitalEngine
 from esnsim.machines.array.spec import ArraySpec
+from esnsim.machines.zoo import cycles, weight_side
+from esnsim.machines.zoo import work as windows
 from esnsim.machines.zoo.cartesian import Cartesian
 from esnsim.machines.zoo.description import Count, Described, Lanes
 from esnsim.machines.zoo.presets import machines
@@ -104,6 +106,16 @@ def test_schedules_take_what_the_array_takes(
     count = machine.count(task.work)
     assert count.cycles == run.counts.all_cycles
     assert count.active == run.counts.active + run.counts.mask_active
+
+
+@given(tasks(), st.sampled_from([*KNOWN]), st.integers(1, 200))
+def test_blocks_change_nothing(task: Task, name: str, size: int) -> None:
+    whole = sized(name, 2, 3, 2) if name in LANES else KNOWN[name]
+    wanted = whole.count(task.work)
+    with pytest.MonkeyPatch.context() as patch:
+        for module, limit in ((weight_side, "BLOCK"), (windows, "BLOCK"), (cycles, "PAIRS")):
+            patch.setattr(module, limit, size)
+        assert whole.count(task.work) == wanted
 
 
 @given(tasks(), st.sampled_from([*KNOWN]))

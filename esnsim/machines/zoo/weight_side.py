@@ -22,6 +22,8 @@ from esnsim.machines.zoo.statistics import (
 )
 from esnsim.machines.zoo.work import Groups, Work
 
+BLOCK = 1 << 22  # weights that are looked at together
+
 
 class Bank(NamedTuple):
     """Filters that share rows, (groups, filters, taps, channels), their widths, and as stored."""
@@ -34,10 +36,20 @@ class Bank(NamedTuple):
 
 def weight_side(machine: Lanes, work: Work, alike: Groups, layout: Layout) -> Side:
     """What weights of a group ask for: its filters, and then their masks."""
-    make = _fixed if machine.weight in FIXED else _read
-    make = _lines if machine.weight == LINES else make
     banks = _banks(machine, alike, work.width)
-    return reduce(_joined, (make(machine, work, bank, layout) for bank in banks))
+    if machine.weight in FIXED:
+        return reduce(_joined, (_fixed(machine, work, bank, layout) for bank in banks))
+    make = _lines if machine.weight == LINES else _read
+    pieces = (piece for bank in banks for piece in _pieces(bank, machine.rows))
+    return reduce(_joined, (make(machine, work, piece, layout) for piece in pieces))
+
+
+def _pieces(bank: Bank, rows: int) -> Iterator[Bank]:
+    """A bank in whole tiles of rows, a bounded number of weights at a time."""
+    groups, filters, taps, channels = bank.k.shape
+    each = rows * max(1, BLOCK // (groups * rows * taps * channels))
+    for start in range(0, filters, each):
+        yield Bank(*(part[:, start : start + each] for part in bank))
 
 
 def _banks(machine: Lanes, alike: Groups, widest: int) -> Iterator[Bank]:

@@ -1,6 +1,6 @@
 """A layer's integers as machines read them: filters and pixels of each group, in steps of lanes."""
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
@@ -16,6 +16,7 @@ from esnsim.quantization.quantizer import QuantizedLayer
 Ints = NDArray[np.int64]
 T = TypeVar("T")
 
+NARROW = 15  # bits of a filter from which its codes need 32
 BLOCK = 1 << 22  # integers of windows that are laid out at once
 
 
@@ -94,6 +95,8 @@ def work_of(layer: QuantizedLayer, activations: Activations, bits: int = 8) -> W
     channels = tuple(np.flatnonzero(live) for live in lowered.live)
     pixels = padded_pixels(lowered.geometry, x, zero_point, channels)
     q = codes_of(lowered)
+    if lowered.widths.max(initial=0) < NARROW:
+        q = q.astype(np.int16)
     alike: dict[tuple[int, ...], list[Groups]] = {}
     for index, chosen in enumerate(channels):
         group = _group(lowered, q, index, chosen, pixels[index])
@@ -102,7 +105,7 @@ def work_of(layer: QuantizedLayer, activations: Activations, bits: int = 8) -> W
     return Work(
         geometry=lowered.geometry,
         groups=tuple(
-            Groups(*(np.stack(parts) for parts in zip(*groups, strict=True)))
+            Groups(*(_stacked(parts) for parts in zip(*groups, strict=True)))
             for groups in alike.values()
         ),
         channels=sum(map(len, channels)),
@@ -112,6 +115,10 @@ def work_of(layer: QuantizedLayer, activations: Activations, bits: int = 8) -> W
         activation_bits=bits,
         signed=signed,
     )
+
+
+def _stacked(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    return parts[0][None] if len(parts) == 1 else np.stack(parts)
 
 
 def _group(

@@ -77,10 +77,13 @@ def test_energy_of_an_isaac_array_read():
 
 
 def test_energy_of_a_16_bit_mac_of_isaac():
-    """isaac.json: pj_per_16b_mac."""
+    """isaac.json: pj_per_16b_mac; headlines.json: 2.31 pJ, within 1.5 %."""
     counts, spec = isaac_run(16, 16)
     total = energy(counts, spec).total
     assert total / (128 * 16) == pytest.approx(ISAAC["derived"]["pj_per_16b_mac"], abs=0.05)
+    headlines = json.loads((GOLDENS / "headlines.json").read_text())["rows"]
+    [headline] = [row for row in headlines if row["machine"] == "ISAAC"]
+    assert total / (128 * 16) == pytest.approx(headline["value"], rel=0.015)
 
 
 def test_isaac_is_exact_where_no_sum_saturates():

@@ -58,6 +58,13 @@ def test_widths_are_the_bit_lengths_of_the_codes(
     assert np.abs(q).max() <= 2**width - 1
 
 
+def test_a_step_whose_half_float32_cannot_hold_exactly_prunes() -> None:
+    least = 2 * float(np.finfo(np.float32).tiny)
+    for step, width in ((least, 1), (np.nextafter(least, 0), 0)):
+        weights = np.full((1, 3), step / 2)
+        assert only(weights, given_steps=float(step)).sums.width_code.tolist() == [width]
+
+
 @given(WEIGHTS, st.booleans())
 def test_exact_zeros_are_kept_where_asked_for(weights: Array, keep_zeros: bool) -> None:
     each = only(weights, keep_zeros=keep_zeros)

@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from esnsim import WidthError
+from esnsim import Scheme, WidthError, quantize
 from esnsim.quantization.files import read_values
 from tests.commandline import esnsim, refused
+from tests.networks import chain
 from tests.samples import one_layer
 
 RANGE = "use whole numbers from 0 (pruned) to 16"
@@ -162,3 +163,9 @@ def test_widths_that_count_one_half_as_no_bit_are_refused(tmp_path: Path, form: 
 def test_a_file_of_another_kind_is_refused() -> None:
     with pytest.raises(WidthError, match=r"'b.txt' is no file of widths: give .json, .csv, .npz"):
         read_values(Path("b.txt"), "width")
+
+
+@pytest.mark.parametrize("value", [np.ones((1, 2)), np.ones((2, 1)), "4", [4, 4, 4]])
+def test_widths_of_another_shape_are_refused(value: object) -> None:
+    with pytest.raises(WidthError, match=r"is no number or list|has 2 filters but 3 widths"):
+        quantize(chain([[1.0], [2.0]]), Scheme(widths={"layer0": value}))

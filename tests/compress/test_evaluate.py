@@ -175,6 +175,26 @@ def test_a_difference_inside_the_interval_is_a_tie() -> None:
     assert not of(955).ties(chance)
 
 
+@given(st.integers(2, 9), st.integers(1, 5), st.integers(0, 2**32 - 1), st.data())
+def test_scores_of_parts_add_up(count: int, places: int, seed: int, data: st.DataObject) -> None:
+    """Over any split of the images: what is right is counted, and divided where it is printed."""
+    rng, cut = np.random.default_rng(seed), data.draw(st.integers(1, count - 1))
+    outputs, reference = rng.normal(size=(2, count, 7, places))
+    labels = rng.integers(0, 7, (count, places))
+    kind = scored(places=(places,))
+    whole = evaluation(outputs, reference, kind, labels)
+    parts = [
+        evaluation(outputs[part], reference[part], kind, labels[part])
+        for part in (slice(None, cut), slice(cut, None))
+    ]
+    for name in ("top1", "agreement", "top5"):
+        if getattr(whole, name) is None:
+            continue
+        right = [getattr(each, name) * each.images * places for each in (whole, *parts)]
+        assert round(right[0]) == round(right[1]) + round(right[2])
+        assert right == pytest.approx(np.rint(right))
+
+
 def test_labels_count_and_top5_needs_more_than_five_classes() -> None:
     scores = np.eye(6)[[0, 1, 2, 3]] - 2 * np.eye(6)[[5, 5, 5, 4]]
     found = evaluation(scores, scores, CLASSES, np.array([0, 1, 5, 0]))

@@ -205,6 +205,7 @@ def test_dram_moves_live_outputs_masks_and_weights_at_the_arrays_widths(tmp_path
 
     inputs, output = 16 * 64 * 8, 64 * 8
     assert bits(tile(pruned=True)) == 32 * 144 * 8 + inputs + 32 * output
+    assert bits(tile(), "--bits", 1) == 64 * 144 + inputs + 64 * output
     narrow = bits(tile(), "--bits", 3, "--array", "int8")
     assert narrow == 64 * 144 * 8 + inputs + 64 * output
     proto = tile()

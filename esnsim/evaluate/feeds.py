@@ -79,8 +79,10 @@ class Feeds:
         return ((f, self.size(f)) for f, count in self if partial or count == self.size(f))
 
     def some(self, count: int) -> dict[str, Array]:
-        """A feed of so many images, copies of the last where there are not as many."""
-        return self._feed(0, min(count, self._images.count), count)
+        """A feed of so many images, copies of the last where there are not as many, or the batch
+        that the file fixes is larger.
+        """
+        return self._feed(0, min(count, self._images.count), max(count, self.fixed))
 
     def altered(self) -> tuple[dict[str, Array], dict[str, Array]]:
         """A batch of the size that the file fixes, and the same with another last image."""

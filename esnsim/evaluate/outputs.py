@@ -27,7 +27,7 @@ ALONG_1 = {"Conv", "ConvTranspose", "ConvInteger", "QLinearConv", "BatchNormaliz
 ALONG_LAST = {"Gemm", "MatMul", "MatMulInteger", "QLinearMatMul"}
 
 Shape = tuple[int, ...]
-#: The scored output for so many images.
+#: The scored output for so many images, in a batch that the file fixes filled with the last.
 Probe = Callable[[int], Array]
 
 
@@ -79,7 +79,7 @@ def find_scored(graph: Model, probe: Probe, fixed: int, scoring: Scoring, labell
     if scoring.batch_axis is not None:
         batch: int | None = _axis(scoring.batch_axis, output, "--batch-axis", name)
     elif fixed:
-        batch = _fixed_batch_axis(name, output.shape, fixed)
+        batch = _fixed_batch_axis(name, output, fixed, probe)
     else:
         batch = _batch_axis(name, output.shape, probe(3).shape)
     if batch is not None and output.shape[batch] != (fixed or 2):
@@ -178,15 +178,19 @@ def _batch_axis(name: str, two: Shape, three: Shape) -> int:
     )
 
 
-def _fixed_batch_axis(name: str, shape: Shape, batch: int) -> int | None:
-    """The first axis of the size of a batch; None for a batch of 1 that has none."""
-    if batch in shape:
-        return shape.index(batch)
-    if batch == 1:
-        return None
+def _fixed_batch_axis(name: str, output: Array, batch: int, probe: Probe) -> int | None:
+    """The first axis of the size of a batch, of several the one along which another last image
+    changes the last entry alone; None for a batch of 1 that has none.
+    """
+    axes = [axis for axis, size in enumerate(output.shape) if size == batch]
+    if batch > 1 and axes[1:]:
+        changed = output != probe(batch - 1)
+        axes = [a for a in axes if not changed.take(range(batch - 1), a).any()] or axes
+    if axes or batch == 1:
+        return axes[0] if axes else None
     raise UsageError(
-        f"output '{name}' has the shape {shape} for {batch} images: no axis of it is that of the "
-        "images; choose another with --score-output"
+        f"output '{name}' has the shape {output.shape} for {batch} images: no axis of it is that "
+        "of the images; choose another with --score-output"
     )
 
 

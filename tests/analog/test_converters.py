@@ -6,7 +6,7 @@
   does not depend on how they are split into batches, nor on what is run
 """
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from fractions import Fraction
 
 import numpy as np
@@ -19,6 +19,7 @@ from esnsim.errors import UsageError
 from esnsim.machines.crossbar import converters, readout
 from esnsim.machines.crossbar.engine import AnalogEngine
 from esnsim.machines.crossbar.spec import CrossbarSpec
+from esnsim.model.network import Geometry
 from tests.analog.tasks import dense_task, run, stored_layer, tasks
 from tests.engines import exact
 from tests.naive.crossbar import converted
@@ -121,6 +122,26 @@ def test_observations_add_up_over_batches_and_are_those_of_images(task, cut):
         whole = engine.observe(crossbar, x, zero, signed)
         apart = [engine.observe(crossbar, part, zero, signed) for part in parts if len(part)]
     assert np.array_equal(whole, sum(apart))
+
+
+@given(tasks())
+def test_counts_add_up_each_for_itself(task):
+    chosen, spec, x, *_ = task
+    once = asdict(run(task).counts)
+    twice = asdict(run(task).counts + run((chosen, spec, np.concatenate([x, x]), *_)).counts)
+    assert twice == {name: None if n is None else 3 * n for name, n in once.items()}
+
+
+def test_activations_are_unsigned_and_pads_are_zeros_unless_told():
+    geometry = Geometry(1, (3, 2), (2, 2), (1, 1), (1, 1), ((1, 0), (0, 1)))
+    chosen = stored_layer(np.arange(-3, 5).reshape(2, 1, 2, 2), 8, geometry)
+    engine, x = AnalogEngine(), np.arange(6).reshape(1, 1, 3, 2)
+    crossbar = engine.prepare(chosen, np.random.default_rng(0))
+    told = engine.observe(crossbar, x, 0, False)
+    assert np.array_equal(engine.observe(crossbar, x), told)
+    assert not np.array_equal(engine.observe(crossbar, x, 1), told)
+    run = engine.run(chosen, x, np.random.default_rng(0))
+    assert np.array_equal(run.outputs, exact(chosen, x, 0))
 
 
 @pytest.mark.parametrize("zero_level", [True, False])

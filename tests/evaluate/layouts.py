@@ -63,6 +63,10 @@ LAYOUTS = {
         STEPS + "z = MatMul(s, w2)\n t = Transpose<perm = [1,0,2]>(z)\n y = Softmax(t)", "classes",
         batch=1, classes=2, places=(5,), weights=(8, 4),
     ),
+    "K N T": Layout(
+        STEPS + "z = MatMul(s, w2)\n t = Transpose<perm = [2,0,1]>(z)\n y = Softmax<axis = 0>(t)",
+        "classes", batch=1, classes=0, places=(5,), weights=(8, 4),
+    ),
     "N K L": Layout(
         "z = Conv(b, w2)\n y = Reshape(z, lines)", "classes", classes=1, places=(30,)
     ),

@@ -25,7 +25,7 @@ def test_axes_are_found(name: str) -> None:
     assert prod(found.places) == prod(layout.places)
 
 
-@pytest.mark.parametrize("batch", ["N", "4", "1"])
+@pytest.mark.parametrize("batch", ["N", "4", "5", "1"])  # as many as classes, as steps
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_agreement_is_what_onnx_runtime_gives(name: str, batch: str) -> None:
     layout = LAYOUTS[name]

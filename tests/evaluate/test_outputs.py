@@ -11,7 +11,7 @@ from esnsim.evaluate.outputs import Scoring
 from esnsim.graph.model import open_model
 from esnsim.graph.sites import sites
 from esnsim.images.sets import DataError
-from tests.evaluate.layouts import IMAGES, LAYOUTS, answers, images, network
+from tests.evaluate.layouts import IMAGES, LAYOUTS, POOLED, STEM, answers, images, network
 from tests.execute.models import model, normal, whole
 
 
@@ -81,6 +81,26 @@ def test_one_logit_is_a_class_where_there_are_labels() -> None:
     assert found({}).top1 == ((logits > 0) == labels).mean()
     with pytest.raises(DataError, match="from 1 to 2, but the model has 2"):
         Evaluator(graph, images(labels + 1))
+
+
+@pytest.mark.parametrize(
+    ("ending", "threshold"),
+    [
+        ("y = Squeeze(z, one)", 0),
+        ("y = Clip(z, low, high)", 0.5),  # all between 0 and 1
+        ("c = Clip(z, low, high)\n y = Add(c, c)", 0),  # and up to 2
+    ],
+)
+def test_a_single_score_is_a_logit_unless_it_lies_between_0_and_1(
+    ending: str, threshold: float
+) -> None:
+    nodes = f"{STEM}{POOLED}z = MatMul(f, w2)\n {ending}"
+    proto = model(
+        nodes, "float[N,3,6,5] x", w1=normal(8, 3, 3, 3), w2=normal(8, 1), one=np.array([1]),
+        low=np.float32(0), high=np.float32(1),
+    )  # fmt: skip
+    found = Evaluator(open_model(proto), images(np.arange(IMAGES) % 2)).scored
+    assert (found.kind, found.threshold) == ("threshold", threshold)
 
 
 def test_the_user_says_what_is_scored() -> None:

@@ -164,16 +164,13 @@ def measure_digital(
 
 def network_jobs(path: Path, quantized: Any, threads: int) -> tuple[Any, Any]:
     """Float32 inference in ONNX Runtime, and the network end to end on the array."""
-    import onnxruntime as ort
-
+    from benchmarks.runtime import session
     from esnsim.graph.model import open_model
     from esnsim.run import activation_scales, cut, quantized_compute
 
-    options = ort.SessionOptions()
-    options.intra_op_num_threads, options.log_severity_level = threads, 3
-    session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    runtime = session(path, threads=threads)
     image = np.random.default_rng(0).random((1, 3, 224, 224), np.float32)
-    feed = {session.get_inputs()[0].name: image}
+    feed = {runtime.get_inputs()[0].name: image}
     graph = cut(open_model(path), threads)
     engine = digital_engine(threads)
     programs = {id(layer): engine.prepare(layer) for layer in quantized.layers}
@@ -182,7 +179,7 @@ def network_jobs(path: Path, quantized: Any, threads: int) -> tuple[Any, Any]:
         return engine.run(layer, x, zero_point, signed, programs[id(layer)])
 
     compute = quantized_compute(quantized, on_array, activation_scales(graph, [feed]))
-    return (lambda: session.run(None, feed)), (lambda: graph.run(feed, compute))
+    return (lambda: runtime.run(None, feed)), (lambda: graph.run(feed, compute))
 
 
 main = Benchmark(

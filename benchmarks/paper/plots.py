@@ -55,7 +55,8 @@ class Panel:
                 continue
             xs, ys = zip(*points, strict=True)
             line = "none" if name in self.marks_only else "-"
-            axis.plot(xs, ys, line, marker="o", markersize=3, lw=1, label=name, color=f"C{index}")
+            marks = {"marker": "o", "markersize": 3, "color": f"C{index}"}
+            axis.plot(xs, ys, linestyle=line, lw=1, label=name, **marks)
         axis.set(xlabel=self.x, ylabel=self.y)
         if "x" in self.log:
             axis.set_xscale("log")

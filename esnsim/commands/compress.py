@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from esnsim.commands import codes, images, options
+from esnsim.commands.parser import refuse
 from esnsim.commands.paths import InputFile, OutputFile, file_name
 from esnsim.errors import ModelError, UsageError
 from esnsim.report.write import STDOUT, say, screen, write, write_bytes
@@ -157,6 +158,8 @@ def _compressed(arguments: argparse.Namespace, recipe: "Recipe") -> "Compressed"
     model, pictures = codes.read_model(a), images.images_of(a, a.model)
     if a.calibration is not None:
         used = data.load(a.calibration, images.preparation_of(a))
+    if pictures is None and used is None:
+        refuse(a, ["correct"], "corrects with images: give --data or --calibration")
     with Meter(12 if recipe.searches else 3, a.quiet) as meter, listening(meter.within):
         return compress(
             model, recipe, pictures, used, a.threads, meter.advance, images.scoring_of(a), a.images
@@ -182,6 +185,12 @@ def _recipe(arguments: argparse.Namespace) -> "Recipe":
         raise UsageError("the policy esna-targets needs the ESNa of training: give --targets")
     if not a.quantize and (aimed or a.bits or a.bits_per_filter or a.step):
         raise UsageError("--no-quantize keeps floats: leave the options about codes out")
+    if not a.prune:
+        refuse(a, ["criterion", "scope"], "is about which filters go: give --prune too")
+    if a.targets is None:
+        refuse(a, ["epoch"], "is one of --targets: give them too")
+    if not aimed:
+        refuse(a, ["effort"], "is about how a budget is shared: give --budget, --drop or --sqnr")
     scheme = None if aimed or not a.quantize else codes.scheme_of(a)
     return Recipe(
         ratio=a.prune, criterion=a.criterion, scope=a.scope, scheme=scheme,

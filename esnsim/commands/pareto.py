@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from esnsim.commands import codes, images, options, output
+from esnsim.commands.parser import refuse
 from esnsim.commands.paths import InputFile, OutputFile, file_name
 from esnsim.errors import UsageError
 from esnsim.report.write import say, screen, write, write_bytes
@@ -156,6 +157,8 @@ def _sweep(arguments: argparse.Namespace) -> "Sweep":
     from esnsim.report.progress import Meter
 
     a = arguments
+    if not any(a.ratios):
+        refuse(a, ["criterion", "scope"], "is about which filters go: give --ratios above 0")
     with Meter(0, a.quiet) as meter, listening(meter.within):
         return sweep(
             *a.models, ratios=a.ratios, bits=a.bits, policies=a.policy, rules=a.step,

@@ -10,7 +10,8 @@ from onnx import ModelProto
 
 from esnsim.compression.allocate.targets import read_targets
 from esnsim.compression.export.build import RANGES, build
-from esnsim.compression.export.export import upgraded
+from esnsim.compression.export.export import opset_of, upgraded
+from esnsim.compression.export.qdq import NARROW
 from esnsim.compression.policies import POLICIES, Problem
 from esnsim.compression.prune.prune import choose
 from esnsim.compression.recipe import Recipe
@@ -107,6 +108,12 @@ class Compressed:
         notes += [f"layer '{x.name}' keeps all its filters: {why}" for x, why in work.unprunable]
         if self.nothing_removed:
             notes.append(self.nothing_removed)
+        opset = opset_of(self.model)
+        if self.recipe.form == "qdq" and opset < NARROW and _narrow(self.after):
+            notes.append(
+                f"codes of up to 4 bits are stored in 8, as opset {opset} has no int4: raise the "
+                f"model to opset {NARROW} for a smaller file"
+            )
         if used is not None and used < WELL_USED:
             policy = self.recipe.policy
             why = POLICIES[policy].limit
@@ -123,6 +130,11 @@ class Compressed:
         from esnsim.report.compression.document import words
 
         return words(self, Path("model"), self.model.ByteSize())
+
+
+def _narrow(found: Cost) -> bool:
+    """Whether some layer's codes would fit into int4."""
+    return any(0 < row.bits.max(initial=0) <= 4 for row in found.layers)
 
 
 @accepts_pair

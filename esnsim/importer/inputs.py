@@ -127,11 +127,22 @@ def _fixed(info: ValueInfoProto, sizes: Mapping[str, int]) -> tuple[int, ...]:
     if 0 in shape:
         raise ModelError(
             f"input '{info.name}' is {_declared(info)}: give its free sizes with --input-shape "
-            f"{info.name}={_by(tuple(n or 224 for n in shape))}"
+            f"{info.name}={_by(_likely(shape))}"
         )
     if prod(shape) > MOST_ELEMENTS:
         raise ModelError(f"input '{info.name}' is {_declared(info)}: too large to be real")
     return shape
+
+
+def _likely(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """A shape with sizes that its free ones (0) may have: colours and pixels of images, or 128."""
+    if len(shape) != 4:
+        return tuple(n or 128 for n in shape)
+    colours = 3 if shape[3] in (1, 3) else 1  # the axis of colours
+    pixels = [n for axis, n in enumerate(shape) if n and axis not in (0, colours)]
+    side = pixels[0] if pixels else 224
+    free = {0: 1, colours: 3}
+    return tuple(n or free.get(axis, side) for axis, n in enumerate(shape))
 
 
 def _name(dim: TensorShapeProto.Dimension) -> str:

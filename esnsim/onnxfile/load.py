@@ -71,7 +71,9 @@ def find(model: str | PathLike[str]) -> Path:
     if os.path.isdir(name):
         raise ModelError(f"'{name}' is a directory: give the .onnx file inside it")
     if not os.path.exists(name):
-        raise ModelError(f"there is no file '{name}': check the path")
+        builtin = name in {path.stem for path in EMBEDDED.glob("*.onnx")}
+        hint = f"the embedded model is {BUILTIN}{name}" if builtin else "check the path"
+        raise ModelError(f"there is no file '{name}': {hint}")
     if not os.path.isfile(name):
         raise ModelError(f"'{name}' is not a regular file: give an .onnx file")
     return Path(model)

@@ -1,6 +1,6 @@
 """Codes: Network -> QuantizedNetwork (Appendix A of the paper, docs/equations.md)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -87,7 +87,7 @@ def quantize(
             found = _coded(layer, live, scheme, widths[index], given[index])
         liveness.decide(layer, found.sums.width_code > 0)
         done.append(found)
-    return QuantizedNetwork(network, scheme, tuple(done), _notes(network, scheme))
+    return QuantizedNetwork(network, scheme, tuple(done), _notes(network, scheme, widths))
 
 
 def _twins(network: Network) -> list[int]:
@@ -210,8 +210,18 @@ def _stored_steps(layer: Layer, stored: Codes) -> Floats:
     return np.where((low == high) & (low > 0), low, np.nan)
 
 
-def _notes(network: Network, scheme: Scheme) -> tuple[str, ...]:
+def _notes(network: Network, scheme: Scheme, widths: Sequence[Floats | None]) -> tuple[str, ...]:
     stored = sum(layer.weight.codes is not None for layer in network.layers)
+    floats = [w for w, x in zip(widths, network.layers, strict=True) if x.weight.codes is None]
+    left = sum(each is None for each in floats)
+    partial = (
+        f"{left} of {len(floats)} layers are given no width: they have "
+        f"{scheme.bits or DEFAULT_BITS} bits",
+    )
+    return (partial if 0 < left < len(floats) else ()) + _kept(network, scheme, stored)
+
+
+def _kept(network: Network, scheme: Scheme, stored: int) -> tuple[str, ...]:
     if not stored:
         return ()
     text = f"{stored} of {len(network.layers)} layers are quantised already: they keep their codes"

@@ -1,14 +1,17 @@
-"""A progress bar on standard error for work that takes longer than a second."""
+"""How far long work is, on standard error: a bar on a terminal, else a line now and then."""
 
 import sys
 import time
 from types import TracebackType
 
+from esnsim.report.write import say
+
 DELAY = 1.0  # seconds before anything is shown
+BETWEEN = 30.0  # seconds between lines where standard error is no terminal
 
 
 class Meter:
-    """Counts steps as they start and shows, on a terminal, the bar, the step and the time left.
+    """Counts steps as they start and shows the bar, the step and the time left, or a line.
 
     Used as a context manager; the bar goes away at the end.
     """
@@ -18,8 +21,10 @@ class Meter:
     ) -> None:
         """`per` steps are one of the `total`, which the rate that is shown is of, by its `unit`."""
         self.total, self._verb, self._unit, self._per = total * per, verb, unit, per
-        self._silent = quiet or sys.stderr is None or not sys.stderr.isatty()
+        self._silent = quiet or sys.stderr is None
+        self._piped = not self._silent and not sys.stderr.isatty()
         self._started, self._count = time.monotonic(), 0
+        self._told = self._started
         self._step, self._done = "", 0  # the step under way, and what was done before it
         self._bar: object = None
 
@@ -36,8 +41,12 @@ class Meter:
 
     def within(self, detail: str) -> None:
         """How far the step is that is under way."""
-        if not self._silent and time.monotonic() - self._started > DELAY:
-            self._show(", ".join(filter(None, (self._step, detail))))
+        now, step = time.monotonic(), ", ".join(filter(None, (self._step, detail)))
+        if self._piped and now - self._told > BETWEEN:
+            self._told = now
+            say(f"{f'{self._verb} {step}'.strip()}: {self._done:,} of {self.total:,} done")
+        elif not (self._silent or self._piped) and now - self._started > DELAY:
+            self._show(step)
 
     def __enter__(self) -> "Meter":
         return self

@@ -87,6 +87,12 @@ def test_a_builtin_that_does_not_exist_is_refused_with_those_that_do() -> None:
     refused(esnsim("cost", "builtin:../embedded/resnet8"), "there is no model")
 
 
+def test_the_name_of_a_builtin_alone_is_answered_with_how_to_give_it() -> None:
+    refused(
+        esnsim("cost", "resnet20"), "no file 'resnet20': the embedded model is builtin:resnet20"
+    )
+
+
 def test_a_file_that_may_not_be_read_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

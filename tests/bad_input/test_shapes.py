@@ -40,6 +40,22 @@ def test_an_input_shape_that_does_not_fit_is_refused(free: Path, shape: str, sai
     refused(esnsim("cost", free, "--input-shape", shape), said)
 
 
+@pytest.mark.parametrize(
+    ("declared", "hint"),
+    [
+        ("float[N,3,H,W] x", "x=1,3,224,224"),
+        ("float[N,C,H,W] x", "x=1,3,224,224"),
+        ("float[N,1,48,W] x", "x=1,1,48,48"),
+        ("float[N,H,W,3] x", "x=1,224,224,3"),
+        ("float[N,T,80] x", "x=1,128,80"),
+        ("float[N,L] x", "x=1,128"),
+    ],
+)
+def test_the_hint_of_a_shape_has_the_inputs_axes(tmp_path: Path, declared: str, hint: str) -> None:
+    path = saved(model("y = MatMul(x, w)", declared, w=W), tmp_path)
+    refused(esnsim("cost", path), f"give its free sizes with --input-shape {hint}")
+
+
 def test_an_input_without_a_shape_is_asked_for(tmp_path: Path) -> None:
     proto = model("y = Conv(x, w)", w=W)
     proto.graph.input[0].type.tensor_type.ClearField("shape")

@@ -115,9 +115,11 @@ def test_a_file_assigns_widths_by_layer_or_by_weight(
 
 def test_layers_that_a_file_leaves_out_keep_the_nominal_width(tiny: Path) -> None:
     path = write_json(tiny.parent, {"y": 3})
-    assert bits(esnsim("cost", tiny, "--bits-per-filter", path, "--bits", 5, "--json")) == {
-        "first": [5, 5, 5, 5], "y": [3],
-    }  # fmt: skip
+    ended = esnsim("cost", tiny, "--bits-per-filter", path, "--bits", 5, "--json")
+    assert bits(ended) == {"first": [5, 5, 5, 5], "y": [3]}
+    said = "1 of 2 layers are given no width: they have 5 bits"
+    assert report(ended)["notes"] == [said]
+    assert said in ended.err
 
 
 @pytest.mark.parametrize("suffix", ["json", "csv"])

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -142,6 +143,19 @@ def test_the_bar_appears_after_a_second(
         monkeypatch.setattr(progress, "DELAY", 1.0 - seconds)  # as if so much time had passed
         meter.advance("two")
     assert ("quantising two" in screen.getvalue()) == shown
+
+
+def test_a_pipe_gets_a_line_each_half_minute(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = iter([0.0, 10.0, 31.0, 40.0, 59.0, 62.0, 70.0])
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    with progress.Meter(9, verb="quantising") as meter:
+        for step in ("a", "b", "c", "d", "e", "f"):
+            meter.advance(step)
+    assert capsys.readouterr().err.splitlines() == [
+        "esnsim: quantising b: 1 of 9 done", "esnsim: quantising e: 4 of 9 done",
+    ]  # fmt: skip
 
 
 COMMANDS = ["cost builtin:resnet8 -q", "models", "--help", "--version", "pareto --help"]

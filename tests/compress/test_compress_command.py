@@ -156,8 +156,9 @@ def test_activations_become_integers_and_the_cost_stays(place: Path, tmp_path: P
 
 def test_an_old_opset_is_raised(place: Path, tmp_path: Path) -> None:
     old = saved(network(opset=9), tmp_path)
-    ended = esnsim("compress", old, "-o", tmp_path / "small.onnx", "--bits", 3, "-q")
+    ended = esnsim("compress", old, "-o", tmp_path / "small.onnx", "--bits", 3)
     assert ended.code == 0, ended.err
+    assert "codes of up to 4 bits are stored in 8, as opset 13 has no int4: raise" in ended.err
     versions = {o.domain: o.version for o in onnx.load(tmp_path / "small.onnx").opset_import}
     assert versions[""] == 13
     ours, theirs = (costs(p, *w)["totals"] for p, w in (
@@ -229,6 +230,11 @@ def attempt(place: Path, *words: Any, to: Any = "small.onnx") -> Ended:
         (("--no-quantize",), ("give a ratio of pruning",), 2),
         (("--prune", 1), ("is no share: give one like 0.25 or 25%, or 1%",), 2),
         (("--format", "qonnx", "--activations", 8), ("as qdq alone",), 2),
+        (("--bits", 4, "--criterion", "l1"), ("--criterion is about which", "give --prune"), 2),
+        (("--bits", 4, "--scope", "network"), ("--scope is about which", "give --prune"), 2),
+        (("--bits", 4, "--epoch", 3), ("--epoch is one of --targets: give them too",), 2),
+        (("--bits", 4, "--effort", "thorough"), ("--effort is about how a budget",), 2),
+        (("--bits", 4, "--no-correct"), ("--correct corrects with images: give --data",), 2),
     ],
 )  # fmt: skip
 def test_what_does_not_go_together_is_refused(

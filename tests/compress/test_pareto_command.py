@@ -284,6 +284,7 @@ def test_labels_and_images_that_do_not_fit_are_refused() -> None:
         (("--policy", "esna-targets"), "--targets go together"),
         (("--drop", "all"), "is no share"),
         (("--metric", "macs.weights"), "is no metric"),
+        (("--ratios", "0", "--criterion", "l1"), "--criterion is about which filters go"),
     ],
 )
 def test_wrong_usage_is_refused_before_anything_runs(

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -165,3 +166,11 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
 def test_targets_that_do_not_fit_are_refused(wanted: tuple[Target, ...], message: str) -> None:
     with pytest.raises(WidthError, match=message):
         target_steps(NET, wanted)
+
+
+def test_a_weight_that_torch_renamed_is_answered_with_how_to_export() -> None:
+    [first, *rest] = NET.layers
+    layer = replace(first, weight=replace(first.weight, name="onnx::Conv_147", origin=""))
+    network = replace(NET, layers=(layer, *rest))
+    with pytest.raises(WidthError, match="'onnx::Conv_147': torch folded a BatchNormalization"):
+        target_steps(network, (Target("a", "b", 1.0),))

@@ -162,7 +162,7 @@ def _matched(network: Network, targets: tuple[Target, ...]) -> dict[int, float]:
             if target is None:
                 raise WidthError(
                     f"the targets have none for layer '{layer.name}', whose weight is "
-                    f"'{layer.weight.name}': give those of this network's training"
+                    f"'{layer.weight.name}': {_mend(layer.weight.name)}"
                 )
             found[index] = target
     used = {id(target) for target in found.values()}
@@ -178,6 +178,17 @@ def _matched(network: Network, targets: tuple[Target, ...]) -> dict[int, float]:
                 "another epoch"
             )
     return {index: float(target.esn_a or 0) for index, target in found.items()}
+
+
+def _mend(weight: str) -> str:
+    """What to do about a weight that has no target."""
+    if not weight.startswith("onnx::"):
+        return "give those of this network's training"
+    return (
+        "torch folded a BatchNormalization into it, or transposed it, and dropped its name; export "
+        "with esnsim.training.export.export_onnx, or with do_constant_folding=False and "
+        "training=torch.onnx.TrainingMode.PRESERVE"
+    )
 
 
 def _sorter() -> Callable[[Layer, Mask], SortedLayer]:

@@ -13,8 +13,10 @@ import esnsim
 
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted([*(ROOT / "esnsim").rglob("*.py"), *(ROOT / "kernels").rglob("*.py")])
-#: Records of the public interface, whose leading fields are documented by place.
-BY_PLACE = {"ArraySpec", "CrossbarSpec", "Geometry", "Layer", "Network", "Scheme"}
+#: Records that users make, and may by place.
+BY_PLACE = {
+    "ArraySpec", "CrossbarSpec", "Geometry", "ImageSet", "Layer", "Network", "Scheme", "Weight",
+}  # fmt: skip
 #: Names of limits that say how much of nothing.
 BARE = re.compile(r"^(LARGEST|LONGEST|MOST|LIMIT|MANY|START)\b", re.MULTILINE)
 OPERATIONS = (ast.Mult, ast.Div, ast.FloorDiv, ast.Pow)

@@ -11,6 +11,7 @@ from esnsim.commands.parser import refuse
 from esnsim.commands.paths import InputFile, model_files
 from esnsim.errors import ModelError, UsageError, WidthError
 from esnsim.onnxfile.path import ModelPath
+from esnsim.report.progress import Meter
 from esnsim.report.write import say
 
 if TYPE_CHECKING:
@@ -28,6 +29,13 @@ def add_model(parser: argparse.ArgumentParser) -> "argparse._ArgumentGroup":
         "model", type=MODEL, metavar="MODEL", help="an .onnx file, or builtin:resnet20"
     )
     group = parser.add_argument_group("model")
+    add_inputs(group)
+    group.add_argument("--strict", action="store_true", help="fail if an operator is not counted")
+    return group
+
+
+def add_inputs(group: "argparse._ActionsContainer") -> None:
+    """Add what is said of a model's inputs."""
     group.add_argument(
         "--input-shape", action="append", default=[], metavar="NAME=1,3,224,224",
         type=options.input_shape, help="free sizes of an input (also NAME:1x3x224x224; several)",
@@ -37,8 +45,6 @@ def add_model(parser: argparse.ArgumentParser) -> "argparse._ArgumentGroup":
         type=options.input_value,
         help="the value of an input of one number, which chooses the branch of an If (several)",
     )  # fmt: skip
-    group.add_argument("--strict", action="store_true", help="fail if an operator is not counted")
-    return group
 
 
 def add_codes(parser: argparse.ArgumentParser, fold: bool = True) -> "argparse._ArgumentGroup":
@@ -145,7 +151,6 @@ def _prepared(network: "Network", arguments: argparse.Namespace) -> "Network":
 def quantized_network(network: "Network", scheme: "Scheme", quiet: bool) -> "QuantizedNetwork":
     """The network quantised, with a bar where that takes long."""
     from esnsim.quantization.quantizer import quantize
-    from esnsim.report.progress import Meter
 
     with Meter(len(network.layers), quiet, "quantising") as meter:
         return quantize(network, scheme, lambda layer: meter.advance(layer.name))

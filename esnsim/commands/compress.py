@@ -9,6 +9,8 @@ from esnsim.commands import codes, images, options
 from esnsim.commands.parser import refuse
 from esnsim.commands.paths import InputFile, OutputFile, file_name
 from esnsim.errors import ModelError, UsageError
+from esnsim.progress import listening
+from esnsim.report.progress import Meter
 from esnsim.report.write import STDOUT, say, screen, write, write_bytes
 
 if TYPE_CHECKING:
@@ -151,8 +153,6 @@ def run(arguments: argparse.Namespace) -> int:
 def _compressed(arguments: argparse.Namespace, recipe: "Recipe") -> "Compressed":
     from esnsim.compression.compress import compress
     from esnsim.images import sets as data
-    from esnsim.progress import listening
-    from esnsim.report.progress import Meter
 
     a, used = arguments, None
     model, pictures = codes.read_model(a), images.images_of(a, a.model)

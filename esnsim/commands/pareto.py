@@ -11,10 +11,11 @@ from esnsim.commands import codes, images, options, output
 from esnsim.commands.parser import refuse
 from esnsim.commands.paths import InputFile, OutputFile, file_name
 from esnsim.errors import UsageError
+from esnsim.progress import listening
+from esnsim.report.progress import Meter
 from esnsim.report.write import say, screen, write, write_bytes
 
 if TYPE_CHECKING:
-    from esnsim.report.progress import Meter
     from esnsim.sweeps.frontier import Sweep
     from esnsim.sweeps.task import Pictures
 
@@ -44,20 +45,10 @@ def _results(arguments: argparse.Namespace) -> Path:
 def add_options(p: argparse.ArgumentParser) -> None:
     """Add the options of `pareto`."""
     p.add_argument(
-        "models",
-        nargs="+",
-        type=codes.MODEL,
-        metavar="MODEL",
+        "models", nargs="+", type=codes.MODEL, metavar="MODEL",
         help=".onnx files, or builtin:resnet20; one or more",
-    )
-    p.add_argument(
-        "--input-shape", action="append", default=[], metavar="NAME=1,3,224,224",
-        type=options.input_shape, help="free sizes of an input (also NAME:1x3x224x224; several)",
     )  # fmt: skip
-    p.add_argument(
-        "--input-value", action="append", default=[], metavar="NAME=16000",
-        type=options.input_value, help="the value of an input of one number (several)",
-    )  # fmt: skip
+    codes.add_inputs(p)
     _add_grid(p.add_argument_group("grid"))
     images.add_evaluation(p.add_argument_group("images"))
     _add_running(p.add_argument_group("running"))
@@ -153,8 +144,6 @@ def run(arguments: argparse.Namespace) -> int:
 def _sweep(arguments: argparse.Namespace) -> "Sweep":
     """The sweep, shown as it goes on."""
     from esnsim.api import sweep
-    from esnsim.progress import listening
-    from esnsim.report.progress import Meter
 
     a = arguments
     if not any(a.ratios):

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from esnsim.commands import accelerators, codes, images, machine, options, output
 from esnsim.errors import UsageError
+from esnsim.report.progress import Meter
 from esnsim.report.write import say, screen, write
+from esnsim.units import human
 
 if TYPE_CHECKING:
     from esnsim.evaluate.simulation import Activations
@@ -15,7 +17,6 @@ if TYPE_CHECKING:
     from esnsim.machines.simulator import Simulation
     from esnsim.machines.zoo.comparison import Comparison
     from esnsim.quantization.quantizer import QuantizedNetwork
-    from esnsim.report.progress import Meter
     from esnsim.report.simulation.table import Look
     from esnsim.run.cut import CutGraph
 
@@ -94,7 +95,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _left_out(simulation: "Simulation | Comparison") -> list[str]:
     """What of the network did not run, and what `cost` counts for it."""
-    from esnsim.units import human
 
     return [
         f"layer '{item.layer.layer.name}' is not simulated ({human(item.macs)} MACs, "
@@ -128,7 +128,6 @@ def _activations(arguments: argparse.Namespace, pictures: "ImageSet | None") -> 
 
 
 def _meter(arguments: argparse.Namespace, graph: "CutGraph", given: "Activations") -> "Meter":
-    from esnsim.report.progress import Meter
 
     count, layers = given.split()[1].count if given.images else 1, max(1, len(graph.macs))
     return Meter(count, arguments.quiet, unit="images", per=layers)

@@ -68,7 +68,7 @@ class Preparation:
 IMAGENET = Preparation(256, 224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ImageSet:
     """Images in order, read when asked for: `read(start, stop)` gives (n, C, H, W) float32.
 

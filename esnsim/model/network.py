@@ -91,7 +91,7 @@ class Codes:
     scale: Callable[[], Array]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Weight:
     """A weight tensor, filters first: shape (M, C/g, *kernel). Read when asked for.
 

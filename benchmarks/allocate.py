@@ -94,7 +94,7 @@ def spend_all(case: Case, threads: int) -> Iterator[Document]:
     calibration, images = image_sets(case)
     model = open_model(*opened(case))
     network = model.network
-    workspace = prepare(model, images, calibration, threads=threads)
+    workspace = prepare(model, images, calibration, rounding="nearest", threads=threads)
     best = allocator(workspace, calibration, threads=threads, effort=case.effort)
     policies: dict[str, Callable[[float], Allocation]] = {
         "allocate": best,

@@ -174,6 +174,7 @@ def sweep(
     metric: str = "esn_d_tilde",
     drop: float = 0.01,
     correct: bool = True,
+    rounding: str | None = None,
     criterion: str = "norm",
     scope: str = "layer",
     targets: Path | None = None,
@@ -192,11 +193,13 @@ def sweep(
     `sources` as for `cost`. Of each model a share of filters goes, one of `ratios`; the rest gets
     `bits`, as each of `policies` shares them, `uniform` under each of `rules`. Points are scored
     on `count` of the `images`, by default all embedded ones for embedded models; what calibrates
-    is never scored. `results` is a file that keeps each finished point, which `resume` goes on
-    with. `jobs` are processes of this machine, `scheduler` the address of a Dask cluster. `watch`
-    sees the sweep as it stands, before its first point and after each. Raises UsageError,
-    ModelError, DataError, WidthError where no point can be made.
+    is never scored. Codes are of a `rounding`, as of `compress`. `results` is a file that keeps
+    each finished point, which `resume` goes on with. `jobs` are processes of this machine,
+    `scheduler` the address of a Dask cluster. `watch` sees the sweep as it stands,
+    before its first point and after each. Raises UsageError, ModelError, DataError, WidthError
+    where no point can be made.
     """
+    from esnsim.compression.round.methods import resolved
     from esnsim.costs.metric import find_metric
     from esnsim.evaluate.outputs import GUESS
     from esnsim.sweeps import sweep as sweeps
@@ -210,8 +213,9 @@ def sweep(
         given = checked(files, policies, targets, images, calibration, jobs, scheduler)
         scored, used = split_pictures(*given, count)
         task = Task(
-            files=files, images=scored, calibration=used, correct=correct, criterion=criterion,
-            scope=scope, shapes=tuple((input_shapes or {}).items()), targets=targets,
+            files=files, images=scored, calibration=used, correct=correct,
+            rounding=resolved(rounding, True), criterion=criterion, scope=scope,
+            shapes=tuple((input_shapes or {}).items()), targets=targets,
             values=tuple((input_values or {}).items()), scoring=scoring or GUESS,
             threads=max(1, (cpu_count() or 1) // jobs),
         )  # fmt: skip

@@ -198,6 +198,7 @@ def _recipe(arguments: argparse.Namespace) -> "Recipe":
         rule=a.step if aimed else None, effort=a.effort,
         targets=a.targets, epoch=a.epoch, metric=check_metric(a.metric),
         budget=a.budget, drop=a.drop, sqnr=a.sqnr, correct=a.correct,
+        rounding=a.rounding,
         form=a.format or ("qdq" if a.quantize else "float"),
         activations=a.activations is not None, quantize=a.quantize,
     )  # fmt: skip

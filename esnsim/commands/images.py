@@ -53,6 +53,8 @@ def scoring_of(arguments: argparse.Namespace) -> "Scoring":
 
 def add_evaluation(group: "argparse._ArgumentGroup") -> None:
     """Add images that candidates are evaluated on, and those that they are calibrated with."""
+    from esnsim.compression.round.methods import ROUNDINGS
+
     add_images(group, "the embedded images are the default for embedded models")
     add_scoring(group)
     group.add_argument("--images", type=options.at_least_one, metavar="N", help="the first N")
@@ -60,6 +62,10 @@ def add_evaluation(group: "argparse._ArgumentGroup") -> None:
         "--correct", action=argparse.BooleanOptionalAction, default=True,
         help="statistics of BatchNormalization, or of filters, corrected with unlabelled images "
         "(default yes, where there are images)",
+    )  # fmt: skip
+    group.add_argument(
+        "--rounding", choices=list(ROUNDINGS),
+        help=f"{options.offered(ROUNDINGS)} (default compensated, where there are images)",
     )  # fmt: skip
     group.add_argument(
         "--calibration", type=IMAGES, metavar="FILE|FOLDER",

@@ -153,8 +153,9 @@ def _sweep(arguments: argparse.Namespace) -> "Sweep":
             *a.models, ratios=a.ratios, bits=a.bits, policies=a.policy, rules=a.step,
             images=_pictures(a, a.data, a.labels), calibration=_pictures(a, a.calibration),
             count=a.images or None, metric=a.metric, drop=a.drop, correct=a.correct,
-            criterion=a.criterion, scope=a.scope, targets=a.targets, results=a.results,
-            resume=a.resume, jobs=a.jobs, scheduler=a.scheduler, scoring=images.scoring_of(a),
+            rounding=a.rounding, criterion=a.criterion, scope=a.scope, targets=a.targets,
+            results=a.results, resume=a.resume, jobs=a.jobs, scheduler=a.scheduler,
+            scoring=images.scoring_of(a),
             input_shapes=dict(a.input_shape), input_values=dict(a.input_value),
             watch=partial(_show, meter, a.quiet),
         )  # fmt: skip

@@ -12,11 +12,12 @@ from esnsim.compression.allocate.targets import read_targets
 from esnsim.compression.export.build import RANGES, build
 from esnsim.compression.export.export import opset_of, upgraded
 from esnsim.compression.export.qdq import NARROW
-from esnsim.compression.policies import POLICIES, Problem
+from esnsim.compression.policies import POLICIES, Plan, Problem
 from esnsim.compression.prune.prune import choose
 from esnsim.compression.recipe import Recipe
+from esnsim.compression.round.methods import COMPENSATED
 from esnsim.compression.search import Goal, Trial, search
-from esnsim.compression.workspace import CALIBRATION, Workspace, prepare
+from esnsim.compression.workspace import CALIBRATION, Candidate, Workspace, prepare
 from esnsim.costs.cost import Cost, cost
 from esnsim.costs.metric import metric_value
 from esnsim.errors import ModelError, UsageError, WidthError
@@ -26,8 +27,10 @@ from esnsim.graph.graph import accepts_pair
 from esnsim.graph.model import Model
 from esnsim.images.sets import ImageSet
 from esnsim.images.split import first_of, split
-from esnsim.quantization.quantizer import QuantizedNetwork, quantize
+from esnsim.quantization.quantizer import quantize
 
+ATTEMPTS, SMALLER = 4, 0.99  # at a budget of what codes are not charged by their width alone
+FEW = 32  # images that codes compensate over; where there are fewer, a note says so
 WELL_USED = 0.9  # of a budget; where less was spent, a note says why
 
 #: Hears of each step as it begins.
@@ -89,6 +92,11 @@ class Compressed:
         return _nothing_removed(self.recipe, self.workspace)
 
     @property
+    def rounding(self) -> str:
+        """How codes were rounded, and what pruning left refitted or not: one of ROUNDINGS."""
+        return self.workspace.rounding
+
+    @property
     def corrected_with(self) -> int:
         """How many images statistics were corrected with."""
         calibration = self.workspace.calibration
@@ -114,6 +122,9 @@ class Compressed:
                 f"codes of up to 4 bits are stored in 8, as opset {opset} has no int4: raise the "
                 f"model to opset {NARROW} for a smaller file"
             )
+        few = work.calibration.count if work.calibration else FEW
+        if self.rounding == COMPENSATED and few < FEW:
+            notes.append(f"codes compensate over {few} images: give {FEW} or more of the kind")
         if used is not None and used < WELL_USED:
             policy = self.recipe.policy
             why = POLICIES[policy].limit
@@ -168,13 +179,14 @@ def compress(
     if recipe.ratio:
         kept = choose(model, recipe.ratio, criterion=recipe.criterion, scope=recipe.scope)
     workspace = prepare(
-        model, images, calibration, kept, correct=recipe.correct, threads=threads, scoring=scoring
-    )
+        model, images, calibration, kept, correct=recipe.correct, rounding=recipe.rounding,
+        activation_bits=8 if recipe.activations else None, threads=threads, scoring=scoring,
+    )  # fmt: skip
     _check(recipe, workspace)
     floats = workspace.floats
-    quantized, trials = _codes(workspace, recipe, floats, progress)
+    candidate, trials = _chosen(workspace, recipe, floats, progress)
     progress("writing")
-    built, evaluation = build(workspace, quantized, recipe.form, recipe.activations)
+    built, evaluation = build(workspace, candidate, recipe.form, recipe.activations)
     result = Compressed(
         recipe=recipe, workspace=workspace, model=built.proto, before=before,
         after=cost(quantize(built.network)), floats=floats, evaluation=evaluation, trials=trials,
@@ -209,15 +221,14 @@ def _nothing_removed(recipe: Recipe, workspace: Workspace) -> str | None:
     )
 
 
-def _codes(
+def _chosen(
     workspace: Workspace, recipe: Recipe, floats: Evaluation | None, progress: Progress
-) -> tuple[QuantizedNetwork | None, tuple[Trial, ...]]:
-    """The codes, None for floats, and what was tried to find them."""
-    network = workspace.network
+) -> tuple[Candidate | None, tuple[Trial, ...]]:
+    """The candidate, None for floats, and what was tried to find it."""
     if not recipe.quantize:
         return None, ()
     if recipe.scheme is not None:
-        return quantize(network, recipe.scheme), ()
+        return workspace.candidate(recipe.scheme), ()
     progress("planning")
     plan = POLICIES[recipe.policy].plan(
         Problem(
@@ -226,12 +237,24 @@ def _codes(
         )
     )  # fmt: skip
     if not recipe.searches or floats is None:
-        return quantize(network, plan(inf if recipe.budget is None else recipe.budget)), ()
+        return _within(workspace, plan, recipe), ()
 
-    def evaluate(quantized: QuantizedNetwork) -> Evaluation:
-        found = build(workspace, quantized, recipe.form, recipe.activations)[1]
+    def evaluate(candidate: Candidate) -> Evaluation:
+        found = build(workspace, candidate, recipe.form, recipe.activations)[1]
         assert found is not None
         return found
 
     goal = Goal(floats, recipe.drop, recipe.sqnr)
-    return search(network, plan, recipe.metric, goal, evaluate, progress)
+    return search(workspace, plan, recipe.metric, goal, evaluate, progress)
+
+
+def _within(workspace: Workspace, plan: Plan, recipe: Recipe) -> Candidate:
+    """The candidate for a budget. Where rounding made codes larger, that for a smaller one."""
+    budget = asked = inf if recipe.budget is None else recipe.budget
+    for _ in range(ATTEMPTS):
+        candidate = workspace.candidate(plan(asked))
+        spent = metric_value(cost(candidate.quantized).total, recipe.metric)
+        if spent <= budget:
+            break
+        asked *= SMALLER * budget / spent
+    return candidate

@@ -7,6 +7,7 @@ from esnsim.compression.allocate.budget import check_metric
 from esnsim.compression.allocate.effort import EFFORTS
 from esnsim.compression.export.formats import FORMATS
 from esnsim.compression.policies import find_policy
+from esnsim.compression.round.methods import ROUNDINGS
 from esnsim.errors import UsageError
 from esnsim.quantization.scheme import Scheme
 
@@ -19,7 +20,8 @@ class Recipe:
     become codes: by `scheme`, or where that is None by `policy` within a `budget` of `metric`, or
     for the least of it whose accuracy is at most `drop` (0 to 1) below the float model's, or whose
     outputs have an SQNR of `sqnr` dB at least. `rule` is the step rule of a policy that takes one,
-    `effort` what the policy allocate spends on measuring.
+    `effort` what the policy allocate spends on measuring. Codes are of a `rounding`, one of
+    ROUNDINGS; None compensates where images calibrate.
     `targets` is the file of esna-targets, which can do without an aim, and `epoch` the one to take
     (None: the last). Statistics are corrected where `correct`. The model is written as `form`, with
     activations in eight bits where `activations`. Without `quantize` it is only pruned.
@@ -39,6 +41,7 @@ class Recipe:
     drop: float | None = None
     sqnr: float | None = None
     correct: bool = True
+    rounding: str | None = None
     form: str = "qdq"
     activations: bool = False
     quantize: bool = True
@@ -58,6 +61,8 @@ class Recipe:
             raise UsageError("the policy esna-targets takes a file of targets, and no other does")
         if self.effort not in EFFORTS:
             raise UsageError(f"no effort '{self.effort}': use one of {', '.join(EFFORTS)}")
+        if self.rounding is not None and self.rounding not in ROUNDINGS:
+            raise UsageError(f"no rounding '{self.rounding}': use one of {', '.join(ROUNDINGS)}")
         if self.form not in FORMATS:
             raise UsageError(f"no format '{self.form}': use one of {', '.join(FORMATS)}")
         if self.activations and not FORMATS[self.form].activations:

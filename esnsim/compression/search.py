@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from math import sqrt
 
 from esnsim.compression.policies import Plan
+from esnsim.compression.workspace import Candidate, Workspace
 from esnsim.costs.cost import cost
 from esnsim.costs.metric import metric_value
 from esnsim.errors import EsnsimError, UsageError, WidthError
 from esnsim.evaluate.scores import Evaluation
-from esnsim.model.network import Network
-from esnsim.quantization.quantizer import QuantizedNetwork, quantize
+from esnsim.quantization.quantizer import quantize
 from esnsim.quantization.scheme import Scheme
 
 WIDEST = 8  # bits at which the search begins
@@ -57,37 +57,37 @@ class Trial:
 
 
 def search(
-    network: Network,
+    workspace: Workspace,
     plan: Plan,
     metric: str,
     goal: Goal,
-    evaluate: Callable[[QuantizedNetwork], Evaluation],
+    evaluate: Callable[[Candidate], Evaluation],
     progress: Callable[[str], None] = lambda step: None,
-) -> tuple[QuantizedNetwork, tuple[Trial, ...]]:
+) -> tuple[Candidate, tuple[Trial, ...]]:
     """The cheapest codes of a plan that reach the goal, and what was tried, in order.
 
     Raises EsnsimError where 8 bits miss it, UsageError where there is nothing to lose.
     """
     goal.check()
 
-    def tried(budget: float) -> QuantizedNetwork:
-        quantized = quantize(network, plan(budget))
-        price = float(metric_value(cost(quantized).total, metric))
+    def tried(budget: float) -> Candidate:
+        candidate = workspace.candidate(plan(budget))
+        price = float(metric_value(cost(candidate.quantized).total, metric))
         progress(f"{metric} {price:.3g}")
-        trials.append(Trial(price, evaluate(quantized)))
-        return quantized
+        trials.append(Trial(price, evaluate(candidate)))
+        return candidate
 
     trials: list[Trial] = []
-    high = metric_value(cost(quantize(network, Scheme(bits=WIDEST))).total, metric)
+    high = metric_value(cost(quantize(workspace.network, Scheme(bits=WIDEST))).total, metric)
     best, low = tried(high), high / SPAN
     if reason := goal.missed(trials[0].evaluation):
         raise EsnsimError(f"at {WIDEST} bits {reason}, or prune less")
     while high > PRECISION * low:
         budget = sqrt(low * high)
         with suppress(WidthError):  # a policy may not go as low as this
-            quantized = tried(budget)
+            candidate = tried(budget)
             if goal.missed(trials[-1].evaluation) is None:
-                best, high = quantized, min(budget, trials[-1].spent)
+                best, high = candidate, min(budget, trials[-1].spent)
                 continue
         low = budget
     return best, tuple(trials)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 from warnings import warn
 
 from esnsim.compression.correct.meters import Output, meters
@@ -10,6 +11,9 @@ from esnsim.compression.correct.recalibrate import Corrector, float_moments
 from esnsim.compression.fixed import with_fixed_codes
 from esnsim.compression.prune.shrink import shrink
 from esnsim.compression.prune.units import unprunable_layers
+from esnsim.compression.round.inputs import Setting
+from esnsim.compression.round.layers import refit_layers, round_layers
+from esnsim.compression.round.methods import COMPENSATED, NEAREST, resolved
 from esnsim.errors import UsageError
 from esnsim.evaluate.evaluator import Evaluator
 from esnsim.evaluate.outputs import GUESS, Scoring
@@ -17,12 +21,20 @@ from esnsim.evaluate.scores import Evaluation, Scored
 from esnsim.graph.graph import accepts_pair
 from esnsim.graph.model import Model
 from esnsim.graph.sites import Site, sites, unquantisable_layers
-from esnsim.graph.substitute import Changes, dequantized_at
+from esnsim.graph.substitute import Changes, dequantized_at, with_weights
 from esnsim.images.sets import ImageSet
 from esnsim.model.network import Array, Mask, Network, Skipped
-from esnsim.quantization.quantizer import QuantizedNetwork
+from esnsim.quantization.quantizer import QuantizedNetwork, quantize
+from esnsim.quantization.scheme import Scheme
 
 CALIBRATION = 256  # images that statistics are corrected with, at most
+
+
+class Candidate(NamedTuple):
+    """A network in codes, and the constants of its graph that follow: weights, statistics."""
+
+    quantized: QuantizedNetwork
+    changes: Changes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,8 +44,9 @@ class Workspace:
     `model` is `whole`, or what is left of it without pruned filters. Its `unquantisable` layers
     stay as they are and have fixed codes in `network`; of `unprunable` ones, if it was pruned, no
     filter could go. `calibration` are images whose labels nobody looks at. `evaluator` compares
-    with `whole` in float, None without images; `corrector` corrects statistics, None where they
-    stay.
+    with `whole` in float, None without images; `corrector` corrects statistics towards `targets`,
+    None where they stay. Codes are of a `rounding`, one of ROUNDINGS, on the activations of `kept`
+    filters, which are quantised if they have `activation_bits`.
     """
 
     whole: Model
@@ -44,6 +57,10 @@ class Workspace:
     calibration: ImageSet | None = None
     evaluator: Evaluator | None = None
     corrector: Corrector | None = None
+    targets: ByName | None = None
+    kept: Sequence[Mask] | None = None
+    rounding: str = NEAREST
+    activation_bits: int | None = None
     threads: int = 0
 
     @property
@@ -62,19 +79,40 @@ class Workspace:
         """The whole model in float on the images, None where there are none."""
         return None if self.evaluator is None else self.evaluator.floats
 
-    def changes(self, quantized: QuantizedNetwork | None) -> Changes:
-        """Δ·W_int of every layer where its node reads it, and the statistics that follow.
+    @property
+    def statistics(self) -> Changes:
+        """What changes where weights stay in float; a refitted model has it already."""
+        return self.corrector({}) if self.corrector and self.rounding == NEAREST else {}
 
-        None leaves the weights in float.
-        """
-        found = {} if quantized is None else dequantized_at(self.sites, quantized)
-        return found if self.corrector is None else self.corrector(found)
+    def candidate(self, scheme: Scheme) -> Candidate:
+        """The codes of a scheme as they are rounded, and the constants that follow."""
+        return self.rounded(quantize(self.network, scheme))
 
-    def evaluate(self, quantized: QuantizedNetwork | None) -> Evaluation:
-        """The quantised network on the images, statistics corrected. Raises UsageError without."""
+    def rounded(self, near: QuantizedNetwork) -> Candidate:
+        """The candidate of nearest codes."""
+        if self.rounding == COMPENSATED:
+            return Candidate(*round_layers(self._setting, near))
+        found = dequantized_at(self.sites, near)
+        return Candidate(near, self.corrector(found) if self.corrector else found)
+
+    def evaluate(self, near: QuantizedNetwork) -> Evaluation:
+        """The candidate of nearest codes on the images. Raises UsageError where there are none."""
+        return self.judged(self.rounded(near).changes)
+
+    def judged(self, changes: Changes) -> Evaluation:
+        """The model with other constants on the images. Raises UsageError where there are none."""
         if self.evaluator is None:
             raise UsageError("there is nothing to evaluate on: prepare the model with images")
-        return self.evaluator(self.changes(quantized))
+        return self.evaluator(changes)
+
+    @property
+    def _setting(self) -> Setting:
+        """What layers are rounded on."""
+        assert self.calibration is not None
+        return Setting(
+            whole=self.whole, model=self.model, images=self.calibration, kept=self.kept,
+            targets=self.targets, activation_bits=self.activation_bits, threads=self.threads,
+        )  # fmt: skip
 
 
 def prepare(
@@ -84,6 +122,8 @@ def prepare(
     kept: Sequence[Mask] | None = None,
     *,
     correct: bool = True,
+    rounding: str | None = None,
+    activation_bits: int | None = None,
     floats: Evaluator | None = None,
     threads: int = 0,
     scoring: Scoring | Scored = GUESS,
@@ -91,28 +131,45 @@ def prepare(
     """A workspace for a model, without the filters (M,) of each layer that are not `kept`.
 
     Candidates are evaluated on `images`; where there are some, statistics are corrected with
-    `calibration`, unless not `correct`. `floats` evaluates the whole model on these images, made
-    here by default, under what the user says of `scoring`. Raises UsageError, DataError,
-    ModelError for images that do not fit the model.
+    `calibration`, unless not `correct`. By the `rounding`, None for compensated where there is a
+    `calibration`, what pruning leaves is refitted on it too. `floats` evaluates the whole model on
+    these images, made here by default, under what the user says of `scoring`. Raises UsageError,
+    DataError, ModelError for images that do not fit the model.
     """
+    rounding = resolved(rounding, calibration is not None)
     whole, unprunable = model, tuple[Skipped, ...]()
+    calibration = None if calibration is None else calibration.first(CALIBRATION)
+    targets = evaluator = corrector = None
+    if images is not None and calibration is not None and correct:
+        targets = float_targets(whole, kept, calibration, threads)
     if kept is not None:
         unprunable, model = unprunable_layers(whole), shrink(whole, kept)
+        if calibration is not None and rounding == COMPENSATED:
+            model = _refitted(whole, model, calibration, kept, targets, threads)
     found, stay = sites(model), unquantisable_layers(model)
     network = with_fixed_codes(model.network, [layer for layer, _ in stay])
     model = replace(model, network=network)
-    calibration = None if calibration is None else calibration.first(CALIBRATION)
-    evaluator = corrector = None
     if images is not None:
         floats = floats or Evaluator(whole, images, threads=threads, scored=scoring)
-        if calibration is not None and correct:
-            targets = float_targets(whole, kept, calibration, threads)
+        if targets is not None and calibration is not None:
             corrector = Corrector(model, calibration, targets, threads)
         evaluator = Evaluator(model, images, floats.reference, threads, scored=floats.scored)
     return Workspace(
         whole=whole, model=model, sites=found, unquantisable=stay, unprunable=unprunable,
-        calibration=calibration, evaluator=evaluator, corrector=corrector, threads=threads,
+        calibration=calibration, evaluator=evaluator, corrector=corrector, targets=targets,
+        kept=kept, rounding=rounding, activation_bits=activation_bits, threads=threads,
     )  # fmt: skip
+
+
+def _refitted(
+    whole: Model, model: Model, images: ImageSet, kept: Sequence[Mask], targets: ByName | None,
+    threads: int,
+) -> Model:  # fmt: skip
+    """A pruned model with the weights that are best for the inputs that are left."""
+    setting = Setting(
+        whole=whole, model=model, images=images, kept=kept, targets=targets, threads=threads
+    )
+    return model.reopened(with_weights(model, refit_layers(setting)))
 
 
 def float_targets(
@@ -140,4 +197,6 @@ def bench(
     """`prepare`, as it was called before 0.2."""
     warn("bench is now esnsim.compression.workspace.prepare", DeprecationWarning, stacklevel=3)
     floats = Evaluator(model, images, reference, threads, scored=scored)
-    return prepare(model, images, calibration, kept, floats=floats, threads=threads)
+    return prepare(
+        model, images, calibration, kept, rounding=NEAREST, floats=floats, threads=threads
+    )

@@ -19,7 +19,6 @@ from esnsim.evaluate.evaluator import Evaluator
 from esnsim.graph.model import Model, open_model
 from esnsim.graph.sites import unquantisable_layers
 from esnsim.importer import find
-from esnsim.quantization.quantizer import quantize
 from esnsim.quantization.scheme import DEFAULT_BITS, Scheme
 from esnsim.sweeps import cluster, workers
 from esnsim.sweeps.frontier import Sweep
@@ -98,8 +97,8 @@ def point(task: Task, candidate: Candidate) -> Point | Refused:
     try:
         with _ONE_AT_A_TIME:
             workspace = _workspace(task, candidate.model, candidate.ratio)
-            quantized = quantize(workspace.network, _scheme(task, candidate))
-            evaluation = workspace.evaluate(quantized)
+            quantized, changes = workspace.candidate(_scheme(task, candidate))
+            evaluation = workspace.judged(changes)
     except EsnsimError as error:
         return Refused(candidate, str(error))
     priced = cost(quantized)
@@ -175,7 +174,8 @@ def _workspace(task: Task, name: str, ratio: float) -> Workspace:
     if ratio:
         kept = choose(model, ratio, criterion=task.criterion, scope=task.scope)
     return prepare(
-        model, floats.images, task.calibrating, kept, correct=task.correct, floats=floats,
+        model, floats.images, task.calibrating, kept, correct=task.correct,
+        rounding=task.rounding, floats=floats,
         threads=task.threads,
     )  # fmt: skip
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from esnsim.compression.allocate.targets import Target, read_targets
 from esnsim.compression.policies import find_policy
+from esnsim.compression.round.methods import COMPENSATED, NEAREST
 from esnsim.compression.workspace import CALIBRATION
 from esnsim.errors import UsageError
 from esnsim.evaluate.outputs import GUESS, Scoring
@@ -54,6 +55,7 @@ class Task:
     images: Pictures
     calibration: Pictures
     correct: bool = True
+    rounding: str = COMPENSATED
     criterion: str = "norm"
     scope: str = "layer"
     shapes: tuple[tuple[str, tuple[int, ...]], ...] = ()
@@ -98,6 +100,7 @@ class Task:
                 "scope": self.scope,
                 "input_shapes": {name: list(shape) for name, shape in self.shapes},
                 **({"input_values": dict(self.values)} if self.values else {}),
+                **({} if self.rounding == NEAREST else {"rounding": self.rounding}),
                 **({} if self.scoring == GUESS else {"scoring": asdict(self.scoring)}),
                 "targets": None if target is None else sha256(repr(target).encode()),
             },

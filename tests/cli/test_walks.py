@@ -56,17 +56,17 @@ def _counting(found: Counter[str], name: str, function):
         (["compress", "one.onnx", "-o", "small.onnx", "--bits", 3], 1, 2),
         (["compress", "one.onnx", "-o", "small.onnx", "--budget", 200], 1, 2),
         (["compress", "one.onnx", "-o", "small.onnx", "--bits", 3, "--activations", 8], 1, 3),
-        (["compress", "one.onnx", "-o", "small.onnx", "--bits", 3, "--prune", 0.5], 1, 3),
+        (["compress", "one.onnx", "-o", "small.onnx", "--bits", 3, "--prune", 0.5], 1, 4),
         (["pareto", "one.onnx", "--bits", "2,4", "--ratios", 0], 1, 1),
-        (["pareto", "one.onnx", *GRID], 1, 2),
-        (["pareto", "one.onnx", *GRID, "--step", "mse,filter-max"], 1, 2),
-        (["pareto", "one.onnx", "other.onnx", *GRID], 2, 4),
+        (["pareto", "one.onnx", *GRID], 1, 3),
+        (["pareto", "one.onnx", *GRID, "--step", "mse,filter-max"], 1, 3),
+        (["pareto", "one.onnx", "other.onnx", *GRID], 2, 6),
     ],
 )
 def test_a_file_is_parsed_once_and_a_graph_walked_once_and_once_changed(
     words: list[str], parsed: int, walked: int, calls: Counter[str]
 ) -> None:
-    """A pruned graph, a written one, and one whose ranges of activations are measured are new."""
+    """Graphs that are pruned, refitted, written, or whose activations are measured are new."""
     Path("there.json").write_text('{"schema": "esnsim.cost/1"}')  # its guard looks into the model
     data = [] if words[0] == "cost" else ["--data", "images.npz"]
     ended = esnsim(*words, *data)

@@ -45,13 +45,13 @@ def test_the_written_model_is_what_was_planned(
     for form in ("qdq", "qonnx", "float"):
         opened = upgraded(open_model(proto), form)
         workspace = prepare(opened, images, images, choose(opened, ratio), threads=1)
-        quantized = quantize(workspace.network, scheme)
-        built, found = build(workspace, quantized, form)
+        candidate = workspace.candidate(scheme)
+        built, found = build(workspace, candidate, form)
         models[form] = built.proto
         assert (found is not None) == seen
         if form != "float":
             read = cost(quantize(read_onnx(models[form])))
-            assert read.total == cost(quantized).total
+            assert read.total == cost(candidate.quantized).total
     feeds = feeds_of(models["float"])
     wanted, got = whole(models["float"], feeds), whole(models["qdq"], feeds)
     for name, array in wanted.items():

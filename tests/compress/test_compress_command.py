@@ -121,7 +121,7 @@ def test_targets_of_training_become_steps(place: Path, tmp_path: Path) -> None:
         rows = costs(tmp_path / "small.onnx")["layers"]
         return [r["esn_a"]["weights"] / v for r, v in zip(rows, wanted.values(), strict=True)]
 
-    words = ("--targets", tmp_path / "esna.json")
+    words = ("--targets", tmp_path / "esna.json", "--rounding", "nearest")
     found = compress(place, tmp_path / "small.onnx", *words)
     assert (found["done"]["policy"], found["done"]["rule"]) == ("esna-targets", None)
     np.testing.assert_allclose(ratios(), 1, rtol=0.05)
@@ -143,8 +143,9 @@ def test_pruning_alone_makes_a_smaller_float_model(place: Path, tmp_path: Path) 
 
 
 def test_activations_become_integers_and_the_cost_stays(place: Path, tmp_path: Path) -> None:
-    plain = compress(place, tmp_path / "a.onnx", "--bits", 4, "--prune", 0.3)
-    found = compress(place, tmp_path / "b.onnx", "--bits", 4, "--prune", 0.3, "--activations", 8)
+    words = ("--bits", 4, "--prune", 0.3, "--rounding", "nearest")
+    plain = compress(place, tmp_path / "a.onnx", *words)
+    found = compress(place, tmp_path / "b.onnx", *words, "--activations", 8)
     nodes = [node.op_type for node in onnx.load(tmp_path / "b.onnx").graph.node]
     assert nodes.count("QuantizeLinear") == 4
     assert found["after"]["cost"] == plain["after"]["cost"]
@@ -181,10 +182,33 @@ def test_without_labels_agreement_is_measured(place: Path, tmp_path: Path) -> No
 
 
 def test_statistics_are_left_alone_where_wished(place: Path, tmp_path: Path) -> None:
-    on = compress(place, tmp_path / "a.onnx", "--bits", 2)
-    off = compress(place, tmp_path / "b.onnx", "--bits", 2, "--no-correct")
+    words = ("--bits", 2, "--rounding", "nearest")
+    on = compress(place, tmp_path / "a.onnx", *words)
+    off = compress(place, tmp_path / "b.onnx", *words, "--no-correct")
     assert (on["done"]["corrected_with"], off["done"]["corrected_with"]) == (120, 0)
     assert on["after"]["evaluation"]["sqnr_db"] > off["after"]["evaluation"]["sqnr_db"]
+
+
+@pytest.mark.parametrize("words", [
+    ("--bits", 2), ("--bits", 2, "--step", "mse", "--activations", 8),
+    ("--bits", 2, "--prune", 0.3), ("--budget", "20k", "--no-correct"),
+    ("--prune", 0.3, "--no-quantize"),
+], ids=str)  # fmt: skip
+def test_compensated_rounding_beats_nearest_at_the_same_cost(
+    place: Path, tmp_path: Path, words: tuple[Any, ...]
+) -> None:
+    ours = compress(place, tmp_path / "a.onnx", *words)
+    theirs = compress(place, tmp_path / "b.onnx", *words, "--rounding", "nearest")
+    assert (ours["done"]["rounding"], theirs["done"]["rounding"]) == ("compensated", "nearest")
+    price = [found["after"]["cost"]["esn_d_tilde"]["macs"] for found in (ours, theirs)]
+    assert price[0] <= price[1] or "--prune" in words
+    assert ours["after"]["evaluation"]["sqnr_db"] > theirs["after"]["evaluation"]["sqnr_db"]
+
+
+def test_compensated_rounding_needs_images(place: Path) -> None:
+    ended = attempt(place, "--bits", 2, "--rounding", "compensated")
+    assert ended.code == 2
+    assert "compensated rounding needs images" in ended.err
 
 
 def test_the_words_say_what_changed(place: Path, tmp_path: Path) -> None:

@@ -25,7 +25,10 @@ from tests.compress.small import network
 
 MODEL = "net.onnx"
 KEPT = "net.pareto.jsonl"
-FEW = {"--data": "images.npz", "--images": 40, "--ratios": "0,0.25", "--bits": "2,4"}
+FEW = {
+    "--data": "images.npz", "--images": 40, "--ratios": "0,0.25", "--bits": "2,4",
+    "--rounding": "nearest",
+}  # fmt: skip
 POINTS = 4
 MANY = ("--ratios", "0,0.1,0.2,0.3,0.4,0.5,0.6", "--bits", "1-8")
 
@@ -118,6 +121,15 @@ def test_correction_makes_a_difference_and_can_be_left_out() -> None:
     assert [p["cost"] for p in with_it] == [p["cost"] for p in without]
     noise = [[p["evaluation"]["sqnr_db"] for p in found] for found in (with_it, without)]
     assert np.mean(noise[0]) > np.mean(noise[1])
+
+
+def test_compensated_rounding_is_the_default_and_better_at_no_more_cost(folder: Path) -> None:
+    near = points(pareto("--json", "--ratios", 0.25, "--bits", 2))
+    words = few("--json", "--ratios", 0.25, "--bits", 2, "--results", "r", "--rounding")[:-1]
+    found = points(esnsim("pareto", MODEL, *words))
+    assert found[0]["cost"] <= near[0]["cost"]
+    assert found[0]["evaluation"]["sqnr_db"] > near[0]["evaluation"]["sqnr_db"] + 3
+    refused(esnsim("pareto", MODEL, *few("--results", "r", "--resume")), "r")
 
 
 def test_processes_find_the_same_points() -> None:

@@ -11,7 +11,8 @@ from esnsim.compression.correct.recalibrate import Corrector, float_moments
 from esnsim.compression.prune.prune import choose
 from esnsim.compression.prune.shrink import shrink
 from esnsim.compression.round import inputs, walk
-from esnsim.compression.round.layers import Setting, refit_layers, round_layers
+from esnsim.compression.round.inputs import Setting
+from esnsim.compression.round.layers import refit_layers, round_layers
 from esnsim.compression.workspace import float_targets
 from esnsim.costs.cost import cost
 from esnsim.evaluate.evaluator import Evaluator
@@ -99,6 +100,19 @@ def test_a_model_on_its_grid_stays_as_it_is(name: str, rule: str) -> None:
         np.testing.assert_allclose(
             new.steps[new.sums.width_code > 0], old.steps[new.sums.width_code > 0], rtol=1e-6
         )
+
+
+SHARED = "t = Conv<pads = [1, 1, 1, 1]>(x, w) r = Relu(t) y = Conv<pads = [1, 1, 1, 1]>(r, w)"
+
+
+def test_a_weight_that_two_layers_use_stays_one() -> None:
+    graph = open_model(model(SHARED, w=normal(3, 3, 3, 3)))
+    some, plain = images(graph), near(graph)
+    found, changes = round_layers(Setting(whole=graph, model=graph, images=some), plain)
+    one, other = (codes(row) for row in found.layers)
+    np.testing.assert_array_equal(one, other)
+    judge = Evaluator(graph, some)
+    assert judge(changes).sqnr_db > judge(weights(graph, plain)).sqnr_db + 3
 
 
 def test_given_codes_stay_when_they_are_quantised_again() -> None:

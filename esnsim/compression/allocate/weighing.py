@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from esnsim.compression.allocate.allocate import Allocation, Choices, allocate, choices, every_width
 from esnsim.compression.allocate.effort import EFFORTS, Effort
 from esnsim.compression.allocate.sensitivity import PROBES, drawn, sensitivity
+from esnsim.compression.round.methods import NEAREST
 from esnsim.compression.workspace import Workspace
 from esnsim.errors import UsageError
 from esnsim.evaluate.evaluator import Evaluator
@@ -74,4 +75,4 @@ def allocator(
     judged = replace(images.first(JUDGED), labels=None)
     whole = Evaluator(workspace.whole, judged, threads=threads, scored=scored).reference
     evaluator = Evaluator(model, judged, whole, threads, scored=scored)
-    return Allocator(offers, replace(workspace, evaluator=evaluator))
+    return Allocator(offers, replace(workspace, evaluator=evaluator, rounding=NEAREST))

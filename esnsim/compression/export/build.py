@@ -3,19 +3,18 @@
 from esnsim.compression.export.activations import with_activations
 from esnsim.compression.export.export import exported
 from esnsim.compression.export.formats import FORMATS
-from esnsim.compression.workspace import Workspace
+from esnsim.compression.workspace import Candidate, Workspace
 from esnsim.evaluate.evaluator import Evaluator
 from esnsim.evaluate.scores import Evaluation
 from esnsim.graph.model import Model
 from esnsim.graph.substitute import with_weights
-from esnsim.quantization.quantizer import QuantizedNetwork
 
 RANGES = 64  # images that the ranges of activations are read off, at most
 
 
 def build(
     workspace: Workspace,
-    quantized: QuantizedNetwork | None,
+    candidate: Candidate | None,
     form: str = "qdq",
     activations: bool = False,
 ) -> tuple[Model, Evaluation | None]:
@@ -25,11 +24,12 @@ def build(
     those over the calibration images. What is evaluated is the model itself where ONNX Runtime
     knows its operators.
     """
-    changes, model, threads = workspace.changes(quantized), workspace.model, workspace.threads
-    if quantized is None:
+    model, threads = workspace.model, workspace.threads
+    changes = workspace.statistics if candidate is None else candidate.changes
+    if candidate is None:
         proto = with_weights(model, changes)
     else:
-        proto = exported(model, workspace.sites, quantized, form, changes)
+        proto = exported(model, workspace.sites, candidate.quantized, form, changes)
     if activations and workspace.calibration is not None:
         images = workspace.calibration.first(RANGES)
         proto = with_activations(proto, images, model.input_shapes, threads)

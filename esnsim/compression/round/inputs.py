@@ -1,14 +1,18 @@
-"""What a layer reads, here and in float: columns by batch, and their moments over some windows."""
+"""What layers read, here and in float: columns by batch, and their moments over some windows."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import accumulate
 
 import numpy as np
 
+from esnsim.compression.correct.moments import ByName
 from esnsim.compression.round.moments import Moments, Sums, places_in
+from esnsim.compression.round.walk import Walk
 from esnsim.compression.round.windows import sampled
 from esnsim.graph.model import Model
-from esnsim.graph.sites import Site
+from esnsim.graph.sites import Site, Slot, sites
+from esnsim.images.sets import ImageSet
 from esnsim.machines.activations import Calibration
 from esnsim.machines.activations import quantize as to_integers
 from esnsim.model.network import Array, Layer, Mask
@@ -17,6 +21,133 @@ from esnsim.run.macs import CannotCutError, MacNode, read_mac
 
 WINDOWS, PER_INPUT = 1 << 13, 32  # windows of a layer: at most, or for each input of a filter
 RANGES = 64  # images that the range of an activation is read off
+
+Feed = Mapping[str, Array]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """Where layers are rounded: a `model`, which is `whole` without the filters not `kept` (M,).
+
+    `images` are what layers read, labels unseen. With `targets`, the whole model's moments in
+    float, statistics are corrected on the way; None leaves them. `activation_bits` quantise what
+    layers read, None in float.
+    """
+
+    whole: Model
+    model: Model
+    images: ImageSet
+    kept: Sequence[Mask] | None = None
+    targets: ByName | None = None
+    activation_bits: int | None = None
+    threads: int = 0
+
+
+class Inputs:
+    """What the layers of a model read as it is changed, and what those of the whole one read."""
+
+    def __init__(self, setting: Setting, found: Sequence[Site], feeds: Sequence[Feed]) -> None:
+        self._setting, self._feeds = setting, feeds
+        self._macs = {site.index: mac_of(setting.model, site) for site in found}
+        self._whole = {site.index: site for site in sites(setting.whole)}
+        self._floats = self._float_walk()
+        self._known: dict[tuple[str, object], list[Moments] | None] = {}
+        self._first = _first_uses(found)
+        self._later = self._in_float(self._first)
+
+    def first_use(self, site: Site) -> int:
+        """The layer that first uses a site's weight: the index of it, or of another before it."""
+        return self._first[site.index]
+
+    @property
+    def slots(self) -> list[Slot]:
+        """Where layers read activations that are quantised first."""
+        if self._setting.activation_bits is None:
+            return []
+        macs = [(place, self._macs.get(i)) for place, i in self._setting.model.layer_at.items()]
+        return [Slot(place, mac.activation) for place, mac in macs if mac and mac.own is None]
+
+    def moments(self, site: Site, walk: Walk) -> list[Moments] | None:
+        """Of each group of what a layer reads on a walk that is there, None where it isn't known.
+
+        Layers that read the same value in the same way share them; those of all uses of a weight
+        are summed up at its first, in float for what comes later.
+        """
+        mac, whole, kept = self._macs[site.index], self._whole[site.index], self._setting.kept
+        self._floats.advance(whole.place)
+        if mac is None:
+            return None
+        name = mac.node.input[mac.activation]
+        xs = walk.values(name)
+        if self._setting.activation_bits is not None and mac.own is None:
+            xs = in_integers(xs, self._setting.activation_bits)
+            walk.spread(Slot(site.place, mac.activation), xs)
+        theirs = mac_of(self._setting.whole, whole)
+        pairs = pairs_of(site.layer, whole.layer, None if kept is None else kept[site.index])
+        if theirs is None or pairs is None:
+            return None
+        self._known = {key: value for key, value in self._known.items() if walk.holds(key[0])}
+        alike = replace(site.layer.geometry, batch=1, images=1)
+        key = name, (alike, site.layer.weight.shape[1:], tuple(pairs))
+        if key not in self._known:
+            vs = self._floats.values(theirs.node.input[theirs.activation])
+            self._known[key] = moments_of(
+                _columns(mac, xs), _columns(theirs, vs), site.layer, whole.layer, pairs
+            )
+        return _joined(self._known[key], self._later.get(site.index))
+
+    def weights(self, site: Site) -> Array:
+        """The float model's weights (M, …) of the filters that are left."""
+        weights, kept = self._whole[site.index].layer.weight.load(), self._setting.kept
+        return weights if kept is None else weights[kept[site.index]]
+
+    def _float_walk(self) -> Walk:
+        end = 1 + max((site.place for site in self._whole.values()), default=0)
+        return Walk(self._setting.whole, self._feeds, end, threads=self._setting.threads)
+
+    def _in_float(self, first: Mapping[int, int]) -> dict[int, list[Moments] | None]:
+        """For weights that several layers use, moments in float of what all but the first read.
+
+        A pruned model's layers don't read what the whole one's do: there the first use decides.
+        """
+        found: dict[int, list[Moments] | None] = {}
+        later = [
+            self._whole[i] for i, use in first.items() if use != i and self._setting.kept is None
+        ]
+        walk = self._float_walk() if later else None
+        for site in later:
+            mac, use = mac_of(self._setting.whole, site), first[site.index]
+            if mac is None or walk is None:
+                continue
+            walk.advance(site.place)
+            vs = _columns(mac, walk.values(mac.node.input[mac.activation]))
+            groups = np.arange(site.layer.geometry.groups)
+            new = moments_of(vs, vs, site.layer, site.layer, groups)
+            found[use] = _joined(new, found.get(use))
+        return found
+
+
+def _joined(some: list[Moments] | None, more: list[Moments] | None) -> list[Moments] | None:
+    """Moments of each group over the windows of both, where both are known."""
+    if not some or not more:
+        return some or more
+    return [a + b for a, b in zip(some, more, strict=True)]
+
+
+def _columns(mac: MacNode, batches: Iterable[Array]) -> list[Array]:
+    return [mac.layout.to_columns(batch) for batch in batches]
+
+
+def _first_uses(found: Sequence[Site]) -> dict[int, int]:
+    """For each layer the first that has its weight in the same shape and groups: it, or another."""
+    first: dict[object, int] = {}
+    return {
+        site.index: first.setdefault(
+            (site.layer.weight.origin, site.shape, site.columns, site.layer.geometry.groups),
+            site.index,
+        )
+        for site in found
+    }
 
 
 def mac_of(model: Model, site: Site) -> MacNode | None:

@@ -1,42 +1,21 @@
 """Layers in graph order, each refitted or rounded on what the changed layers before it deliver."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from esnsim.compression.correct.meters import Meter, Norm, Output, constant, meters
-from esnsim.compression.correct.moments import ByName, Floats, anchor_of, pooled
+from esnsim.compression.correct.moments import anchor_of, pooled
 from esnsim.compression.round.filters import compensated, flat, given, refitted
-from esnsim.compression.round.inputs import in_integers, mac_of, moments_of, pairs_of
-from esnsim.compression.round.moments import Moments
+from esnsim.compression.round.inputs import Inputs, Setting
 from esnsim.compression.round.walk import Walk
 from esnsim.evaluate.feeds import Feeds
 from esnsim.graph.model import Model
 from esnsim.graph.sites import Site, Slot, sites
 from esnsim.graph.substitute import Changes, dequantized, dtype_of
-from esnsim.images.sets import ImageSet
-from esnsim.model.network import Array, Mask
+from esnsim.model.network import Array
 from esnsim.progress import show_progress
 from esnsim.quantization.quantizer import QuantizedLayer, QuantizedNetwork, codes, quantize
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
-    """Where layers are rounded: a `model`, which is `whole` without the filters not `kept` (M,).
-
-    `images` are what layers read, labels unseen. With `targets`, the whole model's moments in
-    float, statistics are corrected on the way; None leaves them. `activation_bits` quantise what
-    layers read, None in float.
-    """
-
-    whole: Model
-    model: Model
-    images: ImageSet
-    kept: Sequence[Mask] | None = None
-    targets: ByName | None = None
-    activation_bits: int | None = None
-    threads: int = 0
 
 
 def round_layers(setting: Setting, near: QuantizedNetwork) -> tuple[QuantizedNetwork, Changes]:
@@ -65,22 +44,17 @@ class _Work:
     def __init__(self, setting: Setting, near: QuantizedNetwork | None) -> None:
         self.changes: dict[Slot, Array] = {}
         self.rows: list[QuantizedLayer] = [] if near is None else list(near.layers)
+        self._refitted: dict[int, Array] = {}
         self._setting, self._rule = setting, near.scheme.resolved_rule if near else ""
-        model, whole = setting.model, setting.whole
+        model, self._sites = setting.model, sites(setting.model)
         self._meters = meters(model) if setting.targets is not None else ()
-        self._sites = sites(model)
-        self._macs = {site.index: mac_of(model, site) for site in self._sites}
-        self._whole = {site.index: site for site in sites(whole)}
         feeds = [feed for feed, _ in Feeds(model, setting.images).whole()]
+        self._inputs = Inputs(setting, self._sites, feeds)
         wanted = {m.value: m.place + 1 for m in self._meters if isinstance(m, Output)}
         for site in self._sites:  # in order: the last layer that reads a value
             wanted |= {name: site.place for name in model.nodes[site.place].input}
-        ends = wanted.values(), [site.place for site in self._whole.values()]
-        self._walk = Walk(
-            model, feeds, max(ends[0], default=0) + 1, wanted, self._slots(), setting.threads
-        )
-        self._float = Walk(whole, feeds, max(ends[1], default=0) + 1, threads=setting.threads)
-        self._known: dict[tuple[str, object], list[Moments] | None] = {}
+        end = max(wanted.values(), default=0) + 1
+        self._walk = Walk(model, feeds, end, wanted, self._slots(), setting.threads)
 
     def run(self) -> None:
         """Stop at every layer, and wherever statistics are corrected."""
@@ -104,53 +78,29 @@ class _Work:
                 self._centre(stop)
 
     def _solve(self, site: Site) -> None:
-        """Refit a layer, or round it."""
-        moments, weights = self._moments(site), self._weights(site)
+        """Refit a layer, or round it; a weight that several layers use is that of the first."""
+        moments, index = self._inputs.moments(site, self._walk), site.index
         if moments and self._centred(site):
             moments = [each.centred for each in moments]
-        if not self.rows:
-            found = site.layer.weight.load()
-            found = refitted(site.layer, weights, moments) if moments else found
-        else:
-            row, pruned = self.rows[site.index], self._setting.kept is not None
-            if moments:
-                row = compensated(row, weights, moments, self._rule, pruned)
-            else:
-                row = given(row, codes(row), row.steps)
-            self.rows[site.index], found = row, dequantized(row)
-        self._put(site.slot, site.to_operand(found))
-
-    def _moments(self, site: Site) -> list[Moments] | None:
-        """Of what a layer reads; layers that read the same value in the same way share them."""
-        mac, model = self._macs[site.index], self._setting.model
-        whole = self._whole[site.index]
-        theirs, kept = mac_of(self._setting.whole, whole), self._setting.kept
-        self._float.advance(whole.place)
-        if mac is None or theirs is None:
-            return None
-        name = model.nodes[site.place].input[mac.activation]
-        xs = self._walk.values(name)
-        if self._setting.activation_bits is not None:
-            xs = in_integers(xs, self._setting.activation_bits)
-            self._walk.spread(Slot(site.place, mac.activation), xs)
-        pairs = pairs_of(site.layer, whole.layer, None if kept is None else kept[site.index])
-        if pairs is None:
-            return None
-        alike = replace(site.layer.geometry, batch=1, images=1)
-        key = name, (alike, site.layer.weight.shape[1:], tuple(pairs))
-        self._known = {key: value for key, value in self._known.items() if self._walk.holds(key[0])}
-        if key not in self._known:
-            vs = self._float.values(theirs.node.input[theirs.activation])
-            own, floats = (
-                [m.layout.to_columns(a) for a in r] for m, r in ((mac, xs), (theirs, vs))
+        first, weights = self._inputs.first_use(site), flat(self._inputs.weights(site))
+        if self.rows:
+            if moments and first == index:
+                pruned = self._setting.kept is not None
+                self.rows[index] = compensated(
+                    self.rows[index], weights, moments, self._rule, pruned
+                )
+            self.rows[index] = given(
+                self.rows[index], codes(self.rows[first]), self.rows[first].steps
             )
-            self._known[key] = moments_of(own, floats, site.layer, whole.layer, pairs)
-        return self._known[key]
-
-    def _weights(self, site: Site) -> Floats:
-        """The float model's weights (M, K') of the filters that are left."""
-        weights, kept = flat(self._whole[site.index].layer.weight.load()), self._setting.kept
-        return weights if kept is None else weights[kept[site.index]]
+            found = dequantized(self.rows[index])
+        else:
+            if first == index:
+                layer = site.layer
+                self._refitted[index] = (
+                    refitted(layer, weights, moments) if moments else layer.weight.load()
+                )
+            found = self._refitted[first]
+        self._put(site.slot, site.to_operand(found))
 
     def _centred(self, site: Site) -> bool:
         """Whether what a layer that lost inputs gives on average is made up for behind it."""
@@ -183,12 +133,9 @@ class _Work:
 
     def _slots(self) -> list[Slot]:
         """What is given in place of the model's own."""
-        slots = [site.slot for site in self._sites]
+        slots = [*(site.slot for site in self._sites), *self._inputs.slots]
         for meter in self._meters:
             slots += [meter.bias] if isinstance(meter, Output) else [meter.mean, meter.variance]
-        if self._setting.activation_bits is not None:
-            macs = [(site.place, self._macs[site.index]) for site in self._sites]
-            slots += [Slot(place, mac.activation) for place, mac in macs if mac is not None]
         return slots
 
 

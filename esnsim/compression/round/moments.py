@@ -32,6 +32,19 @@ class Moments:
         gram = self.gram - np.outer(self.mean, self.mean)
         return replace(self, gram=gram, cross=self.cross - np.outer(self.float_mean, self.mean))
 
+    def __add__(self, other: "Moments") -> "Moments":
+        """Those over the windows of both."""
+        count = self.count + other.count
+        share = self.count / count
+
+        def mean(mine: Floats, theirs: Floats) -> Floats:
+            return share * mine + (1 - share) * theirs
+
+        return Moments(
+            count=count, gram=mean(self.gram, other.gram), cross=mean(self.cross, other.cross),
+            mean=mean(self.mean, other.mean), float_mean=mean(self.float_mean, other.float_mean),
+        )  # fmt: skip
+
     def of(self, lanes: Mask) -> "Moments":
         """Those of some of the layer's inputs (K,), and all of the float model's."""
         gram = self.gram[np.ix_(lanes, lanes)]
@@ -61,6 +74,7 @@ class Sums:
             second = first if v is x else _rows(other, chosen, self._geometries[1])
             self._add(first, first if np.array_equal(first, second) else second)
 
+    @np.errstate(over="ignore", invalid="ignore")  # sums that are not finite are told later
     def _add(self, x: Array, v: Array) -> None:
         gram = x.swapaxes(1, 2) @ x
         cross = gram if v is x else v[self._pairs].swapaxes(1, 2) @ x

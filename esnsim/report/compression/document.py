@@ -8,6 +8,7 @@ from typing import Any
 import esnsim
 from esnsim.compression.compress import Compressed
 from esnsim.compression.policies import POLICIES
+from esnsim.compression.round.methods import COMPENSATED
 from esnsim.costs.metric import metric_title
 from esnsim.evaluate.scores import Evaluation
 from esnsim.model.network import Skipped
@@ -51,6 +52,11 @@ def done(result: Compressed) -> list[str]:
         steps.append(f"widths {widths}, {recipe.scheme.resolved_rule} steps")
     elif recipe.quantize:
         steps.append(f"{POLICIES[recipe.policy].words}{_aim(result)}")
+    if result.rounding == COMPENSATED:
+        what = "codes compensate" if recipe.quantize else "weights refitted"
+        if recipe.quantize and result.removed:
+            what = "weights refitted, and codes compensate,"
+        steps.append(f"{what} for the inputs of each layer")
     if result.corrected_with:
         steps.append(f"statistics corrected with {result.corrected_with:,} images")
     if result.activations_over:
@@ -101,6 +107,7 @@ def document(result: Compressed, output: Path, size: int) -> dict[str, Any]:
             "drop": recipe.drop,
             "sqnr_db": recipe.sqnr,
             "images": evaluator.images.count if evaluator else 0,
+            "rounding": result.rounding,
             "corrected_with": result.corrected_with,
             "activation_bits": 8 if recipe.activations else None,
             "activations_over": result.activations_over,

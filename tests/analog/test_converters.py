@@ -132,6 +132,14 @@ def test_counts_add_up_each_for_itself(task):
     assert twice == {name: None if n is None else 3 * n for name, n in once.items()}
 
 
+@pytest.mark.parametrize(
+    ("bits", "signed", "codes"), [(3, True, (-4, 3)), (3, False, (0, 7)), (1, True, (-1, 0))]
+)
+def test_a_granular_converter_has_a_code_for_each_cell(bits, signed, codes):
+    found = converters.granular(bits, signed)
+    assert (found.first, found.last, found.step, found.shift) == (*codes, 1, 0)
+
+
 def test_activations_are_unsigned_and_pads_are_zeros_unless_told():
     geometry = Geometry(1, (3, 2), (2, 2), (1, 1), (1, 1), ((1, 0), (0, 1)))
     chosen = stored_layer(np.arange(-3, 5).reshape(2, 1, 2, 2), 8, geometry)

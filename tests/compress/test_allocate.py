@@ -203,3 +203,19 @@ def test_what_is_not_offered_is_refused(
 ) -> None:
     with pytest.raises(error, match=message):
         choices(chain(np.ones((1, 2))), **options)
+
+
+def test_gains_of_removal_and_of_errors_weigh_their_own_columns() -> None:
+    net = chain(np.arange(1.0, 13.0).reshape(3, 4))
+    plain, removal, error = choices(net).noise, np.array([2.0, 3, 5]), np.array([7.0, 11, 13])
+    both = choices(net, gains=[np.stack([removal, error], axis=1)]).noise
+    assert both[:, 0] == pytest.approx(plain[:, 0] * removal)
+    assert both[:, 1:] == pytest.approx(plain[:, 1:] * error[:, None])
+    assert choices(net, gains=[error]).noise == pytest.approx(plain * error[:, None])
+
+
+def test_what_is_left_is_spent_to_the_last_unit() -> None:
+    """Behind a step that is too large a smaller one, which costs just what is left."""
+    made = offer(np.array([[0, 10], [0, 4]]), np.array([[100.0, 0.0], [1.0, 0.0]]))
+    for budget, widths in ((14, [1, 1]), (13, [1, 0]), (9, [0, 1]), (4, [0, 1]), (3, [0, 0])):
+        assert allocate(made, budget).widths["layer"].tolist() == widths

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
-from onnx import GraphProto, ModelProto, TensorProto, numpy_helper
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, numpy_helper
 
 from esnsim.graph.model import Model
 from esnsim.graph.nodes import reads, tensors
@@ -56,6 +56,13 @@ def copied(graph: Model) -> ModelProto:
     model.CopyFrom(graph.proto)
     model.ir_version = max(4, model.ir_version)  # before, initialisers had to be inputs
     return model
+
+
+def replace_nodes(graph: GraphProto, nodes: Iterable[NodeProto]) -> None:
+    """Give a graph other nodes, of which some may be its own."""
+    copies = [NodeProto.FromString(node.SerializeToString()) for node in nodes]
+    del graph.node[:]
+    graph.node.extend(copies)
 
 
 def place(graph: Model, model: ModelProto, changes: Changes) -> None:

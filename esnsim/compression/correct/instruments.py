@@ -16,13 +16,14 @@ from esnsim.compression.correct.moments import (
     GAINS,
     Anchor,
     ByName,
-    Floats,
     Moments,
     anchor_of,
     least_of,
 )
 from esnsim.graph.model import Model
+from esnsim.graph.substitute import replace_nodes
 from esnsim.model.network import Array
+from esnsim.quantization.filter_sums import Floats
 
 AXES_ARE_INPUTS = 18  # opset from which ReduceMean takes its axes so
 
@@ -47,13 +48,9 @@ def insert(
             node.output[0] = f"{meter.name}.raw"
             after[meter.place] = build.meter(meter, node.output[0])
             after[meter.place] += build.standardised(meter, targets[meter.name])
-    nodes = [
-        part
-        for at, node in enumerate(model.graph.node)
-        for part in (*before[at], NodeProto.FromString(node.SerializeToString()), *after[at])
-    ]
-    del model.graph.node[:], model.graph.output[:]
-    model.graph.node.extend(nodes)
+    places = enumerate(model.graph.node)
+    replace_nodes(model.graph, [n for at, node in places for n in (*before[at], node, *after[at])])
+    del model.graph.output[:]
     for meter in meters:
         for moment in ("mean", "variance"):
             model.graph.output.add(name=f"{meter.name}.{moment}")

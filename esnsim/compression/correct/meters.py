@@ -1,22 +1,18 @@
 """Where statistics of channels can be corrected: at BatchNormalization, or at layers without."""
 
-from collections import defaultdict
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from onnx import NodeProto
 
 from esnsim.graph.model import Model
-from esnsim.graph.nodes import reads
 from esnsim.graph.sites import BIAS, FLOATS, OPERATORS, Slot
 from esnsim.graph.substitute import Changes
 from esnsim.importer.constants import attribute
 from esnsim.model.network import Array
+from esnsim.quantization.filter_sums import Floats
 
 MEASURED = ("float32", "float64")  # in narrower types sums of squares overflow
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,13 +63,7 @@ Meter = Norm | Output
 
 def meters(graph: Model) -> tuple[Meter, ...]:
     """Where statistics can be corrected, in graph order."""
-    readers: dict[str, list[int]] = defaultdict(list)
-    for place, node in enumerate(graph.nodes):
-        for name in reads(node):
-            readers[name].append(place)
-    for output in graph.proto.graph.output:
-        readers[output.name].append(len(graph.nodes))
-    found = (_meter(graph, place, readers) for place in range(len(graph.nodes)))
+    found = (_meter(graph, place) for place in range(len(graph.nodes)))
     return tuple(meter for meter in found if meter is not None)
 
 
@@ -101,12 +91,12 @@ def scaled(graph: Model, meter: Output, weight: Array, gain: Floats) -> Array:
     return np.asarray(weight * (gain if columns else gain.reshape(-1, *[1] * (rank - 1))))
 
 
-def _meter(graph: Model, place: int, readers: dict[str, list[int]]) -> Meter | None:
+def _meter(graph: Model, place: int) -> Meter | None:
     node = graph.nodes[place]
     if node.op_type == "BatchNormalization":
         return _norm(graph, place)
     if node.op_type in OPERATORS and not node.domain and _has_weight(graph, node):
-        return _output(graph, place, readers)
+        return _output(graph, place)
     return None
 
 
@@ -141,14 +131,14 @@ def _has_weight(graph: Model, node: NodeProto) -> bool:
     return known.dtype.name in FLOATS and (not matrix or len(known.shape) == 2)
 
 
-def _output(graph: Model, place: int, readers: dict[str, list[int]]) -> Output | None:
+def _output(graph: Model, place: int) -> Output | None:
     node = graph.nodes[place]
-    bias = Slot(place, BIAS) if node.op_type != "MatMul" else _added(graph, node, readers)
+    bias = Slot(place, BIAS) if node.op_type != "MatMul" else _added(graph, node)
     if bias is None:
         return None
     value = graph.nodes[bias.place].output[0]
     known = _known(graph, value)
-    after = [graph.nodes[i].op_type for i in readers[value] if i < len(graph.nodes)]
+    after = [graph.nodes[i].op_type for i in graph.readers.get(value, ())]
     if known is None or after == ["BatchNormalization"]:
         return None
     shape, dtype = known
@@ -167,12 +157,13 @@ def _output(graph: Model, place: int, readers: dict[str, list[int]]) -> Output |
     )
 
 
-def _added(graph: Model, node: NodeProto, readers: dict[str, list[int]]) -> Slot | None:
+def _added(graph: Model, node: NodeProto) -> Slot | None:
     """The constant that an Add alone adds to a matrix product."""
     value = node.output[0]
-    if len(readers[value]) != 1 or readers[value][0] == len(graph.nodes):
+    readers = graph.readers.get(value, ())
+    if len(readers) != 1 or value in graph.outputs:
         return None
-    [place] = readers[value]
+    [place] = readers
     added = graph.nodes[place]
     other = 1 if added.input[0] == value else 0
     if added.op_type != "Add" or added.input[other] not in graph.constants:

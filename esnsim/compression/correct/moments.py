@@ -10,10 +10,9 @@ from esnsim.compression.correct.meters import Norm, constant
 from esnsim.graph.model import Model
 from esnsim.importer.constants import attribute
 from esnsim.model.network import Array
+from esnsim.quantization.filter_sums import Floats
 
 GAINS = (1 / 16, 16.0)  # a filter's output is scaled by no less and no more in a pass
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

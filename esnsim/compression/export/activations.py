@@ -10,6 +10,7 @@ from esnsim.compression.export.stored import Parts
 from esnsim.errors import ModelError
 from esnsim.evaluate.feeds import Feeds
 from esnsim.graph.model import open_model
+from esnsim.graph.substitute import replace_nodes
 from esnsim.images.sets import ImageSet
 from esnsim.machines.activations import ActivationScale
 from esnsim.run import activation_scales, cut
@@ -43,9 +44,7 @@ def with_activations(
                 nodes += parts.nodes[-2:]
             node.input[mac.activation] = pairs[name]
         nodes.append(node)
-    kept = [NodeProto.FromString(node.SerializeToString()) for node in nodes]
-    del new.graph.node[:]
-    new.graph.node.extend(kept)
+    replace_nodes(new.graph, nodes)
     new.graph.initializer.extend(parts.tensors)
     return new
 

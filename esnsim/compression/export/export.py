@@ -14,9 +14,11 @@ from esnsim.graph.sites import Site, Slot
 from esnsim.graph.substitute import (
     Changes,
     complete,
+    copied,
     dequantized_at,
     dtype_of,
     renamed,
+    replace_nodes,
     with_weights,
 )
 from esnsim.importer.midrise import HALF_STEPS
@@ -47,8 +49,7 @@ def exported(
     opset, least = opset_of(graph.proto), FORMATS[form].least_opset
     if opset < least:
         raise ModelError(f"opset {opset} has no scale for each filter: raise it to {least}")
-    model = ModelProto()
-    model.CopyFrom(graph.proto)
+    model = copied(graph)
     here = {site.slot: np.empty(0) for site in sites}
     names = renamed(graph, model, changes | here)
     parts = Parts(names_of(model) | set(names.values()))
@@ -128,14 +129,12 @@ def _same(a: Stored, b: Stored) -> bool:
 
 def _insert(graph: Model, model: ModelProto, parts: Parts) -> None:
     """Put nodes and tensors into a copy of the graph's model, and what they need beside it."""
-    nodes = list(model.graph.node)
-    del model.graph.node[:]
-    model.graph.node.extend([*parts.nodes, *nodes])
+    replace_nodes(model.graph, [*parts.nodes, *model.graph.node])
     model.graph.initializer.extend(parts.tensors)
     domains = {node.domain for node in parts.nodes} - {o.domain for o in model.opset_import} - {""}
     model.opset_import.extend(helper.make_opsetid(domain, 1) for domain in sorted(domains))
     int4 = any(tensor.data_type == tensor.INT4 for tensor in parts.tensors)
-    model.ir_version = max(IR_OF_INT4 if int4 else 4, model.ir_version)
+    model.ir_version = max(IR_OF_INT4 if int4 else 0, model.ir_version)
     if parts.half_steps:
         _mark(model, parts.half_steps)
     complete(graph, model)

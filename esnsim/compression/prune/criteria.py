@@ -5,16 +5,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from esnsim.model.network import Layer
 from esnsim.quantization.blocks import Matrix, each_filters
+from esnsim.quantization.filter_sums import Floats, Ints
 
 if TYPE_CHECKING:
     from esnsim.graph.model import Model
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 #: The score of each filter (M,) of a layer, None where the layer has none.
 Scorer = Callable[[Layer], Floats | None]

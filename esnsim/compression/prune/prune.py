@@ -13,10 +13,10 @@ from esnsim.graph.graph import accepts_pair
 from esnsim.graph.model import Model
 from esnsim.model.liveness import Liveness
 from esnsim.model.network import Mask, Network
+from esnsim.quantization.filter_sums import Floats
 
 #: The filters (M,) that stay, of each layer.
 Kept: TypeAlias = tuple[Mask, ...]
-Floats: TypeAlias = NDArray[np.float64]
 
 
 @accepts_pair

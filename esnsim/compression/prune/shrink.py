@@ -17,7 +17,7 @@ from esnsim.graph.graph import accepts_pair
 from esnsim.graph.model import Model
 from esnsim.graph.nodes import reads
 from esnsim.graph.sites import Slot
-from esnsim.graph.substitute import Changes, complete, renamed
+from esnsim.graph.substitute import Changes, complete, copied, renamed, replace_nodes
 from esnsim.model.network import Array, Mask
 
 
@@ -76,9 +76,7 @@ def _changed(graph: Model, changes: Changes) -> tuple[ModelProto, dict[str, str]
 
     What came from one tensor and is still alike is stored once.
     """
-    model = ModelProto()
-    model.CopyFrom(graph.proto)
-    model.ir_version = max(4, model.ir_version)  # before, initialisers had to be inputs
+    model = copied(graph)
     stored: dict[tuple[object, ...], str] = {}
     origins: dict[str, str] = {}
     for slot, name in renamed(graph, model, changes).items():
@@ -129,7 +127,7 @@ def _drop_dead(graph: GraphProto, read_before: set[str]) -> None:
         used |= reads(node)
         alive.append(node)
     if len(alive) < len(graph.node):
-        _replace_nodes(graph, alive[::-1])
+        replace_nodes(graph, alive[::-1])
 
 
 def _rebuild(
@@ -156,22 +154,13 @@ def _rebuild(
     for place, node in enumerate(target.node):
         nodes += before.get(place, [])
         nodes += [] if place in instead else [node]
-    _replace_nodes(target, nodes)
+    replace_nodes(target, nodes)
 
 
 def _gather(target: GraphProto, source: str, output: str, axis: int, index: Array) -> NodeProto:
     name = f"{output}.channels"
     target.initializer.append(numpy_helper.from_array(index.astype(np.int64), name))
     return helper.make_node("Gather", [source, name], [output], name=output, axis=axis)
-
-
-def _replace_nodes(graph: GraphProto, nodes: Sequence[NodeProto]) -> None:
-    copies = []
-    for node in nodes:
-        copies.append(NodeProto())
-        copies[-1].CopyFrom(node)
-    del graph.node[:]
-    graph.node.extend(copies)
 
 
 def _set(node: NodeProto, name: str, value: object) -> None:

@@ -4,7 +4,7 @@ Between them channels lie along several axes, where those that stay after prunin
 grid. The smaller model picks the channels by a Gather instead.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from esnsim.compression.prune.ties import axes_of, ids_of
 from esnsim.graph.model import Model
-from esnsim.graph.nodes import reads
 from esnsim.importer.channels import MOST_IDS
 from esnsim.importer.constants import evaluate
 from esnsim.importer.shapes import STANDARD
@@ -38,11 +37,6 @@ class Shuffle:
 
 def shuffles(graph: Model) -> tuple[Shuffle, ...]:
     """The shuffles of a graph, each between two values whose channels lie along one axis."""
-    readers: dict[str, list[int]] = {}
-    for place, node in enumerate(graph.nodes):
-        for name in reads(node):
-            readers.setdefault(name, []).append(place)
-    outputs = {output.name for output in graph.proto.graph.output}
     entries = {
         node.input[0]: None
         for node in graph.nodes
@@ -50,12 +44,10 @@ def shuffles(graph: Model) -> tuple[Shuffle, ...]:
         and not _spread(graph, node.input[0])
         and any(_spread(graph, name) for name in node.output)
     }
-    return tuple(s for name in entries for s in _region(graph, name, readers, outputs))
+    return tuple(s for name in entries for s in _region(graph, name))
 
 
-def _region(
-    graph: Model, source: str, readers: Mapping[str, Sequence[int]], outputs: set[str]
-) -> list[Shuffle]:
+def _region(graph: Model, source: str) -> list[Shuffle]:
     """The shuffles that start at a value; none where something else reads what lies inside."""
     shape = graph.scope.get(source).shape
     ids = ids_of(graph, source)
@@ -67,12 +59,12 @@ def _region(
     frontier = [source]
     while frontier:
         name = frontier.pop()
-        for place in readers.get(name, ()):
+        for place in graph.readers.get(name, ()):
             node = graph.nodes[place]
             spread = any(_spread(graph, output) for output in node.output)
             if name == source and not spread:
                 continue
-            if name in outputs or not _moves(graph, node.input, node.op_type, node.domain):
+            if name in graph.outputs or not _moves(graph, node.input, node.op_type, node.domain):
                 return []
             results = _run(graph, place, moved[name])
             if len(results) != len(node.output):

@@ -92,7 +92,7 @@ def _policy(point: Point) -> str:
 
 def _headings(sweep: Sweep) -> tuple[str, ...]:
     return (
-        "network", "policy", "step", "pruned", "bits", "mean", metric_title(sweep.metric),
+        "network", "policy", "step", "pruned", "bits", "by MACs", metric_title(sweep.metric),
         _accuracy_name(sweep.best), "95%", "SQNR dB", "",
     )  # fmt: skip
 

@@ -2,13 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from esnsim.compression.policies import find_policy
 from esnsim.costs.cost import Metrics
-
-if TYPE_CHECKING:
-    from esnsim.evaluate.scores import Evaluation, Scored
+from esnsim.evaluate.scores import Evaluation, Scored
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +33,7 @@ class Point:
 
     candidate: Candidate
     total: Metrics
-    evaluation: "Evaluation"
+    evaluation: Evaluation
     histogram: Mapping[int, int]
     seconds: float
 
@@ -65,8 +62,8 @@ class Baseline:
     sha256: str
     macs: int
     filters: int
-    evaluation: "Evaluation"
-    scored: "Scored | None" = None
+    evaluation: Evaluation
+    scored: Scored | None = None
 
     @property
     def accuracy(self) -> float:

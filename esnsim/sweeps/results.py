@@ -8,17 +8,16 @@ import json
 import os
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from math import inf, isfinite
 from pathlib import Path
 from stat import S_ISREG
-from typing import IO, Any, get_args
+from typing import IO, Any
 from zlib import crc32
 
 import esnsim
-from esnsim.costs.cost import Metrics, Weightings
 from esnsim.errors import EsnsimError
-from esnsim.evaluate.scores import Evaluation, Kind, Scored
+from esnsim.files.records import from_record
 from esnsim.sweeps.points import Baseline, Candidate, Point
 
 CHECKSUM = "crc32"  # key of a line: of the rest of it, as it is written
@@ -142,7 +141,7 @@ class Results(Finished):
 
     def _take(self, record: Mapping[str, Any], number: int) -> None:
         try:
-            super().add((_baseline if record.get("kind") == "model" else _point)(record))
+            super().add(_item(record))
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
             raise self._damaged(number) from None
 
@@ -208,18 +207,13 @@ def _plain(item: Baseline | Point) -> dict[str, Any]:
     return record
 
 
-def _evaluation(record: Mapping[str, Any]) -> Evaluation:
-    low, high = map(float, record["interval"])
-    noise = record["sqnr_db"]
-    return Evaluation(
-        images=int(record["images"]),
-        top1=_share(record["top1"]),
-        top5=_share(record["top5"]),
-        agreement=_share(record["agreement"]),
-        sqnr_db=inf if noise is None else float(noise),
-        interval=(low, high),
-        chance=_share(record.get("chance")),
-    )
+def _item(record: Mapping[str, Any]) -> Baseline | Point:
+    evaluation = record["evaluation"]
+    noise = evaluation["sqnr_db"]
+    kind = Baseline if record.get("kind") == "model" else Point
+    evaluation = {**evaluation, "sqnr_db": inf if noise is None else noise}
+    found: Baseline | Point = from_record(kind, {**record, "evaluation": evaluation})
+    return found
 
 
 def _line(record: Mapping[str, Any]) -> bytes:
@@ -233,59 +227,3 @@ def _checksum(record: Mapping[str, Any]) -> int:
 
 def _text(record: Mapping[str, Any]) -> str:
     return json.dumps(record, ensure_ascii=False, allow_nan=False)
-
-
-def _share(value: Any) -> float | None:
-    return None if value is None else float(value)
-
-
-def _baseline(record: Mapping[str, Any]) -> Baseline:
-    return Baseline(
-        model=str(record["model"]), sha256=str(record["sha256"]), macs=int(record["macs"]),
-        filters=int(record["filters"]), evaluation=_evaluation(record["evaluation"]),
-        scored=_scored(record.get("scored")),
-    )  # fmt: skip
-
-
-def _scored(record: Mapping[str, Any] | None) -> Scored | None:
-    if record is None:
-        return None
-    if record["kind"] not in get_args(Kind):
-        raise ValueError(record["kind"])
-    numbers = {name: record[name] for name in ("batch_axis", "class_axis", "classes")}
-    return Scored(
-        output=str(record["output"]),
-        kind=record["kind"],
-        threshold=_share(record["threshold"]),
-        places=tuple(map(int, record["places"])),
-        **{name: None if number is None else int(number) for name, number in numbers.items()},
-    )
-
-
-def _point(record: Mapping[str, Any]) -> Point:
-    candidate = record["candidate"]
-    model, policy, rule = (str(candidate[key]) for key in ("model", "policy", "rule"))
-    return Point(
-        candidate=Candidate(
-            model=model,
-            ratio=float(candidate["ratio"]),
-            policy=policy,
-            rule=rule,
-            bits=float(candidate["bits"]),
-        ),
-        total=_metrics(record["total"]),
-        evaluation=_evaluation(record["evaluation"]),
-        histogram={int(bits): int(count) for bits, count in dict(record["histogram"]).items()},
-        seconds=float(record["seconds"]),
-    )
-
-
-def _metrics(record: Mapping[str, Any]) -> Metrics:
-    values: dict[str, Any] = {}
-    for field in fields(Metrics):
-        value = record[field.name]
-        if field.type is int:
-            values[field.name] = int(value)
-        else:
-            values[field.name] = Weightings(int(value["weights"]), int(value["macs"]))
-    return Metrics(**values)

@@ -157,6 +157,7 @@ def bitmap(width: int, height: int) -> bytes:
         ("x-idx3-ubyte.gz", gzip.compress(IDX[:4] + struct.pack(">3I", 1 << 14, 1 << 8, 1 << 8)),
          "it unpacks to 1,073,741,824 bytes, over 100 times its own size"),
     ],
+    ids=["no end of pixels", "a pixel too many", "nothing behind it", "gzip"],
 )  # fmt: skip
 def test_what_a_header_alone_declares_is_not_allocated(
     name: str, data: bytes, said: str, tmp_path: Path

@@ -36,6 +36,9 @@ class File:
         self.stamp = stamp or _stamp(file)
         self._block, self._at = memoryview(b""), 0
 
+    def __del__(self) -> None:
+        self._file.close()
+
     def __len__(self) -> int:
         return self.stamp.size
 

@@ -25,7 +25,7 @@ def spread(work: Callable[[T], R], items: Sequence[T], address: str) -> Generato
         raise EsnsimError("--scheduler needs Dask: pip install 'esnsim[cluster]'") from None
     try:
         client = Client(address, timeout=PATIENCE)
-    except (OSError, ValueError) as error:  # TimeoutError is an OSError
+    except (OSError, ValueError, TypeError) as error:  # TimeoutError is an OSError; tls lacks keys
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise EsnsimError(
             f"no Dask scheduler answers at '{address}' ({reason}): give its address, such as "

@@ -78,7 +78,10 @@ def one_dies_at_the_first_point(cluster: Any, results: Path) -> Iterator[None]:
         thread.join()
 
 
-def test_an_address_without_a_scheduler_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", ["tcp", "tls"])
+def test_an_address_without_a_scheduler_is_refused(
+    monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
     monkeypatch.setattr("esnsim.sweeps.cluster.PATIENCE", "1s")
-    with pytest.raises(EsnsimError, match=r"no Dask scheduler answers at 'tcp://127.0.0.1:1'"):
-        list(spread(square, [1], "tcp://127.0.0.1:1"))
+    with pytest.raises(EsnsimError, match=f"no Dask scheduler answers at '{kind}://127.0.0.1:1'"):
+        list(spread(square, [1], f"{kind}://127.0.0.1:1"))

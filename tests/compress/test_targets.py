@@ -27,6 +27,8 @@ NET = chain(RNG.normal(size=(5, 12)), RNG.normal(size=(3, 5)), 0.1 * RNG.normal(
 
 
 NEGATIVE = {"name": "a", "weight": "a", "esn_a": -1}
+ENDLESS = {"name": "a", "weight": "a", "esn_a": float("inf")}
+LONG = {"name": "a", "weight": "a", "esn_a": 10**400}
 
 
 def targets(*values: float) -> tuple[Target, ...]:
@@ -140,12 +142,21 @@ def document(**changes: Any) -> str:
         (document(epochs=[{"epoch": 1}]), "no 'layers'"),
         (document(epochs=[{"epoch": 1, "layers": [NEGATIVE]}]), "an ESNa of -1"),
         ("[" * 100_000, "cannot be read as ESNa"),
+        (document(epochs=[{"epoch": 1, "layers": [ENDLESS]}]), "an ESNa of inf"),
+        (document(epochs=[{"epoch": 1, "layers": [LONG]}]), "int too large to convert to float"),
     ],
 )  # fmt: skip
 def test_files_that_are_none_are_refused(content: str, message: str, tmp_path: Path) -> None:
     path = tmp_path / "esna.json"
     path.write_text(content)
     with pytest.raises(WidthError, match=message):
+        read_targets(path)
+
+
+def test_a_field_too_long_for_a_csv_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "esna.csv"
+    path.write_text(f"epoch,name,weight,esn_a\n1,{'x' * 140_000},a,1\n")
+    with pytest.raises(WidthError, match="field larger than field limit"):
         read_targets(path)
 
 

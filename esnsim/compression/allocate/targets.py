@@ -27,6 +27,11 @@ SCHEMA = "esnsim.training/1"
 LARGEST_BYTES = 1 << 28
 TOLERANCE = 1e-3  # relative, of the factor that fits a budget
 LEAST_SHARE = 1e-12  # of the targets: a step so large that one filter of each layer is left
+#: What reading a file that is none raises.
+DAMAGE = (
+    OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError,
+    csv.Error,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +53,7 @@ def read_targets(path: Path, epoch: int | None = None) -> tuple[Target, ...]:
         epochs = _from_csv(text) if path.suffix.lower() == ".csv" else _from_json(text)
     except FileNotFoundError:
         raise WidthError(f"there is no file '{path}': check the path") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except DAMAGE as error:
         reason = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise WidthError(
             f"'{path}' cannot be read as ESNa of training ({reason}): give what ESNTracker's "

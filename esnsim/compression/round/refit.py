@@ -64,8 +64,3 @@ def target(weights: Floats, kept: Floats, moments: Moments, by: Factor) -> Float
     Where inputs are what they are in float T is `kept`, to the bit.
     """
     return kept + by.solve(weights @ moments.cross - kept @ moments.gram)
-
-
-def shift(weights: Floats, values: Floats, moments: Moments) -> Floats:
-    """What the bias of filters (M,) gains: the mean output in float over that of the values."""
-    return weights @ moments.float_mean - values @ moments.mean

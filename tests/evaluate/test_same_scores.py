@@ -20,6 +20,7 @@ X = normal(16, 3, 6, 5) / 10  # such that no sigmoid saturates
 SCORED = slice(8, 16)  # the first half calibrates
 #: Each filter has a step of its own: no two classes have exactly the same score.
 CODES = ("--bits", 2, "--step", "filter-max")
+NEAREST = ("--rounding", "nearest")  # the codes that `simulate` makes too
 
 
 def outputs(layout: Layout, model: Any, batch: str) -> Array:
@@ -67,11 +68,12 @@ def compressed(model: Path, *words: Any) -> tuple[Path, dict[str, Any]]:
 def test_weights_alone(name: str, batch: str, tmp_path: Path) -> None:
     layout = LAYOUTS[name]
     model, data = files(layout, batch, tmp_path)
-    small, found = compressed(model, *CODES, *data)
+    small, found = compressed(model, *CODES, *NEAREST, *data)
     floats, coded = (outputs(layout, onnx.load(path), batch) for path in (model, small))
     agreement, decibels = scores(layout, coded, floats)
     words = (model, *data, *CODES, "--json")
-    swept = esnsim("pareto", *words, "--ratios", 0, "--no-correct", "--results", tmp_path / "r")
+    grid = (*NEAREST, "--ratios", 0, "--no-correct", "--results", tmp_path / "r")
+    swept = esnsim("pareto", *words, *grid)
     # Activations of 16 bits are as good as floats here.
     ran = report(esnsim("simulate", *words, "--activation-bits", 16, "--end-to-end"))["accuracy"]
     if agreement is None:
@@ -92,11 +94,12 @@ def test_weights_alone(name: str, batch: str, tmp_path: Path) -> None:
 def test_weights_and_activations(name: str, tmp_path: Path) -> None:
     layout = LAYOUTS[name]
     model, data = files(layout, "3", tmp_path)
-    small, found = compressed(model, *CODES, *data, "--activations", 8)
-    floats, coded = (outputs(layout, onnx.load(path), "3") for path in (model, small))
-    agreement, decibels = scores(layout, coded, floats)
-    assert found["top1"] == found["agreement"] == agreement
-    assert found["sqnr_db"] == pytest.approx(decibels, abs=1e-4)
+    for rounding in ((), NEAREST):
+        small, found = compressed(model, *CODES, *rounding, *data, "--activations", 8)
+        floats, coded = (outputs(layout, onnx.load(path), "3") for path in (model, small))
+        agreement, decibels = scores(layout, coded, floats)
+        assert found["top1"] == found["agreement"] == agreement
+        assert found["sqnr_db"] == pytest.approx(decibels, abs=1e-4)
     ran = report(esnsim("simulate", small, *data, "--end-to-end", "--json"))["accuracy"]
     assert (ran["simulated"], ran["float_model"]) == (agreement, agreement)
     assert ran["agreement"] in (None, 1)  # of the quantised file beside itself
@@ -124,12 +127,11 @@ def test_anchors_are_classified_along_an_axis_that_is_named(tmp_path: Path) -> N
     layout = LAYOUTS["N rows anchors"]
     model, data = files(layout, "N", tmp_path)
     said = (*data, "--score-output", "y", "--class-axis", 1, "--batch-axis", 0)
-    small, found = compressed(model, *CODES, *said)
+    small, found = compressed(model, *CODES, *NEAREST, *said)
     floats, coded = (outputs(layout, onnx.load(path), "N") for path in (model, small))
     words = (model, *said, *CODES, "--json")
-    swept = report(
-        esnsim("pareto", *words, "--ratios", 0, "--no-correct", "--results", tmp_path / "r")
-    )
+    grid = (*NEAREST, "--ratios", 0, "--no-correct", "--results", tmp_path / "r")
+    swept = report(esnsim("pareto", *words, *grid))
     ran = report(esnsim("simulate", *words, "--activation-bits", 16, "--end-to-end"))
     wanted = (floats.argmax(1) == coded.argmax(1)).mean()
     for each in (found, swept["points"][0]["evaluation"], ran["accuracy"]):

@@ -119,6 +119,7 @@ def simulate(
     if memory is not None and machines is None:
         raise UsageError("memory= is about machines by name: give machines=")
 
+    _check_images(images)
     model = _opened(source, example, input_shapes, input_values)
     described = presets.machine(machine) if isinstance(machine, str) else machine
     given = Activations(images=images, count=count, end_to_end=end_to_end, seed=seed)
@@ -154,6 +155,7 @@ def compress(
     from esnsim.compression.compress import compress as compressed
     from esnsim.compression.recipe import Recipe
 
+    _check_images(images, calibration)
     model = _opened(source, example, input_shapes, input_values)
     unknown = [name for name in recipe if name not in Recipe.__dataclass_fields__]
     if unknown:
@@ -205,9 +207,10 @@ def sweep(
     from esnsim.sweeps import sweep as sweeps
     from esnsim.sweeps.points import candidates
     from esnsim.sweeps.results import opened
-    from esnsim.sweeps.task import Task, checked, split_pictures
+    from esnsim.sweeps.task import Pictures, Task, checked, split_pictures
 
     find_metric(metric)
+    _check_images(*(x for x in (images, calibration) if not isinstance(x, Pictures)))
     grid = (ratios, policies, rules, bits)
     with _files(sources, example) as files:
         given = checked(files, policies, targets, images, calibration, jobs, scheduler)
@@ -219,11 +222,9 @@ def sweep(
             values=tuple((input_values or {}).items()), scoring=scoring or GUESS,
             threads=max(1, (cpu_count() or 1) // jobs),
         )  # fmt: skip
-        names = [name for name, _ in files]
+        todo = candidates([name for name, _ in files], *grid)
         with opened(results, task.binding, resume) as finished:
-            return sweeps.sweep(
-                task, candidates(names, *grid), finished, metric, drop, jobs, scheduler, watch
-            )
+            return sweeps.sweep(task, todo, finished, metric, drop, jobs, scheduler, watch)
 
 
 @contextmanager
@@ -252,6 +253,18 @@ def _opened(
     from esnsim.graph.model import open_model
 
     return open_model(_onnx(source, example), shapes, values)
+
+
+def _check_images(*given: Any) -> None:
+    """Raise UsageError for what is neither None nor images that are read already."""
+    from esnsim.images.sets import ImageSet
+
+    for images in given:
+        if not isinstance(images, ImageSet | None):
+            raise UsageError(
+                f"a {type(images).__name__} is no set of images: give that of "
+                "esnsim.images.sets.load(Path(FILE))"
+            )
 
 
 def _onnx(source: Any, example: Any) -> "str | PathLike[str] | ModelProto":

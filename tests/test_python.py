@@ -60,11 +60,28 @@ def test_compress_meets_its_budget() -> None:
         (lambda: esnsim.compress(MODEL, bugdet=1), "compress takes no 'bugdet': give some of"),
         (lambda: esnsim.simulate(MODEL, "mak"), "neither a preset"),
         (lambda: esnsim.cost("resnet8"), "there is no file 'resnet8'"),
+        (lambda: esnsim.simulate(MODEL, images=3), "a int is no set of images: give"),
+        (lambda: esnsim.compress(MODEL, images="x.npz"), "a str is no set of images: give"),
+        (lambda: esnsim.sweep(MODEL, calibration="x.npz"), "a str is no set of images: give"),
+        (lambda: esnsim.compress(MODEL, budget="3M"), "budget '3M': give a finite number"),
+        (lambda: esnsim.compress(MODEL, drop=float("nan")), "drop nan: give a finite number"),
+        (lambda: esnsim.sweep(count=9), "the grid has no point: give models"),
+        (lambda: esnsim.cost(MODEL, input_shapes={"image": "1,1,28,28"}), "is no usable shape"),
+        (
+            lambda: esnsim.cost(MODEL, input_shapes={"image": (1.5, 1, 28, 28)}),
+            "is no usable shape",
+        ),
     ],
 )
 def test_errors_name_the_right_call(call, said: str) -> None:
     with pytest.raises(esnsim.EsnsimError, match=said):
         call()
+
+
+def test_a_grid_without_a_point_leaves_no_file(tmp_path: Path) -> None:
+    with pytest.raises(esnsim.UsageError, match="bits, which uniform takes as whole numbers alone"):
+        esnsim.sweep(MODEL, bits=[2.5], count=9, results=tmp_path / "found.jsonl")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_repr_is_one_screen() -> None:

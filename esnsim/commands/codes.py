@@ -38,12 +38,14 @@ def add_inputs(group: "argparse._ActionsContainer") -> None:
     """Add what is said of a model's inputs."""
     group.add_argument(
         "--input-shape", action="append", default=[], metavar="NAME=1,3,224,224",
-        type=options.input_shape, help="free sizes of an input (also NAME:1x3x224x224; several)",
+        type=options.input_shape,
+        help="free sizes of an input (also NAME:1x3x224x224; again for another)",
     )  # fmt: skip
     group.add_argument(
         "--input-value", action="append", default=[], metavar="NAME=16000",
         type=options.input_value,
-        help="the value of an input of one number, which chooses the branch of an If (several)",
+        help="the value of an input of one number, which chooses the branch of an If (again for "
+        "another)",
     )  # fmt: skip
 
 

@@ -1,6 +1,8 @@
 """What is to be done to a model."""
 
 from dataclasses import dataclass
+from math import isfinite
+from numbers import Real
 from pathlib import Path
 
 from esnsim.compression.allocate.budget import check_metric
@@ -53,6 +55,10 @@ class Recipe:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "metric", check_metric(self.metric))
+        for name in ("budget", "drop", "sqnr"):
+            aim = getattr(self, name)
+            if aim is not None and not (isinstance(aim, Real) and isfinite(aim)):
+                raise UsageError(f"{name} {aim!r}: give a finite number")
         ways = sum(way is not None for way in (self.scheme, self.budget, self.drop, self.sqnr))
         least = int(self.quantize and self.targets is None)
         if not least <= ways <= self.quantize:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
+from numbers import Integral
 
 import numpy as np
 from onnx import GraphProto, TensorShapeProto, TypeProto, ValueInfoProto, helper
@@ -86,10 +87,12 @@ def _named(inputs: list[ValueInfoProto], given: Shapes) -> dict[str, tuple[int, 
 
 def _match(info: ValueInfoProto, shape: tuple[int, ...], sizes: dict[str, int]) -> None:
     """Check a given shape against the declared one and learn its named dimensions."""
-    if min(shape, default=1) < 1 or prod(shape) > MOST_ELEMENTS:
+    whole = not isinstance(shape, str) and all(isinstance(size, Integral) for size in shape)
+    if not whole or min(shape, default=1) < 1 or prod(shape) > MOST_ELEMENTS:
+        given = _by(shape) if whole else repr(shape)
         raise ModelError(
-            f"--input-shape {info.name}={_by(shape)} is no usable shape: sizes must be positive "
-            f"and hold at most {MOST_ELEMENTS:,} elements"
+            f"--input-shape {info.name}={given} is no usable shape: sizes must be positive whole "
+            f"numbers and hold at most {MOST_ELEMENTS:,} elements"
         )
     if not info.type.tensor_type.HasField("shape"):
         return

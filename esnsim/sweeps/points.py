@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from esnsim.compression.policies import find_policy
 from esnsim.costs.cost import Metrics
+from esnsim.errors import UsageError
 from esnsim.evaluate.scores import Evaluation, Scored
 
 
@@ -86,7 +87,8 @@ def candidates(
     """The grid of a sweep, model by model and ratio by ratio: these share a graph.
 
     Policies of one nominal width take every rule, and whole numbers of bits alone; the others
-    have a rule of their own. Raises UsageError for a policy that there is none of.
+    have a rule of their own. Raises UsageError for a policy that there is none of, and for a grid
+    without a point.
     """
     table = {name: find_policy(name) for name in policies}
     found = [
@@ -98,4 +100,9 @@ def candidates(
         for width in bits
         if not policy.nominal or width == int(width)
     ]
+    if not found:
+        raise UsageError(
+            "the grid has no point: give models, ratios, policies and bits, which uniform takes as "
+            "whole numbers alone"
+        )
     return tuple(dict.fromkeys(found))

@@ -58,12 +58,12 @@ def simulated(words: str, images: int, threads: int) -> dict[str, float]:
         if esnsim([*words.split(), "-o", str(file)]):
             raise SystemExit(f"esnsim {words} failed")
         document: Mapping[str, Any] = json.loads(file.read_text())
-    totals = document["totals"]
+    totals, accuracy = document["totals"], document["accuracy"]
     return {
-        "top1": document["accuracy"]["simulated"],
-        "float": document["accuracy"]["float_model"],
+        "images": accuracy["images"], "top1": accuracy["simulated"],
+        "float": accuracy["float_model"],
         **{name: totals[name] for name in ("mac_bits", "cycles", "sqnr_db") if name in totals},
-    }
+    }  # fmt: skip
 
 
 def tables(found: Document) -> str:

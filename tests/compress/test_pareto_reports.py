@@ -33,7 +33,7 @@ def lines(text: str) -> list[str]:
 
 def test_the_table_has_every_point_cheapest_first_and_marks_the_frontier() -> None:
     rows = lines(pareto.render(SWEEP))
-    assert rows[0] == "network policy step pruned bits by MACs MAC×bit top-1 95% SQNR dB"
+    assert rows[0] == "network policy step pruned bits by MACs MAC×bit top-1 95% SQNR"
     assert [row.split()[3:] for row in rows[2:7]] == [
         ["0%", "2", "2.09", "20.0M", "70.0%", "68.5–71.5", "10.0", "●"],
         ["25%", "4", "2.62", "25.0M", "89.5%", "88.0–91.0", "10.0", "●"],

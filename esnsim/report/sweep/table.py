@@ -93,7 +93,7 @@ def _policy(point: Point) -> str:
 def _headings(sweep: Sweep) -> tuple[str, ...]:
     return (
         "network", "policy", "step", "pruned", "bits", "by MACs", metric_title(sweep.metric),
-        _accuracy_name(sweep.best), "95%", "SQNR dB", "",
+        _accuracy_name(sweep.best), "95%", "SQNR", "",
     )  # fmt: skip
 
 

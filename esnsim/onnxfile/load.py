@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import cast
 
 from google.protobuf.message import DecodeError
-from onnx import ModelProto
+from onnx import ModelProto, TensorProto
 
 from esnsim.errors import ModelError
 from esnsim.files.opened import File, open_file
 from esnsim.onnxfile.damage import reading
+from esnsim.onnxfile.external import external_files
 from esnsim.onnxfile.nodes import check_names, order_of, stored_names
 from esnsim.onnxfile.path import ModelPath
 from esnsim.onnxfile.tensors import Store
@@ -28,7 +29,7 @@ class Loaded:
     proto: ModelProto
     store: Store
     path: str | None
-    size_bytes: int
+    size_bytes: int  # with external data
 
     @property
     def title(self) -> str:
@@ -53,9 +54,18 @@ def load(model: str | PathLike[str] | ModelProto) -> Loaded:
             if not len(data):
                 raise ModelError(f"'{path}' is empty: give a model saved by onnx")
             store = Store(data, path.parent, Path(os.path.realpath(path)).parent)
-            loaded = Loaded(_parse(data, path), store, str(model), len(data))
+            proto = _parse(data, path)
+            loaded = Loaded(proto, store, str(model), len(data) + _size_beside(proto, path))
     _check(loaded)
     return _in_order(loaded)
+
+
+def _size_beside(proto: ModelProto, path: Path) -> int:
+    """Bytes of the files that initialisers lie in."""
+    if all(tensor.data_location != TensorProto.EXTERNAL for tensor in proto.graph.initializer):
+        return 0
+    files = external_files(proto, path.parent, Path(os.path.realpath(path)).parent)
+    return sum(file.stat().st_size for file in files)
 
 
 def find(model: str | PathLike[str]) -> Path:

@@ -221,6 +221,16 @@ def test_a_tensor_of_an_attribute_lies_beside_the_model(
     assert (layer.weight.load() == 3).all()
 
 
+def test_the_size_of_a_model_has_its_external_data(tmp_path: Path) -> None:
+    model = onnx.load(EMBEDDED / "resnet8.onnx")
+    whole, parts = tmp_path / "whole.onnx", tmp_path / "parts.onnx"
+    onnx.save(model, whole)
+    onnx.save(model, parts, save_as_external_data=True, location="data", size_threshold=0)
+    assert read_whole(whole).source.size_bytes == whole.stat().st_size
+    sizes = parts.stat().st_size + (tmp_path / "data").stat().st_size
+    assert read_whole(parts).source.size_bytes == sizes > whole.stat().st_size * 0.9
+
+
 def test_a_model_and_its_data_may_be_links_into_one_folder(tmp_path: Path) -> None:
     """As the caches of model hubs lay files out; no other folder is reached through links."""
     blobs, shown, other = (tmp_path / name for name in ("blobs", "shown", "other"))

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from esnsim import __version__
+from esnsim.__main__ import main
 from esnsim.report import progress
 from tests.commandline import Ended, Terminal, esnsim
 
@@ -123,6 +124,18 @@ def test_an_interrupt_ends_the_run_in_one_line(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr("esnsim.importer.read.read_onnx", interrupted)
     assert esnsim("cost", "builtin:resnet8") == Ended(130, "", "esnsim: error: interrupted\n")
+
+
+def test_an_interrupt_while_modules_load_is_a_line_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "esnsim.cli")
+    monkeypatch.setattr(sys, "meta_path", [SimpleNamespace(find_spec=interrupted)])
+    assert main() == 130
+    assert capsys.readouterr().err == "esnsim: error: interrupted\n"
 
 
 def test_no_bar_shows_without_a_terminal_or_within_a_second(tiny: Path) -> None:

@@ -122,6 +122,8 @@ def simulate(
     _check_images(images)
     model = _opened(source, example, input_shapes, input_values)
     described = presets.machine(machine) if isinstance(machine, str) else machine
+    if not hasattr(described, "prepare"):
+        raise UsageError(f"a {type(machine).__name__} is no machine: give a name such as 'maki'")
     given = Activations(images=images, count=count, end_to_end=end_to_end, seed=seed)
     quantized = quantize(model.network, scheme)
     graph = cut(model, threads)

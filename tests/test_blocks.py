@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from esnsim.costs.cost import Metrics, cost
+from esnsim.costs.cost import cost
+from esnsim.costs.figures import Metrics
 from esnsim.model.network import Geometry, Network
 from esnsim.quantization import blocks
 from esnsim.quantization.quantizer import quantize

@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -41,7 +42,9 @@ def test_the_python_of_a_page_runs(
     monkeypatch.chdir(tmp_path)
     for where, text in PYTHON:
         if where == page:
-            exec(text, {})
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", DeprecationWarning)  # pages show what stays
+                exec(text, {})
 
 
 def test_the_python_about_training_runs_with_what_the_reader_has(

@@ -22,8 +22,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esnsim.costs.cost import Cost, Metrics, Weightings, cost
+from esnsim.costs.cost import Cost, cost
 from esnsim.costs.equations import step_from_noise
+from esnsim.costs.figures import Metrics, Weightings
 from esnsim.model.network import Codes, Layer
 from esnsim.quantization import weight_kernels as passes
 from esnsim.quantization.quantizer import QuantizedLayer, QuantizedNetwork, codes, quantize

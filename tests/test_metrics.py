@@ -6,9 +6,10 @@ from itertools import product
 import numpy as np
 import pytest
 
-from esnsim.costs.cost import Quotients, Weightings, cost, estimate, ratio
+from esnsim.costs.cost import cost, estimate
 from esnsim.costs.equations import esn_a_from_sn, signal_to_noise, step_from_noise
 from esnsim.costs.fig1 import Machines, cpu_cost, gpu_cost, int8_array_cost, word
+from esnsim.costs.figures import Quotients, Weightings, ratio
 from esnsim.errors import WidthError
 from esnsim.model.network import Codes, Geometry, Product
 from esnsim.quantization.quantizer import QuantizedLayer, quantize
@@ -135,6 +136,8 @@ def test_the_estimate_of_a_network_is_the_sum_of_its_layers() -> None:
     thrice = replace(rows[0].layer, repeats=3)
     shared = replace(rows[0], quantized=replace(rows[0].quantized, layer=thrice))
     assert estimate([rows[0], shared]) == Quotients(first, 4 * first)
+    less = replace(shared, esn_a_from_sn=first / 2)  # the same tensor, less of it live
+    assert estimate([rows[0], less]) == Quotients(first, first + 3 * (first / 2))
     assert ratio(Quotients(6.0, 8.0), Quotients(3.0, 2.0)) == Quotients(2, 4)
     assert ratio(Quotients(6.0, None), Quotients(0.0, 2.0)) == Quotients(None, None)
 

@@ -4,8 +4,14 @@ import subprocess
 import sys
 from importlib import import_module
 
+import numpy as np
 import pytest
 
+from esnsim.compression.prune.prune import choose
+from esnsim.compression.prune.shrink import shrink, shrunk
+from esnsim.graph.graph import graph_of
+from esnsim.graph.model import open_model
+from esnsim.importer import load
 from esnsim.moved import MOVED
 
 
@@ -33,3 +39,14 @@ def test_an_old_import_works_in_a_new_process() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_graph_beside_its_network_is_still_taken_for_a_model() -> None:
+    model = open_model("builtin:resnet8")
+    graph = graph_of(load("builtin:resnet8"), model.network)
+    with pytest.warns(DeprecationWarning, match="choose takes a Model: use open_model"):
+        kept = choose(graph, model.network, ratio=0.5)
+    for old, new in zip(kept, choose(model, ratio=0.5), strict=True):
+        np.testing.assert_array_equal(old, new)
+    with pytest.warns(DeprecationWarning, match="shrunk takes a Model: use open_model"):
+        assert shrunk(graph, model.network, kept) == shrink(model, kept).proto

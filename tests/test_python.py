@@ -59,7 +59,10 @@ def test_compress_meets_its_budget() -> None:
         (lambda: esnsim.cost(3), "a int is no model: give a path"),  # type: ignore[arg-type]
         (lambda: esnsim.compress(MODEL, bugdet=1), "compress takes no 'bugdet': give some of"),
         (lambda: esnsim.simulate(MODEL, "mak"), "neither a preset"),
+        (lambda: esnsim.simulate(MODEL, 7), "a int is no machine: give a name"),
         (lambda: esnsim.cost("resnet8"), "there is no file 'resnet8'"),
+        (lambda: esnsim.cost(MODEL, scheme=4), "a int is no scheme: give Scheme"),
+        (lambda: esnsim.cost(MODEL, input_shapes=[1, 2]), "give a mapping of names to shapes"),
         (lambda: esnsim.simulate(MODEL, images=3), "a int is no set of images: give"),
         (lambda: esnsim.compress(MODEL, images="x.npz"), "a str is no set of images: give"),
         (lambda: esnsim.sweep(MODEL, calibration="x.npz"), "a str is no set of images: give"),

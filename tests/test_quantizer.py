@@ -312,7 +312,7 @@ def assert_error(kind: type[EsnsimError], message: str, weights: Array, **scheme
     assert str(raised.value) == message
 
 
-@pytest.mark.parametrize("bits", [2.9, 4.0, "4", [4], np.float32(3)])
+@pytest.mark.parametrize("bits", [2.9, 4.0, "4", [4], np.float32(3), True])
 @pytest.mark.parametrize("name", ["bits", "widths"])
 def test_a_width_is_a_whole_number(name: str, bits: Any) -> None:
     with pytest.raises(WidthError, match="a width is a whole number of bits"):

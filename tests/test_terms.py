@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from esnsim.cli import main
-from esnsim.costs.cost import Metrics, Weightings
+from esnsim.costs.figures import Metrics, Weightings
 from esnsim.report.grid import width
 from tests.commandline import Terminal, esnsim, refused, report
 

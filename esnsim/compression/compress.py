@@ -9,12 +9,13 @@ from warnings import warn
 from onnx import ModelProto
 
 from esnsim.compression.allocate.targets import read_targets
-from esnsim.compression.export.build import RANGES, build
+from esnsim.compression.export.build import build
 from esnsim.compression.export.export import opset_of, upgraded
 from esnsim.compression.export.qdq import NARROW
 from esnsim.compression.policies import POLICIES, Plan, Problem
 from esnsim.compression.prune.prune import choose
 from esnsim.compression.recipe import Recipe
+from esnsim.compression.round.inputs import RANGES
 from esnsim.compression.round.methods import COMPENSATED
 from esnsim.compression.search import Goal, Trial, search
 from esnsim.compression.workspace import CALIBRATION, Candidate, Workspace, prepare

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -20,6 +20,13 @@ from esnsim.costs.equations import (
     widths,
 )
 from esnsim.costs.fig1 import Machines, cpu_cost, gpu_cost, int8_array_cost
+from esnsim.costs.figures import (
+    Metrics,
+    OtherWidth,
+    Quotients,
+    Weightings,
+    ratio,
+)
 from esnsim.errors import WidthError
 from esnsim.model.network import Layer, Network
 from esnsim.quantization.filter_sums import Ints
@@ -30,95 +37,7 @@ from esnsim.quantization.scheme import Scheme
 PARAMETERS = {"weights", "live_weights", "nonzero_weights"}
 COUNTS = {"filters", "pruned_filters", "macs", "live_macs", "mac_bits_layerwise"}
 
-
-@dataclass(frozen=True, slots=True)
-class Weightings:
-    """A metric weighted by parameters (c = 1) and by computations (c = MACs per weight)."""
-
-    weights: int
-    macs: int
-
-
-@dataclass(frozen=True, slots=True)
-class Quotients:
-    """As Weightings, of what is no whole number; None where it is not defined."""
-
-    weights: float | None
-    macs: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class ClassA:
-    """Class-A energy with the largest amplitude of each filter, layer, or of the network."""
-
-    filter: Quotients
-    layer: Quotients
-    network: Quotients
-
-
-@dataclass(frozen=True, slots=True)
-class OtherWidth:
-    """The digital metrics under another width rule."""
-
-    width: WidthRule
-    esn_d: Weightings
-    esn_d_tilde: Weightings
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Metrics:
-    """The metrics of a layer or of a network. `*_x4` are four times the metric, to be integers.
-
-    `esn_d*` and `mac_bits_layerwise` are in bits, MACs and weights are counts; `class_a_*` is the
-    class-A energy with the largest amplitude of a filter, a layer, the network. `other_*` are the
-    digital metrics under the width rule that was not chosen.
-    """
-
-    filters: int
-    pruned_filters: int
-    weights: int
-    live_weights: int
-    nonzero_weights: int
-    macs: int
-    live_macs: int
-    esn_a_x4: Weightings
-    class_a_filter_x4: Weightings
-    class_a_layer_x4: Weightings
-    class_a_network_x4: Weightings
-    esn_d: Weightings
-    esn_d_tilde: Weightings
-    mac_bits_layerwise: int
-    other_esn_d: Weightings
-    other_esn_d_tilde: Weightings
-
-    @property
-    def esn_a(self) -> Quotients:
-        """Eq. 2."""
-        return quarter(self.esn_a_x4)
-
-    @property
-    def esn_a_class_a(self) -> ClassA:
-        """Section 2.1."""
-        return ClassA(
-            quarter(self.class_a_filter_x4),
-            quarter(self.class_a_layer_x4),
-            quarter(self.class_a_network_x4),
-        )
-
-    @property
-    def mac_bits_saved(self) -> int:
-        """MAC×bit that filters save by widths of their own."""
-        return self.mac_bits_layerwise - self.esn_d_tilde.macs
-
-    @property
-    def mean_width_by_macs(self) -> float:
-        """Σ MAC·b / Σ MAC over live MACs, each at its filter's width; 0 where there are none."""
-        return self.esn_d_tilde.macs / self.live_macs if self.live_macs else 0.0
-
-    @property
-    def mean_width_by_weights(self) -> float:
-        """Σ b / number of live weights, each at its filter's width; 0 where there are none."""
-        return self.esn_d_tilde.weights / self.live_weights if self.live_weights else 0.0
+Number = TypeVar("Number", int, float)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,26 +175,12 @@ def cost(
 
 
 def estimate(rows: Sequence[LayerCost]) -> Quotients:
-    """Eq. 4 summed over rows, a weight tensor that they share once where parameters count."""
-    parts = [(row.layer, row.esn_a_from_sn) for row in rows if row.esn_a_from_sn is not None]
-    if len(parts) < len(rows):
+    """Eq. 4 summed over rows; where parameters are counted, shared weights as in `total`."""
+    values = [row.esn_a_from_sn for row in rows if row.esn_a_from_sn is not None]
+    if len(values) < len(rows):
         return Quotients(None, None)
-    by_tensor = {layer.weight.origin: value for layer, value in parts}
-    macs = sum(value * layer.macs_per_weight for layer, value in parts)
-    return Quotients(sum(by_tensor.values()), macs)
-
-
-def ratio(part: Quotients, whole: Quotients) -> Quotients:
-    """One over the other, None over nothing."""
-    return Quotients(
-        part.weights / whole.weights if part.weights is not None and whole.weights else None,
-        part.macs / whole.macs if part.macs is not None and whole.macs else None,
-    )
-
-
-def quarter(value: Weightings) -> Quotients:
-    """A metric that is counted four times."""
-    return Quotients(value.weights / 4, value.macs / 4)
+    macs = sum(value * row.layer.macs_per_weight for row, value in zip(rows, values, strict=True))
+    return Quotients(_once(rows, values), macs)
 
 
 def other_width_of(metrics: Metrics, width: WidthRule) -> OtherWidth:
@@ -315,11 +220,11 @@ def total(rows: Sequence[LayerCost]) -> Metrics:
     return Metrics(**values)
 
 
-def _once(rows: Sequence[LayerCost], column: Sequence[int]) -> int:
-    tensors: dict[str, int] = {}
+def _once(rows: Sequence[LayerCost], column: Sequence[Number]) -> Number:
+    tensors: dict[str, Number] = {}
     for row, value in zip(rows, column, strict=True):
         origin = row.layer.weight.origin
-        tensors[origin] = max(value, tensors.get(origin, 0))
+        tensors[origin] = max(value, tensors.get(origin, value))
     return sum(tensors.values())
 
 

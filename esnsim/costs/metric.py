@@ -8,7 +8,7 @@ from esnsim.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from esnsim.costs.cost import Metrics
+    from esnsim.costs.figures import Metrics
     from esnsim.quantization.filter_sums import FilterSums, Ints
 
 

@@ -68,6 +68,8 @@ def bind(proto: TypeProto, sizes: Mapping[str, int]) -> TypeProto:
 
 def _named(inputs: list[ValueInfoProto], given: Shapes) -> dict[str, tuple[int, ...]]:
     known = [i.name for i in inputs]
+    if not isinstance(given, Mapping):
+        raise ModelError(f"input shapes {given!r:.40}: give a mapping of names to shapes")
     result = {}
     for name, shape in given.items():
         if not name and len(known) != 1:

@@ -22,7 +22,7 @@ from esnsim.quantization.rules import RULES, largest
 from esnsim.quantization.scheme import DEFAULT_BITS, GIVEN, LEAST_STEP, WIDEST, Scheme, assign
 from esnsim.quantization.weight_kernels import load_fused
 
-LARGEST_TWIN = 1 << 24  # weights that are compared with others, in memory
+TWIN_WEIGHTS = 1 << 24  # weights that are compared with others, in memory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +61,9 @@ def quantize(
     Raises WidthError where widths or steps do not fit the network, ModelError for weights that
     are not finite.
     """
-    scheme = scheme or Scheme()
+    scheme = Scheme() if scheme is None else scheme
+    if not isinstance(scheme, Scheme):
+        raise WidthError(f"a {type(scheme).__name__} is no scheme: give Scheme(bits=4) or the like")
     load_fused(sum(layer.weight.size for layer in network.layers))
     widths = assign(network, scheme.widths, "width")
     given = assign(network, scheme.given_steps, "step")
@@ -96,7 +98,7 @@ def _twins(network: Network) -> list[int]:
     first: dict[tuple[object, ...], list[int]] = {}
     for index, layer in enumerate(network.layers):
         weight = layer.weight
-        own = weight.codes is not None or weight.gain is not None or weight.size > LARGEST_TWIN
+        own = weight.codes is not None or weight.gain is not None or weight.size > TWIN_WEIGHTS
         key = index if own else weight.origin, weight.shape, layer.geometry.groups
         others = first.setdefault(key, [])  # the same tensor may be transposed in one of them
         same = (i for i in others if np.array_equal(network.layers[i].weight.load(), weight.load()))

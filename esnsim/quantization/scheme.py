@@ -68,6 +68,8 @@ class Scheme:
 def _whole(width: object) -> int:
     """The width as an int, of NumPy's too. Raises WidthError for what is none, such as 2.9."""
     try:
+        if isinstance(width, bool | np.bool_):
+            raise TypeError
         return index(width)  # type: ignore[arg-type]
     except TypeError:
         raise WidthError(f"{width!r:.40} bits: a width is a whole number of bits") from None

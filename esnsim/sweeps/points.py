@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from esnsim.compression.policies import find_policy
-from esnsim.costs.cost import Metrics
+from esnsim.costs.figures import Metrics
 from esnsim.errors import UsageError
 from esnsim.evaluate.scores import Evaluation, Scored
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from hypothesis import strategies as st
 
 from esnsim import Scheme, cost, quantize, read_onnx
-from esnsim.costs.cost import Weightings
+from esnsim.costs.figures import Weightings
 from esnsim.evaluate.scores import Evaluation, Scored
 from esnsim.sweeps.frontier import Sweep
 from esnsim.sweeps.points import Baseline, Candidate, Point

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from esnsim.commands import options
-from esnsim.costs.cost import Metrics
+from esnsim.costs.figures import Metrics
 from esnsim.costs.metric import metric_value
 from esnsim.sweeps.compare import METHODS, by_method, compare, levels
 from esnsim.sweeps.frontier import cheapest, frontier

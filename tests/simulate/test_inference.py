@@ -133,7 +133,9 @@ def test_simulated_and_not_simulated_are_what_cost_counts(
     assert found["totals"]["macs"] + sum(item["macs"] for item in left) == totals["macs"]
     mac_bits = found["totals"]["esn_d_tilde"] + sum(item["esn_d_tilde"] for item in left)
     assert mac_bits == totals["esn_d_tilde"]["macs"]
-    assert sum(item["macs"] for item in found["products"]) == totals["product_macs"]
+    products = totals["product_macs"]
+    assert sum(item["macs"] for item in found["products"]) == products
+    assert products > 0 or make is looped
 
 
 def test_what_is_not_simulated_is_said(tmp_path: Path) -> None:
@@ -196,6 +198,13 @@ def test_a_full_array_of_multipliers_does_two_operations_a_unit_and_cycle(
     assert found["totals"]["utilisation"] == 1
     assert found["speed"]["tops"] == pytest.approx(2 * 32 * 12 * 4 * 1e9 / 1e12)
     assert found["totals"]["mac_bits"] == width * found["totals"]["macs"]
+
+
+def test_a_full_int8_array_does_two_operations_a_multiplier_and_cycle(tmp_path: Path) -> None:
+    words = ("simulate", saved(tile(), tmp_path), "--array", "int8", "--clock", "1GHz", "--json")
+    found = report(esnsim(*words))
+    assert found["speed"]["tops"] == pytest.approx(2 * 64 * 16 * 1e9 / 1e12)
+    assert found["totals"]["mac_bits"] == 8 * found["totals"]["macs"]
 
 
 def test_dram_moves_live_outputs_masks_and_weights_at_the_arrays_widths(tmp_path: Path) -> None:

@@ -3,13 +3,12 @@
 from esnsim.compression.export.activations import with_activations
 from esnsim.compression.export.export import exported
 from esnsim.compression.export.formats import FORMATS
+from esnsim.compression.round.inputs import RANGES
 from esnsim.compression.workspace import Candidate, Workspace
 from esnsim.evaluate.evaluator import Evaluator
 from esnsim.evaluate.scores import Evaluation
 from esnsim.graph.model import Model
 from esnsim.graph.substitute import with_weights
-
-RANGES = 64  # images that the ranges of activations are read off, at most
 
 
 def build(
@@ -38,6 +37,5 @@ def build(
         return built, None
     if not FORMATS[form].runs:
         return built, floats(changes)
-    return built, Evaluator(built, floats.images, floats.reference, threads, scored=floats.scored)(
-        {}
-    )
+    evaluate = Evaluator(built, floats.images, floats.reference, threads, scored=floats.scored)
+    return built, evaluate({})

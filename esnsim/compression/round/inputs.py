@@ -20,7 +20,7 @@ from esnsim.quantization.filter_sums import Ints
 from esnsim.run.macs import CannotCutError, MacNode, read_mac
 
 WINDOWS, PER_INPUT = 1 << 13, 32  # windows of a layer: at most, or for each input of a filter
-RANGES = 64  # images that the range of an activation is read off
+RANGES = 64  # images that the ranges of activations are read off, at most
 
 Feed = Mapping[str, Array]
 

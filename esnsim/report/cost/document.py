@@ -6,8 +6,9 @@ from math import isnan
 from typing import Any
 
 import esnsim
-from esnsim.costs.cost import Cost, LayerCost, Metrics, other_width_of
+from esnsim.costs.cost import Cost, LayerCost, other_width_of
 from esnsim.costs.equations import WidthRule
+from esnsim.costs.figures import Metrics
 from esnsim.report.forms import Form, csv_text, json_text
 
 SCHEMA = "esnsim.cost/1"

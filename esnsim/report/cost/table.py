@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
-from esnsim.costs.cost import Cost, LayerCost, Metrics
+from esnsim.costs.cost import Cost, LayerCost
+from esnsim.costs.figures import Metrics
 from esnsim.costs.metric import metric_value
 from esnsim.report.grid import grid, room_for_names, shortened
 from esnsim.report.units import printable

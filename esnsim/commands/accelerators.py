@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from esnsim.report.simulation.table import Look
     from esnsim.run.cut import CutGraph
 
-MEMORIES = ("bitsim", "bitfusion")
 EQUAL = ("multipliers", "none")
 BITS = 8  # of an activation
 
 
 def add_accelerators(group: "argparse._ArgumentGroup") -> None:
     """Add the options that name machines to compare."""
+    from esnsim.machines.zoo.memory import MEMORIES
+
     group.add_argument(
         "--machines", metavar="NAME|FILE,…|all", type=InputFile(str, _files),
         help="accelerators side by side: stripes,loom,maki or all (`esnsim machines` lists them)",

@@ -102,6 +102,7 @@ def work_of(layer: QuantizedLayer, activations: Activations, bits: int = 8) -> W
         group = _group(lowered, q, index, chosen, pixels[index])
         if group.k.size:
             alike.setdefault((*group.k.shape, len(group.masks)), []).append(group)
+    base, offsets = addresses(lowered.geometry, len(x))
     return Work(
         geometry=lowered.geometry,
         groups=tuple(
@@ -109,8 +110,8 @@ def work_of(layer: QuantizedLayer, activations: Activations, bits: int = 8) -> W
             for groups in alike.values()
         ),
         channels=sum(map(len, channels)),
-        base=addresses(lowered.geometry, len(x))[0],
-        offsets=addresses(lowered.geometry, len(x))[1],
+        base=base,
+        offsets=offsets,
         images=len(x) // layer.layer.geometry.rows,
         activation_bits=bits,
         signed=signed,

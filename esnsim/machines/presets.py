@@ -41,6 +41,10 @@ def machine(text: str) -> Machine:
         return read_machine(Path(text))
     size = re.fullmatch(r"(\d+)x(\d+)(?:x(\d+))?", text)
     if size is None:
+        from esnsim.machines.zoo.presets import machines
+
+        if text in machines():
+            raise UsageError(f"'{text}' is an accelerator by name: give --machines {text}")
         raise UsageError(
             f"--array '{text}' is neither a preset ({', '.join(named)}), a size like 64x16x1, "
             "nor a .toml or .yaml file"

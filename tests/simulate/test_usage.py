@@ -20,6 +20,7 @@ MODEL = "builtin:resnet8"
         ("--array 0x16x1", "an array with rows = 0: give a whole number of 1 or more"),
         ("--array 64x0", "an array with lanes = 0"),
         ("--array 1000000x1000000", "an array of 1,000,000,000,000 units: give at most"),
+        ("--array stripes", "'stripes' is an accelerator by name: give --machines stripes"),
         ("--array eyeriss", "--array 'eyeriss' is neither a preset (ideal-digital, maki,"),
         ("--array maki --array int8", "--array names two machines of one kind"),
         ("--array isaac --engine digital", "--array names a machine that is not digital"),

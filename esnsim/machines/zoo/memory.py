@@ -38,6 +38,10 @@ class Memory:
             moved += min(again)
         return moved
 
+    def energy(self, moved: int) -> float:
+        """What so many bits take, in pJ."""
+        return moved * self.dram_pj
+
     def wait(self, count: Count, moved: int) -> Count:
         """What the layer takes more than its work, its units idle, while bits are moved."""
         more = max(0, -(-moved // self.dram_bits) - count.cycles)

@@ -143,19 +143,20 @@ def _accuracy(result: Compressed) -> list[str]:
     if floats is None or after is None or evaluator is None:
         return []
     return [
-        *_change_of_accuracy(floats, after),
+        *change_of_accuracy(floats, after),
         f"scored    {scored_words(evaluator.scored, after.images)}",
         f"          {sqnr_words(after)}",
     ]
 
 
-def _change_of_accuracy(floats: Evaluation, found: Evaluation) -> list[str]:
+def change_of_accuracy(floats: Evaluation, found: Evaluation) -> list[str]:
+    """A line on what became of the accuracy; none where nothing has classes."""
     if floats.accuracy is None or found.accuracy is None:
         return []
     low, high = found.interval
     what = "top-1" if found.top1 is not None else "agreement"
     lost = 100 * (floats.accuracy - found.accuracy)
-    verdict = f"{abs(lost):.2f} points {'lost' if lost > 0 else 'won'}"
+    verdict = f"{abs(lost):.2f} points {'lost' if lost > 0 else 'won'}" if lost else "none lost"
     if floats.ties(found):
         verdict = "a tie"
     elif found.at_chance:

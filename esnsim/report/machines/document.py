@@ -95,7 +95,7 @@ def _transfers(comparison: Comparison, bits: int | None) -> dict[str, Any]:
     memory = comparison.memory
     if memory is None or bits is None:
         return {"dram_bits": None, "dram_pj": None}
-    return {"dram_bits": bits, "dram_pj": bits * memory.dram_pj}
+    return {"dram_bits": bits, "dram_pj": memory.energy(bits)}
 
 
 def _figures(count: Count, images: int) -> dict[str, Any]:

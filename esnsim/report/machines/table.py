@@ -49,7 +49,7 @@ def _row(taken: Taken, comparison: Comparison, look: Digits, equal: bool) -> lis
         return cells
     if not taken.moved:
         return [*cells, NONE, NONE]
-    spent = comparison.memory.dram_pj * sum(taken.moved)
+    spent = comparison.memory.energy(sum(taken.moved))
     return [*cells, look.energy(spent, True), f"{sum(taken.waiting)} of {len(taken.counts)}"]
 
 

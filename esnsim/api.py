@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from esnsim.graph.model import Model
     from esnsim.images.sets import ImageSet
     from esnsim.machines.base import Machine
+    from esnsim.machines.named.comparison import Comparison
+    from esnsim.machines.named.description import Described
     from esnsim.machines.simulator import Simulation
-    from esnsim.machines.zoo.comparison import Comparison
-    from esnsim.machines.zoo.description import Described
     from esnsim.sweeps.frontier import Sweep
     from esnsim.sweeps.task import Pictures
 
@@ -129,8 +129,8 @@ def simulate(
     graph = cut(model, threads)
     if machines is not None:
         from esnsim.evaluate.comparison import compare_graph
-        from esnsim.machines.zoo.memory import find_memory
-        from esnsim.machines.zoo.presets import choose
+        from esnsim.machines.named.catalog import choose
+        from esnsim.machines.named.memory import find_memory
 
         behind = find_memory(memory) if memory else None
         return compare_graph(graph, quantized, choose(machines), given, memory=behind)

@@ -28,6 +28,8 @@ MOVED = {
     "engines.crossbar": "machines.crossbar.spec",
     "execute": "run",
     "execute.graph": "graph.graph",
+    "machines.zoo": "machines.named",
+    "machines.zoo.description": "machines.named.description",
     "metrics": "costs.cost",
     "network": "model.network",
     "quantizer": "quantization.quantizer",

@@ -11,8 +11,8 @@ from esnsim.errors import UsageError
 
 if TYPE_CHECKING:
     from esnsim.evaluate.simulation import Activations, Watch
-    from esnsim.machines.zoo.comparison import Comparison
-    from esnsim.machines.zoo.description import Described
+    from esnsim.machines.named.comparison import Comparison
+    from esnsim.machines.named.description import Described
     from esnsim.quantization.quantizer import QuantizedNetwork
     from esnsim.report.simulation.table import Look
     from esnsim.run.cut import CutGraph
@@ -23,7 +23,7 @@ BITS = 8  # of an activation
 
 def add_accelerators(group: "argparse._ArgumentGroup") -> None:
     """Add the options that name machines to compare."""
-    from esnsim.machines.zoo.memory import MEMORIES
+    from esnsim.machines.named.memory import MEMORIES
 
     group.add_argument(
         "--machines", metavar="NAME|FILE,…|all", type=InputFile(str, _files),
@@ -46,7 +46,7 @@ def chosen(arguments: argparse.Namespace) -> "Mapping[str, Described]":
             if getattr(arguments, option):
                 raise UsageError(f"--{option} is about machines by name: give --machines")
         return {}
-    from esnsim.machines.zoo.presets import choose
+    from esnsim.machines.named.catalog import choose
 
     other = next((flag for flag in _others(arguments) if flag), None)
     if other:
@@ -60,7 +60,7 @@ def compare(
 ) -> "Comparison":  # fmt: skip
     """What each machine takes of the network."""
     from esnsim.evaluate.comparison import compare_graph
-    from esnsim.machines.zoo.memory import find_memory
+    from esnsim.machines.named.memory import find_memory
 
     memory = find_memory(arguments.memory) if arguments.memory else None
     bits = arguments.activation_bits or BITS

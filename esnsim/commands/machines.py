@@ -20,7 +20,7 @@ def add_options(p: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; the exit code."""
-    from esnsim.machines.zoo.presets import as_file, machines
+    from esnsim.machines.named.catalog import as_file, machines
     from esnsim.report.machines.table import listing
 
     columns, _ = screen(arguments.output)

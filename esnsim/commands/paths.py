@@ -79,7 +79,7 @@ def model_files(model: str) -> Iterator[Path]:
 
 def machine_files(machine: str) -> Iterable[Path]:
     """The file of a machine, where it is one."""
-    from esnsim.machines.presets import FILES
+    from esnsim.machines.files import FILES
 
     return [Path(machine)] if machine.lower().endswith(FILES) else []
 

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from esnsim.evaluate.simulation import Activations
     from esnsim.images.sets import ImageSet
     from esnsim.machines.base import Machine
+    from esnsim.machines.named.comparison import Comparison
     from esnsim.machines.simulator import Simulation
-    from esnsim.machines.zoo.comparison import Comparison
     from esnsim.quantization.quantizer import QuantizedNetwork
     from esnsim.report.simulation.table import Look
     from esnsim.run.cut import CutGraph

@@ -7,9 +7,9 @@ from esnsim.evaluate import inference
 from esnsim.evaluate.simulation import Activations, Watch, check_runs, used_images
 from esnsim.machines.activations import WIDEST
 from esnsim.machines.base import random_activations
-from esnsim.machines.zoo.comparison import Comparison, Counter
-from esnsim.machines.zoo.description import Described
-from esnsim.machines.zoo.memory import Memory
+from esnsim.machines.named.comparison import Comparison, Counter
+from esnsim.machines.named.description import Described
+from esnsim.machines.named.memory import Memory
 from esnsim.quantization.quantizer import QuantizedNetwork
 from esnsim.run.cut import CutGraph
 

@@ -1,25 +1,20 @@
 """Machines by name, by size, or from a TOML or YAML file of one's own."""
 
 import re
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from esnsim.errors import EsnsimError, UsageError
-from esnsim.files.read import read_small
+from esnsim.errors import UsageError
 from esnsim.machines.array import spec as array
 from esnsim.machines.base import Kind, Machine
 from esnsim.machines.crossbar import spec as crossbar
+from esnsim.machines.files import is_file, read_machine
 from esnsim.units import Energy, read_energy, read_share
 
 KINDS: dict[str, Kind] = {"digital": array.KIND, "analog": crossbar.KIND}
 IDEAL = "ideal"  # in a file: what is None in a description
-FILES = (".toml", ".yaml", ".yml")
-LONGEST_BYTES = 1 << 16
 #: What 100% stands for in the fields that may be percentages.
 PERCENT = {"percentile": 100, "programming_error": 1, "read_noise": 1}
 
@@ -37,11 +32,11 @@ def machine(text: str) -> Machine:
     named = presets()
     if text in named:
         return named[text]
-    if text.lower().endswith(FILES):
-        return read_machine(Path(text))
+    if is_file(text):
+        return read_array(Path(text))
     size = re.fullmatch(r"(\d+)x(\d+)(?:x(\d+))?", text)
     if size is None:
-        from esnsim.machines.zoo.presets import machines
+        from esnsim.machines.named.catalog import machines
 
         if text in machines():
             raise UsageError(f"'{text}' is an accelerator by name: give --machines {text}")
@@ -53,57 +48,12 @@ def machine(text: str) -> Machine:
     return array.ArraySpec(rows, lanes, windows)
 
 
-def read_machine(path: Path) -> Machine:
-    """A machine from a TOML or YAML file: one table, the kind, of its description's fields.
+def read_array(path: Path) -> Machine:
+    """A machine from a file. `preset` names one to start from; "ideal" stands for no limit.
 
-    `preset` names a machine to start from; "ideal" stands for no limit. Raises EsnsimError.
+    Raises EsnsimError.
     """
-    tables = read_tables(path, "--array")
-    found = list(tables.items()) if isinstance(tables, dict) else []
-    if len(found) != 1 or found[0][0] not in KINDS or not isinstance(found[0][1], dict):
-        names = ", ".join(repr(name) for name, _ in found) or "no tables"
-        raise EsnsimError(f"'{path}' has {names}: give one table, {' or '.join(KINDS)}")
-    [(kind, values)] = found
-    try:
-        return _spec(kind, dict(values))
-    except UsageError as error:
-        raise EsnsimError(f"'{path}', {kind}: {error}") from None
-
-
-class StrictLoader(yaml.SafeLoader):  # type: ignore[misc]
-    """YAML without aliases, which unfold without bound, and without a key that stands twice."""
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> Any:
-        """A node; an alias is refused."""
-        if self.check_event(yaml.AliasEvent):
-            raise ValueError("it has an alias (*): write the value itself")
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """A mapping whose keys are all different."""
-        keys = [key.value for key, _ in node.value]
-        twice = next((key for key in keys if keys.count(key) > 1), None)
-        if twice is not None:
-            raise ValueError(f"'{twice!s:.40}' stands there twice: leave one")
-        return dict(super().construct_mapping(node, deep))
-
-
-def read_tables(path: Path, option: str) -> object:
-    """What the TOML or YAML file holds that an option names. Raises EsnsimError."""
-    try:
-        text = read_small(path, LONGEST_BYTES)
-    except OSError as error:
-        raise EsnsimError(f"cannot read '{path}': {error.strerror}; check {option}") from None
-    except ValueError as error:
-        raise EsnsimError(f"'{path}': {error}; give a description of a machine") from None
-    toml = path.suffix.lower() == ".toml"
-    try:
-        if toml:
-            return tomllib.loads(text.decode())
-        return yaml.load(text, StrictLoader)
-    except (tomllib.TOMLDecodeError, yaml.YAMLError, ValueError, RecursionError) as error:
-        reason = " ".join(str(error).split())
-        raise EsnsimError(f"'{path}' is no {'TOML' if toml else 'YAML'} file: {reason}") from None
+    return read_machine(path, "--array", KINDS, _spec)
 
 
 def reprice(

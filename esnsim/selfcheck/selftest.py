@@ -17,10 +17,10 @@ from esnsim.machines.array.spec import ArraySpec
 from esnsim.machines.base import Activations
 from esnsim.machines.crossbar.engine import AnalogEngine, energy
 from esnsim.machines.crossbar.spec import PRESETS, CrossbarSpec
+from esnsim.machines.named.catalog import machine
+from esnsim.machines.named.work import work_of
 from esnsim.machines.random_layers import random_layer, stored_layer
 from esnsim.machines.reference import integer_convolution
-from esnsim.machines.zoo.presets import machine
-from esnsim.machines.zoo.work import work_of
 from esnsim.model.network import Codes, Geometry
 from esnsim.quantization.quantizer import QuantizedLayer
 from esnsim.quantization.scheme import Scheme

@@ -18,7 +18,7 @@ import pytest
 from esnsim import EsnsimError
 from esnsim.compression.allocate.targets import read_targets
 from esnsim.images.sets import load
-from esnsim.machines.presets import read_machine
+from esnsim.machines.presets import read_array
 from esnsim.quantization.files import read_values
 from esnsim.sweeps.results import Results
 from esnsim.training.history import as_csv
@@ -59,9 +59,9 @@ def first_image(path: Path) -> object:
 IMAGES = np.arange(60, dtype=np.uint8).reshape(3, 4, 5)
 IDX = bytes([0, 0, 8, 3]) + struct.pack(">3I", *IMAGES.shape) + IMAGES.tobytes()
 READERS = {
-    "m.toml": (TOML, read_machine),
-    "m.yaml": (YAML, read_machine),
-    "m.yml": (ANALOG, read_machine),
+    "m.toml": (TOML, read_array),
+    "m.yaml": (YAML, read_array),
+    "m.yml": (ANALOG, read_array),
     "w.json": (WIDTHS, lambda path: read_values(path, "width")),
     "w.csv": (TABLE, lambda path: read_values(path, "width")),
     "w.npz": (saved(np.savez, a=[1, 2], b=4), lambda path: read_values(path, "width")),

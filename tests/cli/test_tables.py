@@ -22,8 +22,8 @@ from esnsim.importer.products import weight_right
 from esnsim.machines.array import spec as array
 from esnsim.machines.array.schedule import SCHEDULES
 from esnsim.machines.crossbar.converters import ADC_LAWS
+from esnsim.machines.named.catalog import machines as named
 from esnsim.machines.presets import KINDS
-from esnsim.machines.zoo.presets import machines as named
 from esnsim.quantization.rules import RULES, StepRule, filter_max
 from esnsim.report.cost import document as cost_document
 from esnsim.report.forms import Form

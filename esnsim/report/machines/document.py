@@ -6,8 +6,8 @@ from fractions import Fraction
 from typing import Any
 
 import esnsim
-from esnsim.machines.zoo.comparison import Comparison, Taken
-from esnsim.machines.zoo.description import Count, own_fields
+from esnsim.machines.named.comparison import Comparison, Taken
+from esnsim.machines.named.description import Count, own_fields
 from esnsim.report.forms import Form, csv_text, json_text
 from esnsim.report.simulation.document import left_out, quantizer
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from textwrap import wrap
 
-from esnsim.machines.zoo.comparison import Comparison, Taken
-from esnsim.machines.zoo.description import Described
+from esnsim.machines.named.comparison import Comparison, Taken
+from esnsim.machines.named.description import Described
 from esnsim.report.grid import folded, grid
 from esnsim.report.simulation.table import Look
 from esnsim.units import Digits, human

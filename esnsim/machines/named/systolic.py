@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from esnsim.machines.zoo.description import (
+from esnsim.machines.named.description import (
     About,
     Count,
     Ints,
@@ -11,7 +11,7 @@ from esnsim.machines.zoo.description import (
     check_sizes,
     whole_widths,
 )
-from esnsim.machines.zoo.work import Work
+from esnsim.machines.named.work import Work
 
 DATAFLOWS = ("weight-stationary", "input-stationary", "output-stationary")
 

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from esnsim.machines.base import Activations
+from esnsim.machines.named.work import Work, work_of
 from esnsim.machines.random_layers import stored_layer
-from esnsim.machines.zoo.work import Work, work_of
 from esnsim.model.network import Codes
 from esnsim.quantization.quantizer import QuantizedLayer, codes, quantize
 from esnsim.quantization.scheme import Scheme

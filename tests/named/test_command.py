@@ -11,8 +11,8 @@ import pytest
 from jsonschema import Draft202012Validator
 
 import esnsim as library
-from esnsim.machines.zoo.description import Lanes, own_fields
-from esnsim.machines.zoo.presets import HELP, as_file, machines, read_machine
+from esnsim.machines.named.catalog import HELP, as_file, machines, read_named
+from esnsim.machines.named.description import Lanes, own_fields
 from tests.commandline import esnsim, refused, report
 from tests.samples import convolutions, one_layer, saved, two_layers
 from tests.simulate.test_document import keys
@@ -30,7 +30,7 @@ def test_every_machine_has_a_source_and_is_a_file_to_start_from(name: str, tmp_p
     assert (ended.code, ended.out) == (0, "")
     text = (tmp_path / "mine.toml").read_text("utf-8")
     assert machines()[name].source in text
-    assert own_fields(read_machine(tmp_path / "mine.toml")) == own_fields(machines()[name])
+    assert own_fields(read_named(tmp_path / "mine.toml")) == own_fields(machines()[name])
 
 
 def test_the_list_names_source_and_assumptions_of_all() -> None:
@@ -158,7 +158,7 @@ def test_an_unknown_machine_has_no_file() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "has no tables: give one table, lanes, systolic, cartesian, crossbar"),
+        ("", "has no tables: give one table, lanes or systolic or cartesian or crossbar"),
         ("[digital]\nrows = 1", "has 'digital': give one table"),
         ("[lanes]\nrow = 3", "lanes: no field 'row': did you mean 'rows'?"),
         ("[lanes]\nrows = 0", "a machine with rows = 0: give a whole number from 1"),

@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from esnsim.machines.zoo.description import Lanes, brick
-from esnsim.machines.zoo.statistics import HALF_LANES, LINES
-from esnsim.machines.zoo.work import Groups, Work, arrange
+from esnsim.machines.named.description import Lanes, brick
+from esnsim.machines.named.statistics import HALF_LANES, LINES
+from esnsim.machines.named.work import Groups, Work, arrange
 
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]

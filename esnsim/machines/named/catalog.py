@@ -1,4 +1,4 @@
-"""Machines by name, or from a TOML or YAML file of one's own."""
+"""The accelerators that have names, and each as a file to start from."""
 
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -9,14 +9,16 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from esnsim.errors import EsnsimError, UsageError
-from esnsim.machines.presets import FILES, read_tables
-from esnsim.machines.zoo.cartesian import Cartesian
-from esnsim.machines.zoo.description import Described, Lanes, own_fields
-from esnsim.machines.zoo.reads import Reads
-from esnsim.machines.zoo.systolic import Systolic
+from esnsim.errors import UsageError
+from esnsim.machines.files import is_file, read_machine
+from esnsim.machines.named.cartesian import Cartesian
+from esnsim.machines.named.description import Described, Lanes, own_fields
+from esnsim.machines.named.reads import Reads
+from esnsim.machines.named.systolic import Systolic
 
-KINDS: Mapping[str, type[Any]] = {kind.kind: kind for kind in (Lanes, Systolic, Cartesian, Reads)}
+DESCRIPTIONS: Mapping[str, type[Any]] = {
+    kind.kind: kind for kind in (Lanes, Systolic, Cartesian, Reads)
+}
 ALL = "all"
 
 
@@ -24,7 +26,7 @@ ALL = "all"
 def machines() -> dict[str, Described]:
     """All machines with names, as `machines.toml` has them."""
     tables = tomllib.loads((files(__package__) / "machines.toml").read_text("utf-8"))
-    return {name: KINDS[table.pop("kind")](**table) for name, table in tables.items()}
+    return {name: DESCRIPTIONS[table.pop("kind")](**table) for name, table in tables.items()}
 
 
 def choose(names: "str | Sequence[str | Described]") -> dict[str, Described]:
@@ -49,8 +51,8 @@ def _named(part: "str | Described") -> dict[str, Described]:
     name = part.strip()
     if name == ALL:
         return machines()
-    if name.lower().endswith(FILES):
-        return {Path(name).stem: read_machine(Path(name))}
+    if is_file(name):
+        return {Path(name).stem: read_named(Path(name))}
     return {name: machine(name)} if name else {}
 
 
@@ -64,25 +66,13 @@ def machine(name: str) -> Described:
     return known[name]
 
 
-def read_machine(path: Path) -> Described:
-    """A machine from a TOML or YAML file: one table, its kind, of its description's fields.
-
-    `preset` names a machine of the kind to start from. Raises EsnsimError.
-    """
-    tables = read_tables(path, "--machines")
-    found = list(tables.items()) if isinstance(tables, dict) else []
-    if len(found) != 1 or found[0][0] not in KINDS or not isinstance(found[0][1], dict):
-        names = ", ".join(repr(name) for name, _ in found) or "no tables"
-        raise EsnsimError(f"'{path}' has {names}: give one table, {', '.join(KINDS)}")
-    [(kind, values)] = found
-    try:
-        return _described(kind, dict(values))
-    except UsageError as error:
-        raise EsnsimError(f"'{path}', {kind}: {error}") from None
+def read_named(path: Path) -> Described:
+    """A machine from a file. `preset` names one of the kind to start from. Raises EsnsimError."""
+    return read_machine(path, "--machines", DESCRIPTIONS, _described)
 
 
 def _described(kind: str, values: dict[str, Any]) -> Described:
-    start = KINDS[kind]()
+    start = DESCRIPTIONS[kind]()
     if "preset" in values:
         start = machine(str(values.pop("preset")))
         if start.kind != kind:

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from esnsim.machines.zoo.description import Lanes
-from esnsim.machines.zoo.layout import Ints, Layout, Side
-from esnsim.machines.zoo.statistics import FIXED, ONE, READ, TWOS, patterns
-from esnsim.machines.zoo.work import Groups, Work, arrange, patches, window_sums, window_tiles
+from esnsim.machines.named.description import Lanes
+from esnsim.machines.named.layout import Ints, Layout, Side
+from esnsim.machines.named.statistics import FIXED, ONE, READ, TWOS, patterns
+from esnsim.machines.named.work import Groups, Work, arrange, patches, window_sums, window_tiles
 
 
 def activation_side(machine: Lanes, work: Work, index: int, layout: Layout) -> Side:

@@ -9,12 +9,12 @@ from math import ceil
 
 import numpy as np
 
-from esnsim.machines.zoo.activation_side import activation_side
-from esnsim.machines.zoo.description import Count, Lanes
-from esnsim.machines.zoo.layout import Ints, Layout, Side, layout_of
-from esnsim.machines.zoo.statistics import LINES
-from esnsim.machines.zoo.weight_side import weight_side
-from esnsim.machines.zoo.work import Work
+from esnsim.machines.named.activation_side import activation_side
+from esnsim.machines.named.description import Count, Lanes
+from esnsim.machines.named.layout import Ints, Layout, Side, layout_of
+from esnsim.machines.named.statistics import LINES
+from esnsim.machines.named.weight_side import weight_side
+from esnsim.machines.named.work import Work
 
 PAIRS = 1 << 22  # products of tiles that are compared at once
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esnsim.errors import UsageError
-from esnsim.machines.zoo.statistics import (
+from esnsim.machines.named.statistics import (
     ACTIVATIONS,
     ENCODINGS,
     LINES,
@@ -19,7 +19,7 @@ from esnsim.machines.zoo.statistics import (
 )
 
 if TYPE_CHECKING:
-    from esnsim.machines.zoo.work import Work
+    from esnsim.machines.named.work import Work
 
 Ints = NDArray[np.int64]
 
@@ -219,7 +219,7 @@ class Lanes(About):
 
     def count(self, work: "Work") -> Count:
         """What a layer takes, the sum over the images that it runs on."""
-        from esnsim.machines.zoo.cycles import count
+        from esnsim.machines.named.cycles import count
 
         return count(self, work)
 

@@ -5,8 +5,8 @@ from math import inf
 from typing import ClassVar
 
 from esnsim.errors import UsageError
-from esnsim.machines.zoo.description import About, Count, check_sizes
-from esnsim.machines.zoo.work import Work
+from esnsim.machines.named.description import About, Count, check_sizes
+from esnsim.machines.named.work import Work
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

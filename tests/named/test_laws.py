@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 
 from esnsim.machines.array.engine import DigitalEngine
 from esnsim.machines.array.spec import ArraySpec
-from esnsim.machines.zoo import cycles, weight_side
-from esnsim.machines.zoo import work as windows
-from esnsim.machines.zoo.cartesian import Cartesian
-from esnsim.machines.zoo.description import Count, Described, Lanes
-from esnsim.machines.zoo.presets import machines
-from esnsim.machines.zoo.systolic import Systolic
-from tests.zoo.tasks import Task, tasks
+from esnsim.machines.named import cycles, weight_side
+from esnsim.machines.named import work as windows
+from esnsim.machines.named.cartesian import Cartesian
+from esnsim.machines.named.catalog import machines
+from esnsim.machines.named.description import Count, Described, Lanes
+from esnsim.machines.named.systolic import Systolic
+from tests.named.tasks import Task, tasks
 
 SMALL = st.integers(1, 5)
 KNOWN = machines()

@@ -5,12 +5,12 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from esnsim.machines.zoo.cartesian import Cartesian
-from esnsim.machines.zoo.presets import machines
-from esnsim.machines.zoo.reads import Reads
-from esnsim.machines.zoo.systolic import DATAFLOWS, Systolic
+from esnsim.machines.named.cartesian import Cartesian
+from esnsim.machines.named.catalog import machines
+from esnsim.machines.named.reads import Reads
+from esnsim.machines.named.systolic import DATAFLOWS, Systolic
 from tests.naive import machines as naive
-from tests.zoo.tasks import Task, tasks
+from tests.named.tasks import Task, tasks
 
 SMALL = st.integers(1, 5)
 KNOWN = machines()

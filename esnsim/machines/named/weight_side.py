@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from esnsim.machines.zoo.description import Lanes
-from esnsim.machines.zoo.layout import Ints, Layout, Side
-from esnsim.machines.zoo.lookahead import lines_kept
-from esnsim.machines.zoo.statistics import (
+from esnsim.machines.named.description import Lanes
+from esnsim.machines.named.layout import Ints, Layout, Side
+from esnsim.machines.named.lookahead import lines_kept
+from esnsim.machines.named.statistics import (
     FIXED,
     LINES,
     MIDRISE,
@@ -20,7 +20,7 @@ from esnsim.machines.zoo.statistics import (
     STORED,
     patterns,
 )
-from esnsim.machines.zoo.work import Groups, Work
+from esnsim.machines.named.work import Groups, Work
 
 BLOCK = 1 << 22  # weights that are looked at together
 

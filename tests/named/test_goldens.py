@@ -10,13 +10,13 @@ import pytest
 from numpy.typing import NDArray
 
 from esnsim.machines.base import Activations
+from esnsim.machines.named.catalog import machine
+from esnsim.machines.named.description import Described, Lanes
+from esnsim.machines.named.statistics import MAGNITUDE, TWOS, ones, patterns
+from esnsim.machines.named.systolic import Systolic
+from esnsim.machines.named.work import Groups, Work, work_of
 from esnsim.machines.random_layers import stored_layer
 from esnsim.machines.windows import addresses
-from esnsim.machines.zoo.description import Described, Lanes
-from esnsim.machines.zoo.presets import machine
-from esnsim.machines.zoo.statistics import MAGNITUDE, TWOS, ones, patterns
-from esnsim.machines.zoo.systolic import Systolic
-from esnsim.machines.zoo.work import Groups, Work, work_of
 from esnsim.model.network import Codes, Geometry
 
 GOLDENS = Path(__file__).parents[1] / "goldens"

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esnsim.machines.zoo.description import Count
-from esnsim.machines.zoo.memory import MEMORIES, Memory, moved_bits
-from esnsim.machines.zoo.presets import machines
-from tests.zoo.tasks import Task, tasks
+from esnsim.machines.named.catalog import machines
+from esnsim.machines.named.description import Count
+from esnsim.machines.named.memory import MEMORIES, Memory, moved_bits
+from tests.named.tasks import Task, tasks
 
 EXTRA = json.loads(
     (Path(__file__).parents[1] / "goldens" / "machines_extra.json").read_text("utf-8")

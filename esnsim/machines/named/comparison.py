@@ -6,10 +6,10 @@ from fractions import Fraction
 
 from esnsim.costs.equations import esn_d_tilde
 from esnsim.machines.base import Activations, MismatchError
+from esnsim.machines.named.description import Count, Described
+from esnsim.machines.named.memory import MEMORY, Memory, moved_bits
+from esnsim.machines.named.work import work_of
 from esnsim.machines.simulator import NotRun
-from esnsim.machines.zoo.description import Count, Described
-from esnsim.machines.zoo.memory import MEMORY, Memory, moved_bits
-from esnsim.machines.zoo.work import work_of
 from esnsim.model.network import Skipped
 from esnsim.quantization.quantizer import QuantizedLayer, QuantizedNetwork
 

@@ -8,8 +8,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from esnsim.machines.zoo.description import About, Count, Ints, check_sizes, whole_widths
-from esnsim.machines.zoo.work import Groups, Work, window_sums
+from esnsim.machines.named.description import About, Count, Ints, check_sizes, whole_widths
+from esnsim.machines.named.work import Groups, Work, window_sums
 from esnsim.model.network import Geometry
 
 Mask = NDArray[np.bool_]

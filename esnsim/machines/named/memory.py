@@ -6,7 +6,7 @@ from math import prod
 
 from esnsim.errors import UsageError
 from esnsim.machines.lowering import needs_mask
-from esnsim.machines.zoo.description import Count, Described
+from esnsim.machines.named.description import Count, Described
 from esnsim.quantization.quantizer import QuantizedLayer
 
 

@@ -1,10 +1,10 @@
 """esnsim: what a convolutional network costs on ideal hardware, and on an array you describe."""
 
 from importlib import import_module
-from typing import TYPE_CHECKING
 
 from esnsim.moved import redirect_old_names
 
+TYPE_CHECKING = False  # typing's own would load it before the command can answer an interrupt
 if TYPE_CHECKING:
     from esnsim.api import compress, cost, simulate, sweep
     from esnsim.costs.cost import Cost

@@ -1,17 +1,57 @@
-"""`python -m esnsim`, and the command `esnsim`."""
+"""`python -m esnsim`, and the command `esnsim`: an interrupt at any moment is one line."""
 
+import _thread
+import signal
 import sys
+from types import FrameType
+
+INTERRUPTED = 130  # 128 + the signal, as shells report it
 
 
 def main() -> int:
-    """Run the command line; an interrupt while it is still loading is one line too."""
+    """Run the command line."""
+    asked = watch_interrupts()
     try:
         from esnsim.cli import main as run
 
         return run()
-    except KeyboardInterrupt:
+    except BaseException as error:
+        if not (asked or isinstance(error, KeyboardInterrupt)):
+            raise
         print("esnsim: error: interrupted", file=sys.stderr)
-        return 130
+        return INTERRUPTED
+    finally:  # all is written or taken back: there is nothing left to stop
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def watch_interrupts() -> list[int]:
+    """A list that is empty until the user interrupts.
+
+    Libraries that are loading turn KeyboardInterrupt into errors of their own, which the list tells
+    from others, and Python drops one that is raised in a callback, where it is raised again.
+    """
+    asked: list[int] = []
+
+    def stop(number: int, _: FrameType | None) -> None:
+        asked.append(number)
+        raise KeyboardInterrupt
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else the shell ignores it
+        signal.signal(signal.SIGINT, stop)
+        sys.unraisablehook = _raise_again
+    return asked
+
+
+def _raise_again(dropped: "sys.UnraisableHookArgs") -> None:
+    """An interrupt that was dropped comes again a little later, out of the callback."""
+    if dropped.exc_type is not KeyboardInterrupt:
+        sys.__unraisablehook__(dropped)
+        return
+    from threading import Timer
+
+    again = Timer(0.01, _thread.interrupt_main)
+    again.daemon = True
+    again.start()
 
 
 if __name__ == "__main__":

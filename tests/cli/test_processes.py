@@ -6,6 +6,8 @@ import pty
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -126,16 +128,63 @@ def test_an_interrupt_ends_the_run_in_one_line(monkeypatch: pytest.MonkeyPatch) 
     assert esnsim("cost", "builtin:resnet8") == Ended(130, "", "esnsim: error: interrupted\n")
 
 
-def test_an_interrupt_while_modules_load_is_a_line_too(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def interrupted(*_: object) -> None:
-        raise KeyboardInterrupt
+@pytest.fixture
+def handlers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What the entry point sets in its process is put back."""
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
+    before = signal.getsignal(signal.SIGINT)
+    yield
+    signal.signal(signal.SIGINT, before)
 
+
+class Dies:
+    """Calls a function when it goes, where Python drops what is raised."""
+
+    def __init__(self, last: Callable[[], None]) -> None:
+        self.last = last
+
+    def __del__(self) -> None:
+        self.last()
+
+
+def interrupted(*_: object) -> None:
+    signal.raise_signal(signal.SIGINT)
+
+
+def fails_to_load(*_: object) -> None:
+    try:
+        interrupted()
+    except KeyboardInterrupt:
+        raise ImportError("initialization failed") from None
+
+
+def drops_it(*_: object) -> None:
+    Dies(interrupted)
+    for _ in range(1000):  # what goes on as if nothing had been
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("load", [interrupted, fails_to_load, drops_it])
+@pytest.mark.usefixtures("handlers")
+def test_an_interrupt_while_modules_load_is_a_line_too(
+    load: Callable[..., None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.delitem(sys.modules, "esnsim.cli")
-    monkeypatch.setattr(sys, "meta_path", [SimpleNamespace(find_spec=interrupted)])
+    monkeypatch.setattr(sys, "meta_path", [SimpleNamespace(find_spec=load), *sys.meta_path])
     assert main() == 130
     assert capsys.readouterr().err == "esnsim: error: interrupted\n"
+    interrupted()  # what comes when all is done is late
+
+
+@pytest.mark.usefixtures("handlers")
+def test_other_errors_while_modules_load_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ImportError("initialization failed")
+
+    monkeypatch.delitem(sys.modules, "esnsim.cli")
+    monkeypatch.setattr(sys, "meta_path", [SimpleNamespace(find_spec=broken)])
+    with pytest.raises(ImportError, match="initialization failed"):
+        main()
 
 
 def test_no_bar_shows_without_a_terminal_or_within_a_second(tiny: Path) -> None:

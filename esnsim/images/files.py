@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esnsim.errors import EsnsimError
-from esnsim.images.arrays import LARGEST_BYTES, check_unpacked, read_exactly
+from esnsim.files.arrays import LARGEST_BYTES, check_unpacked, read_exactly
 
 Bytes = NDArray[np.uint8]
 

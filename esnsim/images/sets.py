@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esnsim.errors import UsageError
+from esnsim.files.arrays import open_npy, read_npy, read_npz
 from esnsim.files.opened import Stored
-from esnsim.images.arrays import open_npy, read_npy, read_npz
 from esnsim.images.files import (
     PICTURES,
     class_pictures,

@@ -5,13 +5,14 @@ import io
 import json
 import zipfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from esnsim.errors import WidthError
+from esnsim.files.arrays import read_members, unpacked_bytes
 from esnsim.files.read import read_small
 
 LARGEST_BYTES = 1 << 28
@@ -21,6 +22,7 @@ REPORT = "schema"  # the key that tells a report of `esnsim cost --json`
 PAPER = "it was written with --width paper, where filters of ±½ have 0 bits: use --width code"
 COLUMNS = {"width": ("bits", "bits_per_filter"), "step": ("step", "steps")}  # by hand, in reports
 
+Reader = Callable[[bytes, str], Mapping[str, object]]
 Values = dict[str, NDArray[np.float64]]
 
 
@@ -31,7 +33,11 @@ def read_values(path: Path, what: str) -> Values:
     value or several separated by spaces, or one row a filter. NPZ: an array a layer. Reports of
     `esnsim cost --json` and `--csv` serve too. Raises WidthError.
     """
-    readers = {".json": _json, ".csv": _csv, ".npz": _npz}
+    readers: dict[str, Callable[[bytes, str], Mapping[str, object]]] = {
+        ".json": _json,
+        ".csv": _csv,
+        ".npz": _npz,
+    }
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise WidthError(f"'{path}' is no file of {what}s: give {', '.join(readers)}")
@@ -86,12 +92,11 @@ def _csv(data: bytes, what: str) -> dict[str, object]:
     return {name: v[0] if len(v) == 1 else v for name, v in values.items()}
 
 
-def _npz(data: bytes, what: str) -> dict[str, object]:
+def _npz(data: bytes, what: str) -> Mapping[str, object]:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        if sum(entry.file_size for entry in archive.infolist()) > LARGEST_BYTES:
+        if unpacked_bytes(archive) > LARGEST_BYTES:
             raise ValueError(f"it unpacks to more than {LARGEST_BYTES:,} bytes")
-    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-        return {name: arrays[name] for name in arrays.files}
+        return read_members(archive)
 
 
 def _array(path: Path, name: str, value: object, what: str) -> NDArray[np.float64]:

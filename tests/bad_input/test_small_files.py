@@ -8,6 +8,7 @@ import io
 import json
 import os
 import struct
+import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,7 @@ import pytest
 
 from esnsim import EsnsimError
 from esnsim.compression.allocate.targets import read_targets
-from esnsim.images.sets import load
+from esnsim.images.sets import Preparation, load
 from esnsim.machines.presets import read_array
 from esnsim.quantization.files import read_values
 from esnsim.sweeps.results import Results
@@ -168,6 +169,66 @@ def test_what_a_header_alone_declares_is_not_allocated(
     source = path if name.endswith("gz") else tmp_path
     [message] = refusals(path, data, lambda _: load(source).read(0, 1), times=0)
     assert said in message
+
+
+def npy(shape: str, descr: str = "'<f4'", body: bytes = bytes(784 * 4)) -> bytes:
+    """An .npy file whose header says so."""
+    return headed(f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}, }}", body)
+
+
+def headed(header: str, body: bytes = b"", version: int = 1, length: int | None = None) -> bytes:
+    """An .npy file of any header, and of any length of it."""
+    size = struct.pack("<H" if version == 1 else "<I", len(header) if length is None else length)
+    return b"\x93NUMPY" + bytes((version, 0)) + size + header.encode() + body
+
+
+HEADERS: dict[str, tuple[bytes, str]] = {
+    "more than is there": (npy("(100000, 1, 28, 28)"), "declares 313,600,000 bytes and holds"),
+    "a terabyte": (npy("(1099511627776, 1, 28, 28)"), ""),
+    "beyond 64 bits": (npy(f"({10**30}, 1, 28, 28)"), ""),
+    "a product beyond 64 bits": (npy("(4294967296, 4294967296, 28, 28)"), ""),
+    "a negative size": (npy("(-1, 1, 28, 28)"), "a shape that no array has"),
+    "two negative sizes": (npy("(-1, -1, 28, 28)"), "a shape that no array has"),
+    "a hundred axes": (npy(f"({'1, ' * 100})", body=bytes(4)), ""),
+    "a fraction": (npy("(1.0, 1, 28, 28)"), ""),
+    "elements of no size": (npy("(1073741824, 1, 28, 28)", "'|V0'", b""), ""),
+    "elements of great size": (npy("(1,)", "('<f4', (1000000, 1000000))"), ""),
+    "objects": (npy("(1, 1, 28, 28)", "'|O'"), "Python objects"),
+    "a record": (npy("(1, 1, 28, 28)", "[('a', '<f2'), ('b', '<f2')]"), ""),
+    "dates": (npy("(1, 1, 14, 28)", "'<M8[s]'"), ""),
+    "brackets": (headed("(" * 9000), ""),
+    "braces": (headed("{" * 9000), ""),
+    "a sum": (headed("1" + "+1j" * 3000), ""),
+    "signs": (headed("-" * 9000 + "1"), ""),
+    "nothing": (headed("{}"), ""),
+    "a long header": (headed("{", length=60_000), ""),
+    "a header of gigabytes": (headed("{", version=2, length=4_000_000_000), ""),
+    "an unknown version": (headed("{}", version=9), "version (9, 0)"),
+}
+
+
+@pytest.mark.parametrize("form", ["npy", "npz", "widths"])
+@pytest.mark.parametrize("name", HEADERS)
+def test_headers_of_arrays_are_refused_in_a_line(name: str, form: str, tmp_path: Path) -> None:
+    data, said = HEADERS[name]
+    path = tmp_path / f"a.{form[:3].replace('wid', 'npz')}"
+    if form != "npy":
+        file = io.BytesIO()
+        with zipfile.ZipFile(file, "w") as archive:
+            archive.writestr("images.npy", data)
+        data = file.getvalue()
+    read = READERS["w.npz"][1] if form == "widths" else first_image
+    [message] = refusals(path, data, read, times=0)
+    assert said in message
+
+
+def test_a_crop_beyond_the_picture_is_refused(tmp_path: Path) -> None:
+    """It would be filled up to 30 GB of black."""
+    (tmp_path / "a.png").write_bytes(picture("png"))
+    crop = Preparation(crop=100_000)
+    read = load(tmp_path, crop).read
+    [message] = refusals(tmp_path / "a.png", picture("png"), lambda _: read(0, 1), times=0)
+    assert "a.png' has 7 × 9 pixels: --crop 100000 is more" in message
 
 
 @pytest.mark.parametrize("option", ["--bits-per-filter", "--step"])

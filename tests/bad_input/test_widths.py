@@ -86,7 +86,7 @@ def test_a_bad_csv_file_is_refused(tmp_path: Path, content: str, said: str) -> N
 def test_an_npz_file_with_pickled_objects_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "bits.npz"
     np.savez(path, conv=np.array([{"a": 1}], object))
-    said = f"'{path}' cannot be read as widths: Object arrays cannot be loaded"
+    said = f"'{path}' cannot be read as widths: its member 'conv.npy' is no array: it holds Python"
     refused_widths(tmp_path, "bits.npz", path.read_bytes(), said)
 
 

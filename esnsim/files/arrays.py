@@ -1,5 +1,6 @@
 """Arrays of .npy and .npz files, read without trust: what a header declares has to be there."""
 
+import io
 import zipfile
 from math import prod
 from pathlib import Path
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from esnsim.files.opened import Stored, open_file
 
 LARGEST_BYTES = 1 << 33  # that an array file may declare
+LARGEST_HEADER_BYTES = 10_000  # what NumPy takes
 HARMLESS_BYTES = 1 << 28  # up to here whatever a compressed file unpacks to is read
 RATIO = 100  # a file that unpacks to more than this many times its size is no data
 
@@ -47,11 +49,19 @@ def read_npy(path: Path) -> NDArray[Any]:
 def read_npz(path: Path) -> dict[str, NDArray[Any]]:
     """The arrays of an .npz file by name. Raises ValueError, or what a damaged archive raises."""
     with zipfile.ZipFile(path) as archive:
-        check_unpacked(sum(entry.file_size for entry in archive.infolist()), path)
-        return {
-            entry.filename.removesuffix(".npy"): _member(archive, entry)
-            for entry in archive.infolist()
-        }
+        check_unpacked(unpacked_bytes(archive), path)
+        return read_members(archive)
+
+
+def unpacked_bytes(archive: zipfile.ZipFile) -> int:
+    """What the members of an archive unpack to, as it says; more is not read."""
+    return sum(entry.file_size for entry in archive.infolist())
+
+
+def read_members(archive: zipfile.ZipFile) -> dict[str, NDArray[Any]]:
+    """The arrays of an open .npz file by name. Errors as `read_npz`."""
+    members = archive.infolist()
+    return {each.filename.removesuffix(".npy"): _member(archive, each) for each in members}
 
 
 def _member(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> NDArray[Any]:
@@ -68,10 +78,13 @@ def _member(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> NDArray[Any]:
 def _header(stream: Readable) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     """Shape, order and type. Raises ValueError."""
     version = npy.read_magic(stream)
-    read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
     if version not in ((1, 0), (2, 0)):
         raise ValueError(f"an .npy file of version {version}")
-    shape, fortran, dtype = read(stream)
+    size = stream.read(2 * version[0])
+    if (length := int.from_bytes(size, "little")) > LARGEST_HEADER_BYTES:
+        raise ValueError(f"its header declares {length:,} bytes")
+    read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+    shape, fortran, dtype = read(io.BytesIO(size + stream.read(length)))
     if dtype.hasobject:
         raise ValueError("it holds Python objects, which are not read")
     if not all(0 <= size < 1 << 48 for size in shape):

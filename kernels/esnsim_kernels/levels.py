@@ -95,13 +95,44 @@ def _tail(magnitudes, tails, place):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def _highest(positive, negative):
+    """The largest magnitude, or 0."""
+    high = positive[-1] if len(positive) else positive.dtype.type(0)
+    return np.float64(max(high, negative[-1]) if len(negative) else high)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _passed(positive, negative, step, top):
+    """Σ q², Σ bit_length |q|, Σ w·q of one step, weight by weight."""
+    squares = exponents = np.int64(0)
+    total = 0.0
+    for magnitudes, below in ((positive, False), (negative, True)):
+        for magnitude in magnitudes:
+            x = magnitude / step
+            level = np.int64(
+                min(max(np.ceil(x) - 1, 0.0) if below else np.floor(x), np.float64(top))
+            )
+            q = 2 * level + 1
+            squares += q * q
+            total += magnitude * np.float64(q)
+            while q > 0:
+                exponents += 1
+                q >>= 1
+    return squares, exponents, total
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def sums(positive, negative, positive_tails, negative_tails, steps, limit, counts, match):
     """counts[s] = Σ q², Σ bit_length |q|; match[s] = Σ w·q, of all weights but 0 and none pruned.
 
     `limit` is the largest |q|, the same for all steps.
     """
     top = (limit - 1) >> 1
+    few = len(positive) + len(negative)
     for s in range(len(steps)):
+        if top > few and _highest(positive, negative) / steps[s] > few:  # a pass takes less time
+            counts[s, 0], counts[s, 1], match[s] = _passed(positive, negative, steps[s], top)
+            continue
         squares = exponents = np.int64(len(positive) + len(negative))
         total = _tail(positive, positive_tails, 0) + _tail(negative, negative_tails, 0)
         for level in range(1, top + 1):

@@ -114,8 +114,10 @@ def test_public_functions_stay_functions_after_all_modules_are_imported() -> Non
 
 
 def test_sweep_is_the_command(tmp_path: Path) -> None:
-    found = esnsim.sweep(MODEL, ratios=[0], bits=[2, 4], count=9)
-    words = ("--ratios", "0", "--bits", "2,4", "--images", 9, "--results", tmp_path / "r")
+    near = {"ratios": [0], "count": 9, "rounding": "nearest"}
+    found = esnsim.sweep(MODEL, bits=[2, 4], **near)
+    words = ("--ratios", "0", "--bits", "2,4", "--images", 9, "--rounding", "nearest")
+    words = (*words, "--results", tmp_path / "r")
     wanted = json.loads(command("pareto", MODEL, *words, "--json").out)
     assert [p.candidate.bits for p in found.frontier] == [
         wanted["points"][place]["bits"] for place in wanted["frontier"]
@@ -123,7 +125,7 @@ def test_sweep_is_the_command(tmp_path: Path) -> None:
     assert [found.price(p) for p in found.cheapest_first] == [p["cost"] for p in wanted["points"]]
     assert "within 1 point of float" in repr(found)
     assert len(repr(found).splitlines()) < 20
-    again = esnsim.sweep(MODEL, ratios=[0], bits=[2], count=9, results=tmp_path / "r", resume=True)
+    again = esnsim.sweep(MODEL, bits=[2], **near, results=tmp_path / "r", resume=True)
     assert [p.seconds for p in again.points] == [
         p["seconds"] for p in wanted["points"] if p["bits"] == 2
     ]

@@ -64,7 +64,10 @@ def kept(path: Path) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize(
     ("model", "data", "file"),
-    [(MODEL, ("--data", "images.npz"), KEPT), ("builtin:resnet8", (), "resnet8.pareto.jsonl")],
+    [
+        (MODEL, ("--data", "images.npz"), KEPT),
+        ("builtin:resnet8", ("--rounding", "nearest"), "resnet8.pareto.jsonl"),
+    ],
 )
 def test_a_sweep_gives_a_point_for_every_candidate_and_keeps_them(
     folder: Path, model: str, data: tuple[str, ...], file: str

@@ -1,6 +1,7 @@
 """Long work says how far it is: on a terminal, within the step that is shown, and nowhere else."""
 
 import io
+import shutil
 import sys
 import threading
 from pathlib import Path
@@ -12,9 +13,16 @@ from esnsim.progress import listening, show_progress
 from esnsim.report import progress
 from tests.commandline import Terminal
 
-MODEL = "builtin:resnet8"
-COMPRESS = f"compress {MODEL} -o small.onnx --images 70 --budget 20M --threads 1"
-PARETO = f"pareto {MODEL} --images 70 --ratios 0 --bits 2,3 --policy allocate"
+DATA = "model.onnx --data images.npz --images 70"
+COMPRESS = f"compress {DATA} -o small.onnx --budget 20k --threads 1"
+PARETO = f"pareto {DATA} --ratios 0 --bits 2,3 --policy allocate"
+LAYERS = 4
+
+
+@pytest.fixture
+def folder(place: Path, tmp_path: Path) -> Path:
+    """A folder of one's own with a small model and its images."""
+    return Path(shutil.copytree(place, tmp_path, dirs_exist_ok=True))
 
 
 def test_what_is_told_is_heard_by_the_listener_of_the_same_thread() -> None:
@@ -35,11 +43,11 @@ def test_what_is_told_is_heard_by_the_listener_of_the_same_thread() -> None:
 
 @pytest.mark.parametrize("command", [COMPRESS, PARETO])
 def test_evaluations_and_gains_are_shown_within_their_step(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str
+    monkeypatch: pytest.MonkeyPatch, folder: Path, command: str
 ) -> None:
-    shown = shown_by(monkeypatch, tmp_path, command, Terminal())
+    shown = shown_by(monkeypatch, folder, command, Terminal())
     step = "planning, " if command == COMPRESS else ""
-    gains = [f"{step}measuring gains, {turn} of 11" for turn in range(1, 12)]
+    gains = [f"{step}measuring gains, {n} of {LAYERS}" for n in range(1, LAYERS + 1)]
     assert [text for text in shown if "gains" in text] == gains
     first = "writing" if command == COMPRESS else "1 of 2 points, "
     start = next(i for i, text in enumerate(shown) if text.startswith(first))
@@ -50,9 +58,9 @@ def test_evaluations_and_gains_are_shown_within_their_step(
 
 @pytest.mark.parametrize(("word", "screen"), [("-q", Terminal()), ("--json", io.StringIO())])
 def test_nothing_is_shown_where_nobody_looks(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, word: str, screen: io.StringIO
+    monkeypatch: pytest.MonkeyPatch, folder: Path, word: str, screen: io.StringIO
 ) -> None:
-    assert not shown_by(monkeypatch, tmp_path, f"{PARETO} {word}", screen)
+    assert not shown_by(monkeypatch, folder, f"{PARETO} {word}", screen)
 
 
 def shown_by(

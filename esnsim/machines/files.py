@@ -67,9 +67,18 @@ def _tables(path: Path, option: str) -> object:
         raise EsnsimError(f"'{path}': {error}; give a description of a machine") from None
     toml = path.suffix.lower() == ".toml"
     try:
-        if toml:
-            return tomllib.loads(text.decode())
-        return yaml.load(text, StrictLoader)
+        found = tomllib.loads(text.decode()) if toml else yaml.load(text, StrictLoader)
+        _check_integers(found)
+        return found
     except (tomllib.TOMLDecodeError, yaml.YAMLError, ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise EsnsimError(f"'{path}' is no {'TOML' if toml else 'YAML'} file: {reason}") from None
+
+
+def _check_integers(found: object) -> None:
+    """Raise ValueError for an integer that no message could print: hexadecimal ones have no end."""
+    if isinstance(found, int) and found.bit_length() > 64:
+        raise ValueError(f"an integer of {found.bit_length():,} bits stands in it")
+    if isinstance(found, dict | list):
+        for each in (*found, *found.values()) if isinstance(found, dict) else found:
+            _check_integers(each)

@@ -242,6 +242,17 @@ def test_what_has_no_end_is_not_read(option: str, kind: str, tmp_path: Path) -> 
     refused(esnsim("cost", MODEL, option, path), "it is no regular file", code=1)
 
 
+@pytest.mark.parametrize("place", ["digital:\n  rows: {}\n", "{}: 1\n", "digital: [[{}]]\n"])
+@pytest.mark.parametrize("number", ["0x" + "f" * 20_000, "0b1" + "0" * 60_000, "1:" * 9000 + "1"])
+def test_integers_without_end_are_refused(number: str, place: str, tmp_path: Path) -> None:
+    (tmp_path / "m.yaml").write_text(place.format(number))
+    ended = esnsim("simulate", MODEL, "--array", tmp_path / "m.yaml")
+    refused(ended, "m.yaml' is no YAML file", code=1)
+    assert len(ended.err) < 1000
+    (tmp_path / "m.toml").write_text(f"[digital]\nrows = {number}\n")
+    refused(esnsim("simulate", MODEL, "--array", tmp_path / "m.toml"), "is no TOML file", code=1)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

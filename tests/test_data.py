@@ -220,8 +220,19 @@ def test_bad_files_are_refused_in_a_line(name: str, tmp_path: Path) -> None:
 def test_labels_of_another_set_are_refused(tmp_path: Path) -> None:
     picture(tmp_path / "p" / "a.png")
     labels = idx(tmp_path / "labels", np.array([6, 2]))
-    with pytest.raises(DataError, match="2 labels of type uint8 for 1 images"):
+    with pytest.raises(DataError, match="/labels' cannot be read: 2 labels of type uint8 for 1 im"):
         data.load(tmp_path / "p", labels=labels)
+    with pytest.raises(DataError, match=r"there is no '.*/none\.npy': check --labels"):
+        data.load(tmp_path / "p", labels=tmp_path / "none.npy")
+
+
+def test_labels_that_stand_before_others_are_named_and_those_are_not_looked_at(
+    tmp_path: Path,
+) -> None:
+    np.savez(tmp_path / "a.npz", images=PIXELS, labels=np.arange(4))
+    labels = idx(tmp_path / "l", np.arange(5))
+    found = data.load(tmp_path / "a.npz", labels=labels)
+    assert (found.labels_name, found.labels.tolist()) == ("l", [0, 1, 2, 3, 4])
 
 
 def test_pictures_that_cannot_be_read_or_differ_in_size_are_named(tmp_path: Path) -> None:

@@ -319,6 +319,13 @@ def test_a_width_is_a_whole_number(name: str, bits: Any) -> None:
         Scheme(**{name: bits})
 
 
+@pytest.mark.parametrize("rest", [{}, {"rule": "mse"}, {"given_steps": 0.1}, {"widths": 3}])
+def test_an_alpha_without_its_rule_is_refused(rest: dict[str, Any]) -> None:
+    with pytest.raises(WidthError, match="alpha 3 is the step of filter-sigma"):
+        Scheme(alpha=3, **rest)
+    assert Scheme(**rest, alpha=1).alpha == 1
+
+
 @pytest.mark.parametrize("bits", [4, np.int64(4), np.uint8(4)])
 def test_a_whole_number_of_numpy_is_a_width(bits: Any) -> None:
     assert Scheme(bits=bits).nominal_bits == 4

@@ -144,8 +144,11 @@ def run(arguments: argparse.Namespace) -> int:
     write(as_json(result, arguments.output, len(data)), arguments.report)
     told = words(result, arguments.output, len(data)).splitlines()
     write("\n".join(folded(told, screen(None)[0])) + "\n", None)
+    notes = result.notes
+    if "prune" in arguments.given and not arguments.prune:
+        notes = ("--prune 0 removes no filter", *notes)
     if not arguments.quiet:
-        for note in result.notes:
+        for note in notes:
             say(note)
     return 0
 

@@ -44,7 +44,9 @@ def _add_output(group: "argparse._ArgumentGroup") -> None:
     output.add_output(group, FORMS)
     group.add_argument("--sort", choices=list(SORTS), help="largest first instead of graph order")
     group.add_argument("--top", type=options.at_least_one, metavar="N", help="the first N rows")
-    group.add_argument("--exact", action="store_true", help="all digits instead of 41.1M")
+    group.add_argument(
+        "--exact", action="store_true", help="all digits instead of 41.1M (always in JSON and CSV)"
+    )
     group.add_argument(
         "--fail-above", action="append", default=[], metavar="METRIC=N", type=options.limit,
         help=f"exit code {ABOVE} if a total is above N (200M): {', '.join(METRICS)}; "

@@ -56,7 +56,19 @@ class _Flag(_Noted, argparse._StoreTrueAction):
 
 
 class _Append(_Noted, argparse._AppendAction):
-    pass
+    """Values that are collected; of two pairs of one name, which counts is anybody's guess."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        *rest: Any,
+    ) -> None:
+        if isinstance(values, tuple) and values[0] in dict(getattr(namespace, self.dest)):
+            what = f"names '{values[0]}' twice" if values[0] else "is given twice"
+            raise argparse.ArgumentError(self, f"{what}: give it once")
+        super().__call__(parser, namespace, values, *rest)
 
 
 class _Switch(_Noted, argparse.BooleanOptionalAction):

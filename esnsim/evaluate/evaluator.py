@@ -115,6 +115,7 @@ def check_labels(images: ImageSet, scored: Scored) -> None:
     labels = images.labels
     if labels is None:
         return
+    name = images.labels_name or images.name
     places = prod(scored.places)
     if scored.kind == "values":
         raise DataError(
@@ -123,11 +124,11 @@ def check_labels(images: ImageSet, scored: Scored) -> None:
         )
     if prod(labels.shape[1:]) != places:
         raise DataError(
-            f"'{images.name}' has {prod(labels.shape[1:]):,} labels an image, but output "
+            f"'{name}' has {prod(labels.shape[1:]):,} labels an image, but output "
             f"'{scored.output}' classifies {places:,} places of one: give a label for each, or "
             "leave the labels out"
         )
-    _check_range(images.name, labels, scored.classes)
+    _check_range(name, labels, scored.classes)
 
 
 def _check_range(name: str, labels: NDArray[np.int64], classes: int | None) -> None:

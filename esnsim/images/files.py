@@ -52,12 +52,12 @@ class DataError(EsnsimError):
 
 
 @contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """What is wrong with a file or a folder becomes a DataError that names it."""
+def naming(path: Path, option: str = "--data") -> Iterator[None]:
+    """What is wrong with a file or a folder of an option becomes a DataError that names it."""
     try:
         yield
     except FileNotFoundError as error:
-        raise DataError(f"there is no '{error.filename or path}': check --data") from None
+        raise DataError(f"there is no '{error.filename or path}': check {option}") from None
     except DAMAGE as error:
         raise DataError(f"'{path}' cannot be read: {_line(error)}") from None
 

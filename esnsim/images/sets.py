@@ -74,13 +74,14 @@ class ImageSet:
 
     They are for the model's one input, or for the one of the name `input`, of whatever shape and
     type it takes then; `arrays` (N, …) are for further inputs, and single numbers for all images.
-    Labels are (N,), or of each place of an image (N, …).
+    Labels are (N,), or of each place of an image (N, …); they may be from a file of another name.
     """
 
     name: str
     count: int
     read: Callable[[int, int], NDArray[Any]]
     labels: NDArray[np.int64] | None = None
+    labels_name: str = ""
     input: str | None = None
     arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
@@ -117,39 +118,42 @@ def load(
     order. `labels`, an idx or .npy file, stands before all of these.
     """
     with naming(path):
-        return _load(path, preparation, labels)
+        images = _load(path, preparation, own=labels is None)
+    if labels is None:
+        return images
+    with naming(labels, "--labels"):
+        return _labelled(images, _labels(labels), labels.name)
 
 
-def _load(path: Path, preparation: Preparation, labels: Path | None) -> ImageSet:
-    classes = None if labels is None else _labels(labels)
+def _load(path: Path, preparation: Preparation, own: bool) -> ImageSet:
+    """The images, with labels of their own or without."""
     if path.is_dir():
         files = standard(path)
         if not files:
-            return _labelled(_folder(path, preparation), classes)
+            return _folder(path, preparation, own)
     elif path.exists() and not path.is_file():
         raise ValueError("it is neither a file nor a folder")
     else:
         files = [path]
     if files[0].suffix == ".npz":
-        return _npz(path, preparation, classes)
+        return _npz(path, preparation, own)
     if files[0].suffix == ".bin":
-        images, own = read_cifar(files)
-        return _array(path.name, images, own if classes is None else classes, preparation)
+        images, classes = read_cifar(files)
+        return _array(path.name, images, classes if own else None, preparation)
     array = open_npy(path) if path.suffix == ".npy" else read_idx(files[0])
-    beside = labels_of(files[0])
-    if classes is None and beside is not None:
-        classes = read_idx(beside)
-    return _array(path.name, array, classes, preparation)
+    beside = labels_of(files[0]) if own else None
+    found = _array(path.name, array, None, preparation)
+    return _labelled(found, read_idx(beside), beside.name) if beside else found
 
 
 def _labels(path: Path) -> NDArray[Any]:
     return read_npy(path) if path.suffix == ".npy" else read_idx(path)
 
 
-def _npz(path: Path, preparation: Preparation, classes: NDArray[Any] | None = None) -> ImageSet:
+def _npz(path: Path, preparation: Preparation, own: bool = True) -> ImageSet:
     arrays = read_npz(path)
-    own = arrays.pop("labels", None)
-    classes = own if classes is None else classes
+    labels = arrays.pop("labels", None)
+    classes = labels if own else None
     images = arrays.pop("images", None)
     if images is not None:
         found = _array(path.name, images, classes, preparation)
@@ -194,8 +198,8 @@ def _array(
     return _labelled(ImageSet(name=name, count=shape[0], read=read), labels)
 
 
-def _labelled(images: ImageSet, labels: NDArray[Any] | None) -> ImageSet:
-    """The images with other labels, where any are given."""
+def _labelled(images: ImageSet, labels: NDArray[Any] | None, name: str = "") -> ImageSet:
+    """The images with labels, where any are given, from a file of the same name or this one."""
     if labels is None:
         return images
     if prod(labels.shape) == images.count:
@@ -208,14 +212,14 @@ def _labelled(images: ImageSet, labels: NDArray[Any] | None) -> ImageSet:
     low, high = int(labels.min(initial=0)), int(labels.max(initial=0))
     if low < 0 or high >= MOST_CLASSES:
         raise ValueError(f"labels go from {low} to {high}: give classes, counted from 0")
-    return replace(images, labels=labels.astype(np.int64))
+    return replace(images, labels=labels.astype(np.int64), labels_name=name)
 
 
 def _listed(values: tuple[float, ...]) -> str:
     return ",".join(f"{value:g}" for value in values)
 
 
-def _folder(path: Path, preparation: Preparation) -> ImageSet:
+def _folder(path: Path, preparation: Preparation, own: bool) -> ImageSet:
     files, labels = class_pictures(path)
     files = files or pictures(path)
     if not files:
@@ -231,6 +235,5 @@ def _folder(path: Path, preparation: Preparation) -> ImageSet:
             raise DataError(f"pictures of '{path}' differ in size: give --resize and --crop")
         return preparation(np.stack(pixels))
 
-    return ImageSet(
-        name=path.name, count=len(files), read=read, labels=np.array(labels) if labels else None
-    )
+    found = ImageSet(name=path.name, count=len(files), read=read)
+    return _labelled(found, np.array(labels)) if own and labels else found

@@ -25,10 +25,10 @@ class Scheme:
     """How weights become codes.
 
     `rule` is one of RULES; None means layer-max, or filter-max where `widths` are handed in, or
-    given where `given_steps` are. `bits` None means 8 where the rule needs a width. `widths` and
-    `given_steps` map the name of a layer, or of its weight, to one value or to one a filter; a
-    plain number is for every layer. A width of 0 prunes, and so does a step below LEAST_STEP.
-    Raises WidthError.
+    given where `given_steps` are. `alpha` is filter-sigma's alone. `bits` None means 8 where the
+    rule needs a width. `widths` and `given_steps` map the name of a layer, or of its weight, to one
+    value or to one a filter; a plain number is for every layer. A width of 0 prunes, and so does a
+    step below LEAST_STEP. Raises WidthError.
     """
 
     rule: str | None = None
@@ -46,6 +46,11 @@ class Scheme:
                 raise WidthError(f"{width} bits: widths are 1 to {WIDEST}")
         if not 0 < self.alpha < np.inf:
             raise WidthError(f"alpha {self.alpha}: give a positive number")
+        if self.alpha != 1 and self.resolved_rule != "filter-sigma":
+            raise WidthError(
+                f"alpha {self.alpha} is the step of filter-sigma in σ: give --step filter-sigma "
+                "too, from Python rule='filter-sigma'"
+            )
 
     @property
     def resolved_rule(self) -> str:

@@ -75,6 +75,8 @@ def test_exact_writes_all_digits() -> None:
     macs = report(esnsim("cost", "builtin:resnet20", "--json"))["totals"]["macs"]
     assert f"{macs / 1e6:.1f}M dense" in esnsim("cost", "builtin:resnet20").out
     assert f"{macs:,} dense" in esnsim("cost", "builtin:resnet20", "--exact").out
+    exact = report(esnsim("cost", "builtin:resnet20", "--exact", "--json"))
+    assert exact["totals"]["macs"] == macs
 
 
 def test_quiet_leaves_the_notes_out() -> None:

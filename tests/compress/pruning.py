@@ -74,6 +74,7 @@ def assert_same_cost(network: Network, big: ModelProto, small: ModelProto) -> No
         a, b = live.metrics, dense.metrics
         macs, weights = (b.macs, b.weights) if lively else (b.live_macs, b.live_weights)
         assert (a.esn_a_x4, a.esn_d) == (b.esn_a_x4, b.esn_d)
+        assert a.nonzero_weights == b.nonzero_weights
         if gated:  # what it multiplies by 0 depends on the gate, so that weights of 0 are live
             assert a.live_macs >= macs
             continue

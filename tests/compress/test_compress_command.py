@@ -350,6 +350,8 @@ def test_pruning_that_removes_nothing_is_said_and_writes_nothing_alone(
     ended = attempt(place, "--prune", 0.01, "--bits", 3, to=to)
     assert ended.code == 0
     assert "a share of 0.01 removes no filter" in ended.err
+    assert "--prune 0 removes no filter" in attempt(place, "--prune", "0%", to=to).err
+    assert "removes no filter" not in attempt(place, "--bits", 8, to=to).err
 
 
 @pytest.mark.parametrize("spare", [1.0, 1.3])

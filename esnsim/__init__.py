@@ -6,6 +6,7 @@ from esnsim.moved import redirect_old_names
 
 TYPE_CHECKING = False  # typing's own would load it before the command can answer an interrupt
 if TYPE_CHECKING:
+    from esnsim import machines as machines
     from esnsim.api import compress, cost, simulate, sweep
     from esnsim.costs.cost import Cost
     from esnsim.errors import EsnsimError, ModelError, UsageError, WidthError
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from esnsim.quantization.quantizer import QuantizedNetwork, codes, quantize
     from esnsim.quantization.scheme import Scheme
     from esnsim.training.export import from_torch
+    from esnsim.training.tracker import ESNTracker as ESNTracker
 
 __version__ = "0.1.0"
 
@@ -32,8 +34,10 @@ _HOMES = {
     "Geometry": "model.network", "Layer": "model.network", "Network": "model.network",
     "QuantizedNetwork": "quantization.quantizer", "Scheme": "quantization.scheme",
     "codes": "quantization.quantizer", "quantize": "quantization.quantizer",
-    "from_torch": "training.export",
+    "from_torch": "training.export", "ESNTracker": "training.tracker",
 }  # fmt: skip
+#: Names that `from esnsim import *` leaves out: a package, and what needs PyTorch.
+_FURTHER = ["ESNTracker", "machines"]
 __all__ = [
     "AnalogEngine", "ArraySpec", "Cost", "CrossbarSpec", "DigitalEngine", "EsnsimError", "Geometry",
     "Layer", "ModelError", "Network", "QuantizedNetwork", "Scheme", "UsageError", "WidthError",
@@ -43,13 +47,22 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
+    if name == "machines":
+        return import_module("esnsim.machines")
     if name not in _HOMES:
         raise AttributeError(f"module 'esnsim' has no attribute '{name}'")
-    return getattr(import_module(f"esnsim.{_HOMES[name]}"), name)
+    try:
+        return getattr(import_module(f"esnsim.{_HOMES[name]}"), name)
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        from esnsim.errors import EsnsimError
+
+        raise EsnsimError(f"{name} needs PyTorch: pip install 'esnsim[train]'") from None
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, "__version__"])
+    return sorted([*__all__, *_FURTHER, "__version__"])
 
 
 redirect_old_names()

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import wraps
+from inspect import signature
 from os import PathLike, cpu_count
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, Unpack, overload
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, TypeVar, Unpack, cast, overload
 
 from esnsim.costs import cost as costs
 from esnsim.costs.cost import Cost
@@ -34,6 +36,33 @@ if TYPE_CHECKING:
     Shapes: TypeAlias = Mapping[str, tuple[int, ...]]
 
 
+#: What people write, and what the functions here call it.
+HINTS = {
+    "bits": "scheme=Scheme(bits=…)", "rule": "scheme=Scheme(rule=…)",
+    "step": "scheme=Scheme(rule=…)", "widths": "scheme=Scheme(widths=…)", "array": "machine=",
+    "data": "images=", "input_shape": "input_shapes=", "shapes": "input_shapes=",
+    "input": "example=",
+}  # fmt: skip
+Called = TypeVar("Called", bound=Callable[..., Any])
+
+
+def _telling(call: Called) -> Called:
+    """The function, with an error that names the right argument for one that it does not have."""
+    known = [p for p in signature(call).parameters.values() if p.kind is not p.VAR_POSITIONAL]
+    names = [p.name for p in known]
+
+    @wraps(call)
+    def told(*given: Any, **named: Any) -> Any:
+        unknown = next((name for name in named if name not in names), None)
+        if unknown is not None:
+            hint = HINTS.get(unknown, f"some of {', '.join(names)}")
+            raise UsageError(f"{call.__name__} takes no '{unknown}': give {hint}")
+        return call(*given, **named)
+
+    return cast(Called, told)
+
+
+@_telling
 def cost(
     source: "Source | Network | QuantizedNetwork",
     width: WidthRule = "code",
@@ -87,6 +116,7 @@ def simulate(
 ) -> "Comparison": ...  # fmt: skip
 
 
+@_telling
 def simulate(
     source: "Source",
     machine: "str | Machine" = "maki",
@@ -166,6 +196,7 @@ def compress(
     return compressed(model, Recipe(**recipe), images, calibration, threads)
 
 
+@_telling
 def sweep(
     *sources: "Source",
     ratios: Sequence[float] = (0.0, 0.25, 0.5, 0.75),

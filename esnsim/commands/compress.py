@@ -5,7 +5,7 @@ from argparse import ArgumentTypeError
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from esnsim.commands import codes, images, options
+from esnsim.commands import codes, images, options, output
 from esnsim.commands.parser import refuse
 from esnsim.commands.paths import InputFile, OutputFile, file_name
 from esnsim.errors import ModelError, UsageError
@@ -23,7 +23,6 @@ Prunes and quantises an ONNX model without training, and writes it as ONNX with 
 beside it: to a budget, as far as a drop of accuracy allows, or to given codes. `esnsim cost` reads
 the same widths and the same cost from the file."""
 
-WHOLE_MODEL = 1 << 31  # bytes that protobuf writes
 #: Options that ask for more than pruning; without any of them a model that loses nothing is not
 #: written.
 ASKED = {
@@ -128,6 +127,7 @@ def _add_output(group: "argparse._ArgumentGroup") -> None:
         "--report", type=OutputFile(default=_report, schema="esnsim.compress/"), metavar="FILE",
         help="the JSON report (default beside the model)",
     )  # fmt: skip
+    output.add_page(group)
     group.add_argument("-q", "--quiet", action="store_true", help="no notes and no progress")
 
 
@@ -139,11 +139,12 @@ def run(arguments: argparse.Namespace) -> int:
     result = _compressed(arguments, _recipe(arguments))
     if result.nothing_removed and ASKED.isdisjoint(arguments.given):
         raise ModelError(result.nothing_removed)
-    data = _bytes(result)
+    data = result.to_bytes()
     write_bytes(data, arguments.output)
     write(as_json(result, arguments.output, len(data)), arguments.report)
     told = words(result, arguments.output, len(data)).splitlines()
     write("\n".join(folded(told, screen(None)[0])) + "\n", None)
+    output.write_page(result, arguments)
     notes = result.notes
     if "prune" in arguments.given and not arguments.prune:
         notes = ("--prune 0 removes no filter", *notes)
@@ -205,13 +206,3 @@ def _recipe(arguments: argparse.Namespace) -> "Recipe":
         form=a.format or ("qdq" if a.quantize else "float"),
         activations=a.activations is not None, quantize=a.quantize,
     )  # fmt: skip
-
-
-def _bytes(result: "Compressed") -> bytes:
-    size = result.model.ByteSize()
-    if size >= WHOLE_MODEL:
-        raise ModelError(
-            f"the compressed model has {size:,} bytes, and ONNX holds 2 GB without external data: "
-            "give fewer bits, or the format qdq"
-        )
-    return result.model.SerializeToString()

@@ -42,6 +42,7 @@ def _add_output(group: "argparse._ArgumentGroup") -> None:
     from esnsim.report.cost.table import SORTS
 
     output.add_output(group, FORMS)
+    output.add_page(group)
     group.add_argument("--sort", choices=list(SORTS), help="largest first instead of graph order")
     group.add_argument("--top", type=options.at_least_one, metavar="N", help="the first N rows")
     group.add_argument(
@@ -74,6 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
             f"layers, such as '{network.layers[0].name}'"
         )
     write(_render(result, form, arguments), arguments.output)
+    output.write_page(result, arguments)
     if not arguments.quiet:
         for note in result.notes:
             say(note)

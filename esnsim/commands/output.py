@@ -1,11 +1,15 @@
 """What commands share about their output: its form and its file."""
 
 import argparse
+from argparse import ArgumentTypeError
 from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
 
-from esnsim.commands.paths import OutputFile
+from esnsim.commands.paths import OutputFile, file_name
 from esnsim.errors import UsageError
 from esnsim.report.forms import Form
+from esnsim.report.write import write
 
 TABLE = "table"  # the form where none is asked for
 
@@ -21,6 +25,32 @@ def add_output(group: "argparse._ArgumentGroup", forms: Mapping[str, Form]) -> N
         "the form",
     )  # fmt: skip
     group.add_argument("-q", "--quiet", action="store_true", help="no notes and no progress")
+
+
+def add_page(group: "argparse._ArgumentGroup") -> None:
+    """Add --html."""
+    group.add_argument(
+        "--html", type=OutputFile(_page), metavar="FILE",
+        help="a page too, one file that opens offline: tables, pictures, the JSON",
+    )  # fmt: skip
+
+
+def _page(text: str) -> Path:
+    """The name of a page, where pages can be made."""
+    found = file_name(text)
+    if found.suffix.lower() not in (".html", ".htm"):
+        raise ArgumentTypeError(f"'{text}': give a .html file")
+    if any(find_spec(name) is None for name in ("jinja2", "matplotlib")):
+        raise ArgumentTypeError("needs matplotlib and Jinja2: pip install 'esnsim[report]'")
+    return found
+
+
+def write_page(result: object, arguments: argparse.Namespace) -> None:
+    """The page of a result, where it was asked for."""
+    if arguments.html:
+        from esnsim.page.html import html
+
+        write(html(result), arguments.html)
 
 
 def form_of(arguments: argparse.Namespace, forms: Mapping[str, Form]) -> str:

@@ -111,6 +111,7 @@ def _add_output(group: "argparse._ArgumentGroup") -> None:
         help="points of accuracy that may be lost (default 1%%)",
     )  # fmt: skip
     output.add_output(group, FORMS)
+    output.add_page(group)
     group.add_argument(
         "--frontier", action="store_true", help="only the points of the frontier in the table"
     )
@@ -134,6 +135,7 @@ def run(arguments: argparse.Namespace) -> int:
         for reason in found.left_out:
             say(reason)
     write(_render(found, form, arguments), arguments.output)
+    output.write_page(found, arguments)
     if arguments.picture:
         from esnsim.report.sweep.picture import picture
 

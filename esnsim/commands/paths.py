@@ -16,7 +16,8 @@ from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 from typing import Any, TypeVar
 
-from esnsim.errors import EsnsimError, UsageError
+from esnsim.errors import UsageError
+from esnsim.files.replace import same_file
 from esnsim.report.write import STDOUT, cannot_write, is_device
 
 Kind = TypeVar("Kind")
@@ -67,14 +68,11 @@ class OutputFile:
         return self.parse(text)
 
 
-def model_files(model: str) -> Iterator[Path]:
+def model_files(model: str) -> Iterable[Path]:
     """The file of a model, and those that its tensors lie in."""
-    from esnsim.importer import find, load
-    from esnsim.onnxfile.external import external_files
+    from esnsim.onnxfile import load
 
-    with suppress(EsnsimError):  # that of a model that cannot be read is said where it is
-        yield (found := find(model))
-        yield from external_files(load(model).proto, found.parent, found.resolve().parent)
+    return load.model_files(model)
 
 
 def machine_files(machine: str) -> Iterable[Path]:
@@ -156,7 +154,7 @@ def _check_own(option: str, output: Path, schema: str) -> None:
 def _check_distinct(outputs: list[tuple[str, Path]]) -> None:
     for index, (option, output) in enumerate(outputs):
         for earlier, other in outputs[:index]:
-            if not is_device(output) and _same(output, other):
+            if not is_device(output) and same_file(output, other):
                 raise UsageError(
                     f"{earlier} '{other}' and {option} '{output}' are one file: give two"
                 )
@@ -165,17 +163,8 @@ def _check_distinct(outputs: list[tuple[str, Path]]) -> None:
 def _check_inputs(outputs: list[tuple[str, Path]], files: Iterable[Path]) -> None:
     for file in files:
         for option, output in outputs:
-            if _same(output, file):
+            if same_file(output, file):
                 raise UsageError(f"{option} '{output}' would overwrite '{file}': give another file")
-
-
-def _same(one: Path, other: Path) -> bool:
-    if os.path.realpath(one) == os.path.realpath(other):
-        return True
-    try:
-        return os.path.samefile(one, other)
-    except OSError:  # one is not there, or may not be looked at
-        return False
 
 
 def _regular(output: Path) -> bool:

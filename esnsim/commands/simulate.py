@@ -40,6 +40,7 @@ def add_options(p: argparse.ArgumentParser) -> None:
     _add_images(p.add_argument_group("activations"))
     out = p.add_argument_group("output")
     output.add_output(out, FORMS)
+    output.add_page(out)
     out.add_argument("--exact", action="store_true", help="all digits instead of 41.1M")
 
 
@@ -71,6 +72,10 @@ def run(arguments: argparse.Namespace) -> int:
     scheme = codes.scheme_of(arguments)
     named = accelerators.chosen(arguments)
     specs = [] if named else machine.machines(arguments)
+    if arguments.html and (len(specs) > 1 or arguments.clock):
+        raise UsageError(
+            "--html is of one machine and knows no clock: leave --compare, --clock out"
+        )
     given = _activations(arguments, _images(arguments))
     model = codes.read_model(arguments)
     quantized = codes.quantized_network(model.network, scheme, arguments.quiet)
@@ -82,10 +87,12 @@ def run(arguments: argparse.Namespace) -> int:
                 arguments, graph, quantized, named, given, meter.advance
             )
         write(accelerators.render(compared, form, arguments, look), arguments.output)
+        output.write_page(compared, arguments)
         left_out = _left_out(compared)
     else:
         ran = [_simulate(arguments, graph, quantized, spec, given) for spec in specs]
         write(_render(ran, form, arguments, look), arguments.output)
+        output.write_page(ran[0], arguments)
         left_out = _left_out(ran[0])
     if not arguments.quiet:
         for note in (*left_out, *model.network.notes, *quantized.notes):

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
-from pathlib import Path
 from warnings import warn
 
 from onnx import ModelProto
@@ -29,9 +28,11 @@ from esnsim.graph.model import Model
 from esnsim.images.sets import ImageSet
 from esnsim.images.split import first_of, split
 from esnsim.quantization.quantizer import quantize
+from esnsim.results import Outcome
 
 ATTEMPTS, SMALLER = 4, 0.99  # at a budget of what codes are not charged by their width alone
 FEW = 32  # images that codes compensate over; where there are fewer, a note says so
+WHOLE_MODEL = 1 << 31  # bytes that protobuf writes
 WELL_USED = 0.9  # of a budget; where less was spent, a note says why
 
 #: Hears of each step as it begins.
@@ -39,7 +40,7 @@ Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Compressed:
+class Compressed(Outcome):
     """A compressed model, complete in memory.
 
     `before` is the cost of the model as it was given, `after` that of this one read anew, both as
@@ -138,10 +139,15 @@ class Compressed:
         warn("Compressed.found is now evaluation", DeprecationWarning, stacklevel=2)
         return self.evaluation
 
-    def __repr__(self) -> str:
-        from esnsim.report.compression.document import words
-
-        return words(self, Path("model"), self.model.ByteSize())
+    def to_bytes(self) -> bytes:
+        """The model as the bytes of an ONNX file. Raises ModelError from 2 GB on."""
+        size = self.model.ByteSize()
+        if size >= WHOLE_MODEL:
+            raise ModelError(
+                f"the compressed model has {size:,} bytes, and ONNX holds 2 GB without external "
+                "data: give fewer bits, or the format qdq"
+            )
+        return self.model.SerializeToString()
 
 
 def _narrow(found: Cost) -> bool:

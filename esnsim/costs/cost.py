@@ -32,6 +32,7 @@ from esnsim.model.network import Layer, Network
 from esnsim.quantization.filter_sums import Ints
 from esnsim.quantization.quantizer import QuantizedLayer, QuantizedNetwork
 from esnsim.quantization.scheme import Scheme
+from esnsim.results import Outcome
 
 #: Fields of Metrics that are plain counts; the rest are Weightings.
 PARAMETERS = {"weights", "live_weights", "nonzero_weights"}
@@ -81,7 +82,7 @@ class LayerCost:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Cost:
+class Cost(Outcome):
     """The cost of a network: rows in graph order, totals, and the machines of Fig. 1."""
 
     network: Network
@@ -131,25 +132,6 @@ class Cost:
         return dict(sorted(counts.items()))
 
     histogram = bits_histogram
-
-    def to_dict(self) -> dict[str, object]:
-        """The report that `esnsim cost --json` prints (docs/json.md)."""
-        from esnsim.report.cost.document import document
-
-        return document(self)
-
-    def to_csv(self) -> str:
-        """The rows that `esnsim cost --csv` prints."""
-        from esnsim.report.cost.document import as_csv
-
-        return as_csv(self.layers, self.width)
-
-    def __repr__(self) -> str:
-        """The table that `esnsim cost` prints, of the ten largest layers."""
-        from esnsim.report.cost.table import SORTS, render
-
-        rows = sorted(self.layers, key=SORTS["esn_d_tilde"], reverse=True)
-        return render(self, rows[:10], columns=100)
 
 
 def cost(

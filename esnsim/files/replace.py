@@ -32,6 +32,16 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     _sync(target.parent)
 
 
+def same_file(one: Path, other: Path) -> bool:
+    """Whether two paths lead to one file, by links or spelling."""
+    if os.path.realpath(one) == os.path.realpath(other):
+        return True
+    try:
+        return os.path.samefile(one, other)
+    except OSError:  # one is not there, or may not be looked at
+        return False
+
+
 def _adopt(file: int, target: Path) -> None:
     """Give an open file the owner and the mode of the one whose place it takes."""
     try:

@@ -9,6 +9,7 @@ from esnsim.costs.equations import esn_d_tilde
 from esnsim.machines.base import Activations, LayerEngine, Machine, Result, Run
 from esnsim.model.network import Skipped
 from esnsim.quantization.quantizer import QuantizedLayer, QuantizedNetwork
+from esnsim.results import Outcome
 
 if TYPE_CHECKING:
     from esnsim.evaluate.scores import EndToEnd
@@ -33,7 +34,7 @@ class NotRun:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Simulation:
+class Simulation(Outcome):
     """Layers in graph order on a machine, and what of the network did not run there.
 
     `activations` says where the layers' integers came from. What ran and what did not is together
@@ -46,11 +47,6 @@ class Simulation:
     not_simulated: tuple[NotRun, ...]
     activations: str
     accuracy: "EndToEnd | None" = None
-
-    def __repr__(self) -> str:
-        from esnsim.report.simulation.table import Look, render
-
-        return render(self, Look(columns=80))
 
     @property
     def total(self) -> Result:

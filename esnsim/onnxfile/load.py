@@ -1,6 +1,8 @@
 """An ONNX file found and parsed, its large tensors left where they are."""
 
 import os
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
@@ -9,7 +11,7 @@ from typing import cast
 from google.protobuf.message import DecodeError
 from onnx import ModelProto, TensorProto
 
-from esnsim.errors import ModelError
+from esnsim.errors import EsnsimError, ModelError
 from esnsim.files.opened import File, open_file
 from esnsim.onnxfile.damage import reading
 from esnsim.onnxfile.external import external_files
@@ -58,6 +60,13 @@ def load(model: str | PathLike[str] | ModelProto) -> Loaded:
             loaded = Loaded(proto, store, str(model), len(data) + _size_beside(proto, path))
     _check(loaded)
     return _in_order(loaded)
+
+
+def model_files(model: str) -> Iterator[Path]:
+    """The file of a model, and those that its tensors lie in; none of what cannot be read."""
+    with suppress(EsnsimError):
+        yield (found := find(model))
+        yield from external_files(load(model).proto, found.parent, found.resolve().parent)
 
 
 def _size_beside(proto: ModelProto, path: Path) -> int:

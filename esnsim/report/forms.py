@@ -26,7 +26,7 @@ def json_text(content: object) -> str:
 
 def csv_text(rows: Sequence[Mapping[str, Any]], first: str = "name", missing: str = "") -> str:
     """A header and the rows, flat; `first` is the header of none, `missing` what a row lacks."""
-    cells = [dict(flat(row)) for row in rows]
+    cells = [{name: _cell(value) for name, value in flat(row)} for row in rows]
     out = io.StringIO()
     columns = list(dict.fromkeys(name for row in cells for name in row)) or [first]
     writer = csv.DictWriter(out, columns, restval=missing, lineterminator="\n")
@@ -36,11 +36,16 @@ def csv_text(rows: Sequence[Mapping[str, Any]], first: str = "name", missing: st
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
-    """Cells of a row: nested keys joined by dots, lists by spaces."""
+    """Values of a row: nested keys joined by dots."""
     for key, value in values.items():
         if isinstance(value, Mapping):
             yield from flat(value, f"{prefix}{key}.")
-        elif isinstance(value, list):
-            yield prefix + key, " ".join("null" if v is None else str(v) for v in value)
         else:
             yield prefix + key, value
+
+
+def _cell(value: Any) -> Any:
+    """A value as text holds it: lists joined by spaces."""
+    if isinstance(value, list):
+        return " ".join("null" if item is None else str(item) for item in value)
+    return value

@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from esnsim.costs.metric import metric_value
+from esnsim.results import Outcome
 from esnsim.sweeps.points import Baseline, Point, Refused
 
 Price = Callable[[Point], float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Sweep:
+class Sweep(Outcome):
     """All points of one or more models on the same images, which `images` names.
 
     `metric` names the cost as `--metric` does; `drop` (0 to 1) is the accuracy that may be lost.
@@ -65,12 +66,6 @@ class Sweep:
         """How many candidates there are no points of, a sentence for each reason."""
         reasons = Counter(item.reason for item in self.refused).items()
         return tuple(f"{n} point{'s' * (n > 1)} left out: {reason}" for reason, n in reasons)
-
-    def __repr__(self) -> str:
-        """The frontier, and the cheapest point within the drop, as `esnsim pareto` prints them."""
-        from esnsim.report.sweep.table import brief
-
-        return brief(self)
 
 
 def frontier(points: Iterable[Point], cost: Price) -> tuple[Point, ...]:

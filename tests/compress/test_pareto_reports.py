@@ -159,7 +159,7 @@ def test_outputs_without_noise_are_null_in_the_document() -> None:
 
 
 def test_csv_has_a_row_a_point_and_the_same_columns_in_each() -> None:
-    rows = list(csv.DictReader(io.StringIO(pareto_document.as_csv(SWEEP))))
+    rows = list(csv.DictReader(io.StringIO(SWEEP.to_csv())))
     assert [float(row["cost"]) for row in rows] == sorted(
         p.total.esn_d_tilde.macs for p in [*FAT, *PRUNED]
     )

@@ -12,6 +12,7 @@ from esnsim.machines.named.work import work_of
 from esnsim.machines.simulator import NotRun
 from esnsim.model.network import Skipped
 from esnsim.quantization.quantizer import QuantizedLayer, QuantizedNetwork
+from esnsim.results import Outcome
 
 DENSE_BITS = 8  # of the array that figures are relative to: 8-bit by 8-bit multipliers
 
@@ -67,7 +68,7 @@ class Taken:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Comparison:
+class Comparison(Outcome):
     """Layers in graph order on machines by name, and what of the network did not run there."""
 
     network: QuantizedNetwork
@@ -78,12 +79,6 @@ class Comparison:
     activation_bits: int
     images: int
     memory: Memory | None = None
-
-    def __repr__(self) -> str:
-        from esnsim.report.machines.table import render
-        from esnsim.report.simulation.table import Look
-
-        return render(self, Look(columns=80))
 
     @property
     def macs(self) -> int:

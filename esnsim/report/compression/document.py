@@ -21,8 +21,9 @@ from esnsim.units import human
 SCHEMA = "esnsim.compress/1"
 
 
-def words(result: Compressed, output: Path, size: int) -> str:
-    """Cost and accuracy before and after, and what was done."""
+def words(result: Compressed, output: Path = Path("model"), size: int | None = None) -> str:
+    """Cost and accuracy before and after, and what was done; `size` are the bytes of the file."""
+    size = result.model.ByteSize() if size is None else size
     old, new = result.before.total, result.after.total
     source = result.before.network.source
     name = printable(source.path or "model")
@@ -75,15 +76,21 @@ def _aim(result: Compressed) -> str:
     return f": a budget of {human(recipe.budget)}, {100 * result.budget_used:.0f}% of it used"
 
 
-def document(result: Compressed, output: Path, size: int) -> dict[str, Any]:
-    """The report as plain dicts, lists, ints and floats."""
+def document(
+    result: Compressed, output: Path | None = None, size: int | None = None
+) -> dict[str, Any]:
+    """The report as plain dicts, lists, ints and floats; None where no file was written."""
     recipe, workspace = result.recipe, result.workspace
     source, evaluator = result.before.network.source, workspace.evaluator
     return {
         "schema": SCHEMA,
         "esnsim": esnsim.__version__,
         "model": {"path": source.path, "bytes": source.size_bytes},
-        "output": {"path": str(output), "bytes": size, "format": recipe.form},
+        "output": {
+            "path": None if output is None else str(output),
+            "bytes": result.model.ByteSize() if size is None else size,
+            "format": recipe.form,
+        },
         "metric": recipe.metric,
         "scored": scored_document(evaluator.scored) if evaluator else None,
         "before": {
@@ -116,16 +123,21 @@ def document(result: Compressed, output: Path, size: int) -> dict[str, Any]:
             {"cost": trial.spent, "evaluation": evaluation_document(trial.evaluation)}
             for trial in result.trials
         ],
-        "layers": [
-            {
-                "name": row.layer.name,
-                "bits_per_filter": row.bits.tolist(),
-                "steps": [None if isnan(step) else step for step in row.quantized.steps.tolist()],
-            }
-            for row in result.after.layers
-        ],
+        "layers": rows(result),
         "left_alone": _reasons(workspace.unquantisable),
     }  # fmt: skip
+
+
+def rows(result: Compressed) -> list[dict[str, Any]]:
+    """A row a layer: widths and steps of its filters."""
+    return [
+        {
+            "name": row.layer.name,
+            "bits_per_filter": row.bits.tolist(),
+            "steps": [None if isnan(step) else step for step in row.quantized.steps.tolist()],
+        }
+        for row in result.after.layers
+    ]
 
 
 def as_json(result: Compressed, output: Path, size: int) -> str:

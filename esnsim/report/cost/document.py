@@ -22,7 +22,7 @@ def document(cost: Cost) -> dict[str, Any]:
         "model": _model(cost),
         "quantizer": _quantizer(cost),
         "totals": totals(cost),
-        "layers": [_layer(row, cost.width) for row in cost.layers],
+        "layers": rows(cost),
         "products": [asdict(product) for product in cost.network.products],
         "machines": asdict(cost.machines),
         "uncounted": [asdict(item) for item in cost.network.uncounted],
@@ -35,15 +35,17 @@ def as_json(cost: Cost) -> str:
     return json_text(document(cost))
 
 
-def as_csv(rows: Sequence[LayerCost], width: WidthRule) -> str:
-    """A header and a row a layer; nested keys are joined by dots, lists by spaces."""
-    return csv_text([_layer(row, width) for row in rows])
+def rows(cost: Cost, chosen: Sequence[LayerCost] | None = None) -> list[dict[str, Any]]:
+    """A row a layer, of all layers or of those that were chosen."""
+    return [_layer(row, cost.width) for row in (cost.layers if chosen is None else chosen)]
 
 
 #: By name, of a cost and the rows that were chosen.
 FORMS = {
-    "json": Form("the whole report (docs/json.md)", lambda cost, rows: as_json(cost)),
-    "csv": Form("a row a layer, all columns", lambda cost, rows: as_csv(rows, cost.width), True),
+    "json": Form("the whole report (docs/json.md)", lambda cost, chosen: as_json(cost)),
+    "csv": Form(
+        "a row a layer, all columns", lambda cost, chosen: csv_text(rows(cost, chosen)), True
+    ),
 }
 
 

@@ -57,10 +57,16 @@ def render(
     lines = [
         grid(HEADINGS, shown, total, texts=TEXTS, columns=columns, bold=bold),
         "",
-        *_summary(cost, number),
+        *summary(cost, number),
         *(["", *_histogram(cost.bits_histogram)] if histogram else []),
     ]
     return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def brief(cost: Cost) -> str:
+    """The table of the ten largest layers."""
+    rows = sorted(cost.layers, key=SORTS["esn_d_tilde"], reverse=True)
+    return render(cost, rows[:10], columns=100)
 
 
 def above(cost: Cost, metric: str, limit: float) -> str | None:
@@ -96,7 +102,8 @@ def _numbers(metrics: Metrics, number: Number) -> Cells:
     )
 
 
-def _summary(cost: Cost, number: Number) -> list[str]:
+def summary(cost: Cost, number: Number) -> list[str]:
+    """What stands below the table."""
     total, machines = cost.total, cost.machines
     lines = [
         *_widths(total, number),

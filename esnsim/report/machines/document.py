@@ -38,19 +38,19 @@ def document(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def as_csv(comparison: Comparison) -> str:
-    """A header and a row a layer of each machine; causes of idle units are joined by dots."""
-    return csv_text([
+def rows(comparison: Comparison) -> list[dict[str, Any]]:
+    """A row a layer of each machine."""
+    return [
         {"machine": taken.name, **layer}
         for taken in comparison.taken
-        for layer in _machine(taken, comparison)["layers"]
-    ])  # fmt: skip
+        for layer in _layers(taken, comparison)
+    ]
 
 
 #: By name, of a comparison.
 FORMS = {
     "json": Form("everything", lambda comparison: json_text(document(comparison))),
-    "csv": Form("a row a layer of each machine", as_csv),
+    "csv": Form("a row a layer of each machine", lambda comparison: csv_text(rows(comparison))),
 }
 
 

@@ -5,7 +5,7 @@ from textwrap import wrap
 
 from esnsim.machines.named.comparison import Comparison, Taken
 from esnsim.machines.named.description import Described
-from esnsim.report.grid import folded, grid
+from esnsim.report.grid import SCREEN, folded, grid
 from esnsim.report.simulation.table import Look
 from esnsim.units import Digits, human
 
@@ -14,16 +14,22 @@ NONE = "–"
 
 def render(comparison: Comparison, look: Look, equal: bool = True) -> str:
     """What each machine takes; with `equal` at equal one-bit multipliers, the least first."""
-    key = _work if equal else _cycles
+    key = by_work if equal else _cycles
     rows = [_row(taken, comparison, look, equal) for taken in sorted(comparison.taken, key=key)]
     headings = ["machine", "size", "cycles", "used", "idle most for"]
     headings += ["÷ 8×8 bits", "÷ ideal"] if equal else ["multipliers"]
     headings += ["DRAM", "bound"] if comparison.memory else []
     table = grid(headings, rows, texts=2, columns=look.columns, bold=look.bold)
-    return "\n".join([table, *folded(_summary(comparison, look, equal), look.columns)]) + "\n"
+    return "\n".join([table, *folded(summary(comparison, look, equal), look.columns)]) + "\n"
 
 
-def _work(taken: Taken) -> tuple[bool, float]:
+def brief(comparison: Comparison) -> str:
+    """The table for a screen of 80 columns."""
+    return render(comparison, Look(columns=SCREEN))
+
+
+def by_work(taken: Taken) -> tuple[bool, float]:
+    """Least work at equal one-bit multipliers first; analog machines last."""
     return taken.one_bit is None, float(taken.one_bit or taken.cycles)
 
 
@@ -57,7 +63,8 @@ def _ratio(taken: Taken, base: int) -> str:
     return f"{float(taken.one_bit / base):.2f}" if taken.one_bit is not None and base else NONE
 
 
-def _summary(comparison: Comparison, look: Digits, equal: bool) -> list[str]:
+def summary(comparison: Comparison, look: Digits, equal: bool) -> list[str]:
+    """What stands below the table."""
     number, bits = look.number, comparison.activation_bits
     left = sum(item.macs for item in comparison.not_simulated)
     lines = [

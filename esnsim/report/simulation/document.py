@@ -50,18 +50,15 @@ def quantizer(scheme: Scheme) -> dict[str, Any]:
     }
 
 
-def as_csv(simulations: Sequence[Simulation]) -> str:
-    """A header and a row a layer of each machine; nested keys are joined by dots.
-
-    Layers that are not simulated stand below with the reason.
-    """
-    rows: list[dict[str, Any]] = []
+def rows(simulations: Sequence[Simulation]) -> list[dict[str, Any]]:
+    """A row a layer of each machine; layers that are not simulated stand below with the reason."""
+    found: list[dict[str, Any]] = []
     for simulation in simulations:
         machine = simulation.machine
         which = {"machine": machine.kind, "schedule": machine.variant}
-        rows += [which | _layer(result) for result in simulation.layers]
-        rows += [which | left_out(item) for item in simulation.not_simulated]
-    return csv_text(rows)
+        found += [which | _layer(result) for result in simulation.layers]
+        found += [which | left_out(item) for item in simulation.not_simulated]
+    return found
 
 
 def _documents(simulations: Sequence[Simulation], clock: float | None) -> str:
@@ -72,7 +69,9 @@ def _documents(simulations: Sequence[Simulation], clock: float | None) -> str:
 #: By name, of simulations and a clock.
 FORMS = {
     "json": Form("everything (docs/simulate.md)", _documents),
-    "csv": Form("a row a layer, all columns", lambda simulations, clock: as_csv(simulations)),
+    "csv": Form(
+        "a row a layer, all columns", lambda simulations, clock: csv_text(rows(simulations))
+    ),
 }
 
 

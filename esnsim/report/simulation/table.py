@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from esnsim.machines.base import Result
 from esnsim.machines.simulator import Simulation, Speed, speed
-from esnsim.report.grid import NAMES, folded, grid, width
+from esnsim.report.grid import NAMES, SCREEN, folded, grid, width
 from esnsim.report.scored import end_to_end_words
 from esnsim.report.units import printable
 from esnsim.units import Digits, human, percent
@@ -22,24 +22,41 @@ class Look(Digits):
     clock: float | None = None
 
 
-def render(simulation: Simulation, look: Look) -> str:
-    """The table, what it adds up to, and which share of the model it is of."""
+def brief(simulation: Simulation) -> str:
+    """The table of the ten layers that take most."""
+    return render(simulation, Look(columns=SCREEN), top=10)
+
+
+def render(simulation: Simulation, look: Look, top: int | None = None) -> str:
+    """The table, of the `top` layers that take most or of all in graph order, what it adds up to,
+    and which share of the model it is of.
+    """
     total = simulation.total
     headings = ("layer", "op", *total.headings, "energy", "share")
-    rows = [_cells(*_names(row), row, simulation, look) for row in simulation.layers]
+    layers, more = simulation.layers, 0
+    if top is not None and len(layers) > top:
+        layers = tuple(sorted(layers, key=lambda row: row.total_energy, reverse=True)[:top])
+        more = len(simulation.layers) - top
+    rows = [_cells(*_names(row), row, simulation, look) for row in layers]
+    if more:
+        rows.append((f"… and {more:,} more", *[""] * (len(headings) - 1)))
     lines = _fitting([headings, *rows, _cells("total", "", total, simulation, look)], total, look)
     table = grid(
         lines[0], lines[1:-1], lines[-1], texts=TEXTS, columns=look.columns, bold=look.bold
     )
+    return "\n".join([table, *folded(summary(simulation, look), look.columns)]) + "\n"
+
+
+def summary(simulation: Simulation, look: Look) -> list[str]:
+    """What stands below the table."""
     found = speed(simulation, look.clock) if look.clock else None
-    summary = [
-        *total.summary(look),
+    return [
+        *simulation.total.summary(look),
         *([_speed(found)] if found else []),
         f"input     {simulation.activations}; figures are of one image's inference",
         *end_to_end_words(simulation.accuracy),
         simulated(simulation, look),
     ]
-    return "\n".join([table, *folded(summary, look.columns)]) + "\n"
 
 
 def simulated(simulation: Simulation, digits: Digits) -> str:
@@ -71,7 +88,7 @@ def _fitting(lines: Sequence[Sequence[str]], total: Result, look: Look) -> list[
     These are of a result's `details`, whose totals are in the summary too.
     """
     columns = list(zip(*lines, strict=True))
-    shown = [c for c in columns if c[0] not in total.details or {*c[1:]} != {percent(0, 1)}]
+    shown = [c for c in columns if c[0] not in total.details or {*c[1:]} - {""} != {percent(0, 1)}]
     for detail in total.details:
         widths = [max(map(width, column)) for column in shown]
         if look.columns is None or NAMES[0] + sum(widths[1:]) + len(widths) - 1 <= look.columns:

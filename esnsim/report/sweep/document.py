@@ -28,7 +28,6 @@ def document(sweep: Sweep) -> dict[str, Any]:
     """
     points = sweep.cheapest_first
     places = {id(point): place for place, point in enumerate(points)}
-    on_frontier = {id(point) for point in sweep.frontier}
     chosen = sweep.chosen
     return {
         "schema": SCHEMA,
@@ -38,7 +37,7 @@ def document(sweep: Sweep) -> dict[str, Any]:
         "images": sweep.images,
         "options": sweep.binding,
         "models": [_baseline(baseline) for baseline in sweep.baselines],
-        "points": [_point(sweep, point, id(point) in on_frontier) for point in points],
+        "points": rows(sweep),
         "frontier": [places[id(point)] for point in sweep.frontier],
         "cheapest_within_drop": None if chosen is None else places[id(chosen)],
         "chosen": {name: places[id(p)] for name, p in chosen_of_each(sweep).items()},
@@ -53,15 +52,19 @@ def as_json(sweep: Sweep) -> str:
     return json_text(document(sweep))
 
 
-def as_csv(sweep: Sweep) -> str:
-    """A header and a row a point, cheapest first; nested keys are joined by dots."""
-    return csv_text(document(sweep)["points"], first="model", missing="0")
+def rows(sweep: Sweep) -> list[dict[str, Any]]:
+    """A row a point, cheapest first."""
+    on_frontier = {id(point) for point in sweep.frontier}
+    return [_point(sweep, point, id(point) in on_frontier) for point in sweep.cheapest_first]
 
 
 #: By name, of a sweep.
 FORMS = {
     "json": Form("everything (docs/pareto.md)", as_json),
-    "csv": Form("a row a point, all columns", as_csv),
+    "csv": Form(
+        "a row a point, all columns",
+        lambda sweep: csv_text(rows(sweep), first="model", missing="0"),
+    ),
 }
 
 

@@ -1,0 +1,1 @@
+"""Results as pages: one file that opens offline, with tables, pictures and the JSON."""

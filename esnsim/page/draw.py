@@ -1,0 +1,97 @@
+"""What the pictures of pages have in common: bars of widths and layers, points, a roofline."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from esnsim.units import human
+
+#: Colours of series; on pages each is a variable of style.css, which dark pages change.
+COLOURS = ("#1f6f8b", "#9db4c0", "#c8553d", "#588157", "#8f5fa8", "#b8860b")
+TIP = "tip:"  # before the text that a page shows of what a pointer is over
+WIDE_RATIO = 100  # from end to end of an axis, from which on only powers of ten are marked
+
+
+def tip(artist: Any, text: str) -> None:
+    """Let a page show a text where a pointer is over a part of a picture."""
+    artist.set_gid(TIP + text)
+
+
+def draw_widths(axes: Any, histograms: Mapping[str, Mapping[int, int]]) -> None:
+    """Filters by width, side by side where there are several histograms."""
+    widest = max((max(counts, default=0) for counts in histograms.values()), default=0)
+    thick = 0.8 / max(1, len(histograms))
+    for index, (name, counts) in enumerate(histograms.items()):
+        offset = (index - (len(histograms) - 1) / 2) * thick
+        for bits in range(widest + 1):
+            count = counts.get(bits, 0)
+            colour = _colour(index, len(histograms))
+            label = None if bits else name
+            [bar] = axes.bar(bits + offset, count, thick, color=colour, label=label)
+            tip(bar, f"{name}: {count:,} filters of {bits} bit{'s' * (bits != 1)}")
+    axes.set(xlabel="width of the filter, bits (0: pruned)", ylabel="filters")
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    if len(histograms) > 1:
+        _legend(axes)
+
+
+def draw_layers(
+    axes: Any, names: Sequence[str], series: Mapping[str, Sequence[float]], unit: str,
+    stacked: bool = False,
+) -> None:  # fmt: skip
+    """A bar a layer for each series: one before the other, or on top of it."""
+    from matplotlib.ticker import EngFormatter
+
+    below = [0.0] * len(names)
+    for index, (label, heights) in enumerate(series.items()):
+        colour = COLOURS[index % len(COLOURS)] if stacked else _colour(index, len(series))
+        bars = axes.bar(range(1, len(names) + 1), heights, 0.8, below, color=colour, label=label)
+        for bar, name, height in zip(bars, names, heights, strict=True):
+            tip(bar, f"{name}: {human(height)} {unit}, {label}")
+        if stacked:
+            below = [low + height for low, height in zip(below, heights, strict=True)]
+    axes.set(xlabel="layer, in the order of the graph", ylabel=unit, xlim=(0.3, len(names) + 0.7))
+    axes.yaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    _legend(axes)
+
+
+def draw_bars(axes: Any, values: Mapping[str, float], xlabel: str) -> None:
+    """Named bars one below the other, the first on top, on a logarithmic axis."""
+    bars = axes.barh(range(len(values)), list(values.values()), 0.7, color=COLOURS[0])
+    axes.set(xscale="log", xlabel=xlabel)
+    for bar, (name, value) in zip(bars, values.items(), strict=True):
+        tip(bar, f"{name}: {value:.3g}")
+        middle = bar.get_y() + bar.get_height() / 2
+        axes.annotate(f"{value:.2f}", (value, middle), (3, 0), textcoords="offset points",
+                      va="center", fontsize=8)  # fmt: skip
+    axes.set_yticks(range(len(values)), list(values))
+    axes.invert_yaxis()
+    axes.margins(x=0.12, y=0.01)
+    few_marks(axes.xaxis)
+
+
+def few_marks(axis: Any) -> None:
+    """A logarithmic axis whose numbers stand as people write them: 10k."""
+    from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
+
+    low, high = axis.get_view_interval()
+    subs = (1, 2, 5) if high < WIDE_RATIO * low else (1,)
+    axis.set_major_locator(LogLocator(subs=subs, numticks=6))
+    axis.set_major_formatter(EngFormatter(sep=""))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def draw_points(axes: Any, points: Mapping[str, tuple[float, float]], **how: Any) -> None:
+    """Points, each with a text where a pointer is over it."""
+    for text, (x, y) in points.items():
+        [point] = axes.plot([x], [y], **how)
+        tip(point, text)
+
+
+def _colour(index: int, count: int) -> str:
+    """The strong colour for the last of several series: what is now, or what counts."""
+    return COLOURS[(count - 1 - index) % len(COLOURS)]
+
+
+def _legend(axes: Any) -> None:
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.2)

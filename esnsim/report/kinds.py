@@ -1,0 +1,81 @@
+"""How each kind of result is told: as text, as a document and as rows."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """`text` is one screen, `document` what `--json` prints, `rows` what `--csv` prints, where
+    `first` is the header of none and `missing` what a row lacks; `inputs` names the models and
+    other files that a result was made of.
+    """
+
+    text: Callable[[Any], str]
+    document: Callable[[Any], dict[str, Any]]
+    rows: Callable[[Any], Sequence[Mapping[str, Any]]]
+    inputs: Callable[[Any], Iterable[Any]]
+    first: str = "name"
+    missing: str = ""
+
+
+def report_of(result: object) -> Report:
+    """How a result is told. Loads what tells results of its kind, and nothing else."""
+    return KINDS[type(result).__name__]()
+
+
+def _network(result: Any) -> list[str | None]:
+    return [result.network.network.source.path]
+
+
+def _cost() -> Report:
+    from esnsim.report.cost import document, table
+
+    return Report(
+        text=table.brief, document=document.document, rows=document.rows,
+        inputs=lambda cost: [cost.network.source.path],
+    )  # fmt: skip
+
+
+def _simulation() -> Report:
+    from esnsim.report.simulation import document, table
+
+    return Report(
+        text=table.brief, document=document.document, rows=lambda found: document.rows([found]),
+        inputs=_network,
+    )  # fmt: skip
+
+
+def _machines() -> Report:
+    from esnsim.report.machines import document, table
+
+    return Report(text=table.brief, document=document.document, rows=document.rows, inputs=_network)
+
+
+def _compressed() -> Report:
+    from esnsim.report.compression import document
+
+    return Report(
+        text=document.words, document=document.document, rows=document.rows,
+        inputs=lambda found: [found.before.network.source.path, found.recipe.targets],
+    )  # fmt: skip
+
+
+def _sweep() -> Report:
+    from esnsim.report.sweep import document, table
+
+    return Report(
+        text=table.brief, document=document.document, rows=document.rows, first="model",
+        missing="0", inputs=lambda found: [baseline.model for baseline in found.baselines],
+    )  # fmt: skip
+
+
+#: By the name of the result's class.
+KINDS: dict[str, Callable[[], Report]] = {
+    "Cost": _cost,
+    "Simulation": _simulation,
+    "Comparison": _machines,
+    "Compressed": _compressed,
+    "Sweep": _sweep,
+}

@@ -7,7 +7,7 @@ from esnsim.moved import redirect_old_names
 TYPE_CHECKING = False  # typing's own would load it before the command can answer an interrupt
 if TYPE_CHECKING:
     from esnsim import machines as machines
-    from esnsim.api import compress, cost, simulate, sweep
+    from esnsim.api import compare, compress, cost, simulate, sweep
     from esnsim.costs.cost import Cost
     from esnsim.errors import EsnsimError, ModelError, UsageError, WidthError
     from esnsim.importer import read_onnx
@@ -27,7 +27,8 @@ __version__ = "0.1.0"
 _HOMES = {
     "AnalogEngine": "machines.crossbar.engine", "CrossbarSpec": "machines.crossbar.spec",
     "ArraySpec": "machines.array.spec", "DigitalEngine": "machines.array.engine",
-    "compress": "api", "cost": "api", "simulate": "api", "sweep": "api", "Cost": "costs.cost",
+    "compare": "api", "compress": "api", "cost": "api", "simulate": "api", "sweep": "api",
+    "Cost": "costs.cost",
     "EsnsimError": "errors", "ModelError": "errors", "UsageError": "errors", "WidthError": "errors",
     "fold_batchnorm": "model.fold",
     "read_onnx": "importer",
@@ -41,7 +42,7 @@ _FURTHER = ["ESNTracker", "machines"]
 __all__ = [
     "AnalogEngine", "ArraySpec", "Cost", "CrossbarSpec", "DigitalEngine", "EsnsimError", "Geometry",
     "Layer", "ModelError", "Network", "QuantizedNetwork", "Scheme", "UsageError", "WidthError",
-    "codes", "compress", "cost", "fold_batchnorm", "from_torch", "quantize", "read_onnx",
+    "codes", "compare", "compress", "cost", "fold_batchnorm", "from_torch", "quantize", "read_onnx",
     "simulate", "sweep",
 ]  # fmt: skip
 

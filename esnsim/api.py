@@ -1,4 +1,4 @@
-"""What the commands do, as functions of Python: cost, simulate, compress, sweep."""
+"""What the commands do, as functions of Python: cost, simulate, compress, sweep, compare."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from onnx import ModelProto
     from torch import nn
 
+    from esnsim.comparison.compare import Compared
     from esnsim.compression.compress import Compressed
     from esnsim.evaluate.outputs import Scoring
     from esnsim.graph.model import Model
@@ -258,6 +259,68 @@ def sweep(
         todo = candidates([name for name, _ in files], *grid)
         with opened(results, task.binding, resume) as finished:
             return sweeps.sweep(task, todo, finished, metric, drop, jobs, scheduler, watch)
+
+
+@_telling
+def compare(
+    *sources: "Source | Cost",
+    scheme: Scheme | None = None,
+    images: "ImageSet | None" = None,
+    count: int | None = None,
+    scoring: "Scoring | None" = None,
+    input_shapes: "Shapes | None" = None,
+    input_values: Mapping[str, float] | None = None,
+    example: Any = None,
+    threads: int = 0,
+    watch: Callable[[str], None] = lambda name: None,
+) -> "Compared":
+    """Models beside the first: which layers changed, how, and what made the difference.
+
+    `sources` as for `cost`, or costs, or paths of its JSON reports. Float weights are quantised by
+    `scheme`. With images each model runs as it is on `count` of those that `compress` would not
+    calibrate with. `watch` is told each name before its turn. Raises UsageError for fewer than two
+    sources, ModelError where one has no layer in common with the first.
+    """
+    from esnsim.comparison.accuracy import compare_on
+    from esnsim.comparison.compare import Side
+    from esnsim.comparison.compare import compare as compared
+    from esnsim.comparison.reported import SUFFIX, read_report, reported
+    from esnsim.evaluate.outputs import GUESS
+
+    if len(sources) < 2:
+        raise UsageError("compare takes two models or more: give another")
+    _check_images(images)
+    sides, models = list[Side](), list["Model | None"]()
+    for source in sources:
+        name, model = _name(source), None
+        watch(name)
+        if isinstance(source, Cost):
+            found = reported(source)
+        elif name.lower().endswith(SUFFIX):
+            found = read_report(Path(name))
+        else:
+            model = _opened(source, example, input_shapes, input_values)
+            found = reported(costs.cost(quantize(model.network, scheme)))
+        sides.append(Side(name, found, _path(source)))
+        models.append(model)
+    if images is None or not any(models):
+        return compared(sides)
+    return compare_on(images, sides, models, count, scoring or GUESS, threads)
+
+
+def _path(source: Any) -> str | None:
+    return str(source) if isinstance(source, str | PathLike) else None
+
+
+def _name(source: Any) -> str:
+    """How reports call a model."""
+    from onnx import ModelProto
+
+    if isinstance(source, Cost):
+        return source.network.source.path or "model"
+    if isinstance(source, ModelProto):
+        return source.graph.name or "model"
+    return str(source) if isinstance(source, str | PathLike) else type(source).__name__
 
 
 @contextmanager

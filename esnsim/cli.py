@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import esnsim
 from esnsim.commands import (
     bench,
+    compare,
     compress,
     cost,
     machines,
@@ -28,8 +29,9 @@ BAD_INPUT = 1
 INTERRUPTED, CLOSED_PIPE = 130, 141  # 128 + the signal, as shells report them
 
 COMMANDS = {
-    "cost": cost, "compress": compress, "simulate": simulate, "pareto": pareto, "bench": bench,
-    "selftest": selftest, "machines": machines, "models": models,
+    "cost": cost, "compress": compress, "simulate": simulate, "pareto": pareto,
+    "compare": compare, "bench": bench, "selftest": selftest, "machines": machines,
+    "models": models,
 }  # fmt: skip
 
 

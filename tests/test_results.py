@@ -1,4 +1,4 @@
-"""Results as Python has them: one screen, a document, rows, pictures, files; all five kinds."""
+"""Results as Python has them: one screen, a document, rows, pictures, files; all six kinds."""
 
 import csv
 import io
@@ -20,7 +20,7 @@ from tests.samples import EMBEDDED
 MODEL = "builtin:resnet8"
 SCHEMAS = {
     "cost": "cost-1", "simulate": "simulate-2", "machines": "machines-1",
-    "compress": "compress-1", "sweep": "pareto-1",
+    "compress": "compress-1", "sweep": "pareto-1", "compare": "compare-1",
 }  # fmt: skip
 WITHOUT = "import sys; sys.modules['{0}'] = None; import esnsim\n{1}"
 
@@ -33,6 +33,7 @@ def results() -> dict[str, Any]:
         "machines": esnsim.simulate(MODEL, machines="stripes,isaac", memory="bitsim"),
         "compress": esnsim.compress(MODEL, budget=30e6),
         "sweep": esnsim.sweep(MODEL, ratios=[0], bits=[2, 4], count=9),
+        "compare": esnsim.compare(MODEL, "builtin:resnet20"),
     }
 
 

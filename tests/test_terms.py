@@ -116,6 +116,7 @@ COMMANDS = {
     "kinds": "simulate builtin:resnet8 --compare digital analog",
     "pareto": "pareto builtin:resnet8 --ratios 0,0.5 --bits 4 --images 9 --results r.jsonl",
     "compress": "compress builtin:resnet8 -o c.onnx --bits 4 --images 9",
+    "compare": "compare builtin:resnet8 builtin:resnet20 --images 9",
     "machines": "machines",
     "models": "models",
 }

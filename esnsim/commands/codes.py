@@ -2,6 +2,7 @@
 
 import argparse
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from esnsim.report.write import say
 
 if TYPE_CHECKING:
     from esnsim.graph.model import Model
-    from esnsim.model.network import Network
+    from esnsim.model.network import Network, Uncounted
     from esnsim.quantization.quantizer import QuantizedNetwork
     from esnsim.quantization.scheme import Scheme
 
@@ -146,7 +147,7 @@ def read_network(arguments: argparse.Namespace) -> "Network":
 def _prepared(network: "Network", arguments: argparse.Namespace) -> "Network":
     from esnsim.model.fold import fold_batchnorm
 
-    _warn(network, arguments.strict)
+    warn_uncounted(network.uncounted, arguments.strict)
     return fold_batchnorm(network) if getattr(arguments, "fold_batchnorm", False) else network
 
 
@@ -158,10 +159,10 @@ def quantized_network(network: "Network", scheme: "Scheme", quiet: bool) -> "Qua
         return quantize(network, scheme, lambda layer: meter.advance(layer.name))
 
 
-def _warn(network: "Network", strict: bool) -> None:
+def warn_uncounted(uncounted: "Sequence[Uncounted]", strict: bool) -> None:
     """Say which operators are not counted, a line for each kind and reason."""
-    kinds = Counter((item.op, item.reason) for item in network.uncounted)
-    first = {(item.op, item.reason): item.name for item in reversed(network.uncounted)}
+    kinds = Counter((item.op, item.reason) for item in uncounted)
+    first = {(item.op, item.reason): item.name for item in reversed(uncounted)}
     lines = [
         f"{op} '{first[op, reason]}'{f' and {count - 1} more' if count > 1 else ''} "
         f"{'are' if count > 1 else 'is'} not counted: {reason}"

@@ -40,12 +40,10 @@ class OtherWidth:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Metrics:
-    """The metrics of a layer or of a network. `*_x4` are four times the metric, to be integers.
+class Figures:
+    """What a layer or a network costs. `*_x4` are four times the metric, to be integers.
 
-    `esn_d*` and `mac_bits_layerwise` are in bits, MACs and weights are counts; `class_a_*` is the
-    class-A energy with the largest amplitude of a filter, a layer, the network. `other_*` are the
-    digital metrics under the width rule that was not chosen.
+    `esn_d*` and `mac_bits_layerwise` are in bits, MACs and weights are counts.
     """
 
     filters: int
@@ -56,28 +54,14 @@ class Metrics:
     macs: int
     live_macs: int
     esn_a_x4: Weightings
-    class_a_filter_x4: Weightings
-    class_a_layer_x4: Weightings
-    class_a_network_x4: Weightings
     esn_d: Weightings
     esn_d_tilde: Weightings
     mac_bits_layerwise: int
-    other_esn_d: Weightings
-    other_esn_d_tilde: Weightings
 
     @property
     def esn_a(self) -> Quotients:
         """Eq. 2."""
         return quarter(self.esn_a_x4)
-
-    @property
-    def esn_a_class_a(self) -> ClassA:
-        """Section 2.1."""
-        return ClassA(
-            quarter(self.class_a_filter_x4),
-            quarter(self.class_a_layer_x4),
-            quarter(self.class_a_network_x4),
-        )
 
     @property
     def mac_bits_saved(self) -> int:
@@ -93,6 +77,34 @@ class Metrics:
     def mean_width_by_weights(self) -> float:
         """Σ b / number of live weights, each at its filter's width; 0 where there are none."""
         return self.esn_d_tilde.weights / self.live_weights if self.live_weights else 0.0
+
+    @property
+    def packed_bytes(self) -> int:
+        """Bytes of the live weights, each at its filter's width, one after the other."""
+        return -(-self.esn_d_tilde.weights // 8)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metrics(Figures):
+    """Figures, and what is read of them beside: `class_a_*` is the class-A energy, four times,
+    with the largest amplitude of a filter, a layer, the network; `other_*` are the digital metrics
+    under the width rule that was not chosen.
+    """
+
+    class_a_filter_x4: Weightings
+    class_a_layer_x4: Weightings
+    class_a_network_x4: Weightings
+    other_esn_d: Weightings
+    other_esn_d_tilde: Weightings
+
+    @property
+    def esn_a_class_a(self) -> ClassA:
+        """Section 2.1."""
+        return ClassA(
+            quarter(self.class_a_filter_x4),
+            quarter(self.class_a_layer_x4),
+            quarter(self.class_a_network_x4),
+        )
 
 
 def ratio(part: Quotients, whole: Quotients) -> Quotients:

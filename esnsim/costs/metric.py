@@ -8,7 +8,7 @@ from esnsim.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from esnsim.costs.figures import Metrics
+    from esnsim.costs.figures import Figures
     from esnsim.quantization.filter_sums import FilterSums, Ints
 
 
@@ -58,7 +58,7 @@ def find_metric(metric: str) -> str:
     return metric
 
 
-def metric_value(total: "Metrics", metric: str) -> float:
+def metric_value(total: "Figures", metric: str) -> float:
     """A total by the name that `--metric` takes: `esn_d_tilde`, `esn_a.weights`, `live_macs`."""
     name, _, weighting = metric.partition(".")
     found = METRICS[name]

@@ -9,6 +9,7 @@ PAGES = {
     "Cost": "cost",
     "Simulation": "simulation",
     "Comparison": "machines",
+    "Compared": "comparison",
     "Compressed": "compression",
     "Sweep": "sweep",
 }

@@ -52,6 +52,15 @@ def grid(
     return "\n".join([head, rule, *body, *foot]) + "\n"
 
 
+def markdown(headings: Cells, rows: Sequence[Cells], *, texts: int = 1) -> str:
+    """The same as a table of Markdown; nothing where there are no rows."""
+    if not rows:
+        return ""
+    rule = [":--" if i < texts else "--:" for i in range(len(headings))]
+    lines = [headings, rule, *rows]
+    return "\n".join(f"| {' | '.join(c.replace('|', chr(92) + '|') for c in x)} |" for x in lines)
+
+
 def folded(lines: Sequence[str], columns: int | None) -> list[str]:
     """Lines of a summary, none wider than the screen; what is folded stands behind the label."""
     if columns is None:

@@ -71,11 +71,21 @@ def _sweep() -> Report:
     )  # fmt: skip
 
 
+def _compared() -> Report:
+    from esnsim.report.compare import document, table
+
+    return Report(
+        text=table.brief, document=document.document, rows=document.rows, first="model",
+        inputs=lambda found: [side.path for side in found.sides],
+    )  # fmt: skip
+
+
 #: By the name of the result's class.
 KINDS: dict[str, Callable[[], Report]] = {
     "Cost": _cost,
     "Simulation": _simulation,
     "Comparison": _machines,
+    "Compared": _compared,
     "Compressed": _compressed,
     "Sweep": _sweep,
 }

@@ -17,6 +17,7 @@ LINES = {
     "simulate": ["simulate", MODEL],
     "compress": ["compress", MODEL, "-o", "small.onnx"],
     "pareto": ["pareto", MODEL],
+    "compare": ["compare", MODEL, MODEL],
     "bench": ["bench"],
     "selftest": ["selftest"],
     "machines": ["machines"],
@@ -80,7 +81,9 @@ def test_an_option_that_names_a_file_says_whether_it_is_read_or_written(command:
 
 def test_the_law_is_about_many_options() -> None:
     assert len(list(pairs())) > 25
-    assert {command for command, _, _ in pairs()} >= {"cost", "simulate", "compress", "pareto"}
+    assert {command for command, _, _ in pairs()} >= {
+        "cost", "simulate", "compress", "pareto", "compare",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)

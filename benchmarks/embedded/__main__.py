@@ -21,6 +21,7 @@ from esnsim.training.models import CifarResNet
 EPOCHS = {8: 20, 20: 30}
 SHIPPED = ROOT / "esnsim" / "embedded"
 SAMPLE = 1000  # test images that ship
+CALIBRATION = 512  # training images that do, without their labels
 
 
 def main() -> None:
@@ -31,6 +32,8 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
     labels = sample.labels.astype(np.uint8)
     np.savez_compressed(output / "fashion_mnist_1000.npz", images=sample.images, labels=labels)
+    unlabelled = train.images[:CALIBRATION]
+    np.savez_compressed(output / "fashion_mnist_train_512.npz", images=unlabelled)
     results = {}
     for depth in arguments.depths:
         name, epochs = f"resnet{depth}", arguments.epochs or EPOCHS[depth]

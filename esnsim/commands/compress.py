@@ -162,6 +162,8 @@ def _compressed(arguments: argparse.Namespace, recipe: "Recipe") -> "Compressed"
     model, pictures = codes.read_model(a), images.images_of(a, a.model)
     if a.calibration is not None:
         used = data.load(a.calibration, images.preparation_of(a))
+    elif pictures is not None and a.data is None:
+        used = data.embedded_training()
     if pictures is None and used is None:
         refuse(a, ["correct"], "corrects with images: give --data or --calibration")
     with Meter(12 if recipe.searches else 3, a.quiet) as meter, listening(meter.within):

@@ -1,6 +1,6 @@
 """A model compressed: to given codes, to a budget, or as far as its accuracy allows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import inf
 from warnings import warn
@@ -15,9 +15,10 @@ from esnsim.compression.policies import POLICIES, Plan, Problem
 from esnsim.compression.prune.prune import choose
 from esnsim.compression.recipe import Recipe
 from esnsim.compression.round.inputs import RANGES
+from esnsim.compression.round.layers import Candidate
 from esnsim.compression.round.methods import COMPENSATED
 from esnsim.compression.search import Goal, Trial, search
-from esnsim.compression.workspace import CALIBRATION, Candidate, Workspace, prepare
+from esnsim.compression.workspace import Workspace, prepare
 from esnsim.costs.cost import Cost, cost
 from esnsim.costs.metric import metric_value
 from esnsim.errors import ModelError, UsageError, WidthError
@@ -26,7 +27,8 @@ from esnsim.evaluate.scores import Evaluation
 from esnsim.graph.graph import accepts_pair
 from esnsim.graph.model import Model
 from esnsim.images.sets import ImageSet
-from esnsim.images.split import first_of, split
+from esnsim.images.split import OF_SCORED, first_of, split
+from esnsim.model.network import Layer, Skipped
 from esnsim.quantization.quantizer import quantize
 from esnsim.results import Outcome
 
@@ -45,7 +47,8 @@ class Compressed(Outcome):
 
     `before` is the cost of the model as it was given, `after` that of this one read anew, both as
     `esnsim cost` prints them. `floats` and `evaluation` are what the two are worth, None without
-    images. `trials` are those of a search, in order.
+    images. `trials` are those of a search, in order. `alone` are layers whose codes could not be
+    made to compensate.
     """
 
     recipe: Recipe
@@ -56,6 +59,7 @@ class Compressed(Outcome):
     floats: Evaluation | None
     evaluation: Evaluation | None
     trials: tuple[Trial, ...]
+    alone: tuple[Layer, ...] = ()
 
     @property
     def spent(self) -> tuple[float, float]:
@@ -114,8 +118,13 @@ class Compressed(Outcome):
     def notes(self) -> tuple[str, ...]:
         """What stayed as it was and why, what the budget left, and notes on the network."""
         work, used = self.workspace, self.budget_used
-        notes = [f"layer '{x.name}' stays as it is: {why}" for x, why in work.unquantisable]
-        notes += [f"layer '{x.name}' keeps all its filters: {why}" for x, why in work.unprunable]
+        notes = [*_by_reason(work.unquantisable, "stays as it is", "stay as they are")]
+        notes += _by_reason(work.unprunable, "keeps all its filters", "keep all their filters")
+        if self.alone:
+            notes.append(
+                f"{_named(self.alone)} in nearest codes: ONNX Runtime does not give "
+                "what is read there"
+            )
         if self.nothing_removed:
             notes.append(self.nothing_removed)
         opset = opset_of(self.model)
@@ -150,6 +159,20 @@ class Compressed(Outcome):
         return self.model.SerializeToString()
 
 
+def _named(layers: Sequence[Layer], most: int = 3) -> str:
+    """Some layers by name, and how many more there are."""
+    names = ", ".join(f"'{layer.name}'" for layer in layers[:most])
+    more = f" and {len(layers) - most:,} more" if len(layers) > most else ""
+    return f"layer{'s' * (len(layers) > 1)} {names}{more}"
+
+
+def _by_reason(skipped: Sequence[Skipped], one: str, many: str) -> Iterator[str]:
+    """A note for all layers of one reason."""
+    for reason in dict.fromkeys(each.reason for each in skipped):
+        layers = [each.layer for each in skipped if each.reason == reason]
+        yield f"{_named(layers)} {many if len(layers) > 1 else one}: {reason}"
+
+
 def _narrow(found: Cost) -> bool:
     """Whether some layer's codes would fit into int4."""
     return any(0 < row.bits.max(initial=0) <= 4 for row in found.layers)
@@ -174,7 +197,8 @@ def compress(
     UsageError for what does not go together.
     """
     if images is not None:
-        calibration, images = split(images, CALIBRATION, calibration)
+        if calibration is None:
+            calibration, images = split(images, OF_SCORED)
         images = first_of(images, count) if count else images
     if images is None and recipe.searches:
         raise UsageError("a drop of accuracy, or an SQNR, needs images: give --data")
@@ -197,6 +221,7 @@ def compress(
     result = Compressed(
         recipe=recipe, workspace=workspace, model=built.proto, before=before,
         after=cost(quantize(built.network)), floats=floats, evaluation=evaluation, trials=trials,
+        alone=candidate.alone if candidate else (),
     )  # fmt: skip
     if recipe.budget is not None and result.spent[1] > recipe.budget:
         raise WidthError(

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from math import sqrt
 
 from esnsim.compression.policies import Plan
-from esnsim.compression.workspace import Candidate, Workspace
+from esnsim.compression.round.layers import Candidate
+from esnsim.compression.workspace import Workspace
 from esnsim.costs.cost import cost
 from esnsim.costs.metric import metric_value
 from esnsim.errors import EsnsimError, UsageError, WidthError

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 from warnings import warn
 
 from esnsim.compression.correct.meters import Output, meters
@@ -12,7 +11,7 @@ from esnsim.compression.fixed import with_fixed_codes
 from esnsim.compression.prune.shrink import shrink
 from esnsim.compression.prune.units import unprunable_layers
 from esnsim.compression.round.inputs import Setting
-from esnsim.compression.round.layers import refit_layers, round_layers
+from esnsim.compression.round.layers import Candidate, refit_layers, round_layers
 from esnsim.compression.round.methods import COMPENSATED, NEAREST, resolved
 from esnsim.errors import UsageError
 from esnsim.evaluate.evaluator import Evaluator
@@ -27,14 +26,7 @@ from esnsim.model.network import Array, Mask, Network, Skipped
 from esnsim.quantization.quantizer import QuantizedNetwork, quantize
 from esnsim.quantization.scheme import Scheme
 
-CALIBRATION = 256  # images that statistics are corrected with, at most
-
-
-class Candidate(NamedTuple):
-    """A network in codes, and the constants of its graph that follow: weights, statistics."""
-
-    quantized: QuantizedNetwork
-    changes: Changes
+CALIBRATION = 512  # images that calibrate, at most
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,10 +82,12 @@ class Workspace:
 
     def rounded(self, near: QuantizedNetwork) -> Candidate:
         """The candidate of nearest codes."""
+        found = Candidate(near, dequantized_at(self.sites, near))
         if self.rounding == COMPENSATED:
-            return Candidate(*round_layers(self._setting, near))
-        found = dequantized_at(self.sites, near)
-        return Candidate(near, self.corrector(found) if self.corrector else found)
+            found = round_layers(self._setting, near)
+            if not found.alone:  # else it stopped short of some statistics, too
+                return found
+        return found._replace(changes=self.corrector(found.changes)) if self.corrector else found
 
     def evaluate(self, near: QuantizedNetwork) -> Evaluation:
         """The candidate of nearest codes on the images. Raises UsageError where there are none."""

@@ -27,6 +27,7 @@ from esnsim.images.files import read_idx as read_idx
 
 MOST_CLASSES = 1 << 31
 EMBEDDED = Path(__file__).parents[1] / "embedded" / "fashion_mnist_1000.npz"
+TRAINING = EMBEDDED.with_name("fashion_mnist_train_512.npz")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,11 @@ class ImageSet:
 def embedded() -> ImageSet:
     """The first 1,000 test images of Fashion-MNIST, pixels in [0, 1]."""
     return _npz(EMBEDDED, Preparation())
+
+
+def embedded_training() -> ImageSet:
+    """The first 512 training images of Fashion-MNIST, without labels: what calibrates."""
+    return _npz(TRAINING, Preparation())
 
 
 def load(

@@ -3,6 +3,8 @@
 from esnsim.errors import UsageError
 from esnsim.images.sets import ImageSet
 
+OF_SCORED = 256  # images that calibrate where no others are given, at most
+
 
 def split(
     images: ImageSet, most: int, calibration: ImageSet | None = None

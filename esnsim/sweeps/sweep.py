@@ -97,11 +97,11 @@ def point(task: Task, candidate: Candidate) -> Point | Refused:
     try:
         with _ONE_AT_A_TIME:
             workspace = _workspace(task, candidate.model, candidate.ratio)
-            quantized, changes = workspace.candidate(_scheme(task, candidate))
-            evaluation = workspace.judged(changes)
+            found = workspace.candidate(_scheme(task, candidate))
+            evaluation = workspace.judged(found.changes)
     except EsnsimError as error:
         return Refused(candidate, str(error))
-    priced = cost(quantized)
+    priced = cost(found.quantized)
     histogram = priced.histogram
     histogram[0] = histogram.get(0, 0) + workspace.removed
     return Point(

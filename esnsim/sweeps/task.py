@@ -12,9 +12,9 @@ from esnsim.compression.round.methods import COMPENSATED, NEAREST
 from esnsim.compression.workspace import CALIBRATION
 from esnsim.errors import UsageError
 from esnsim.evaluate.outputs import GUESS, Scoring
-from esnsim.images.sets import ImageSet, Preparation, embedded
+from esnsim.images.sets import ImageSet, Preparation, embedded, embedded_training
 from esnsim.images.sets import load as load_images
-from esnsim.images.split import calibrating, first_of
+from esnsim.images.split import OF_SCORED, calibrating, first_of
 
 #: Models: the name that each goes by, and where it lies.
 Files = tuple[tuple[str, str], ...]
@@ -25,7 +25,8 @@ SAMPLED = 32  # images at each end of a set that tell it from others
 class Pictures:
     """Where images come from: a file or folder, or images in memory; None is the embedded ones.
 
-    The first `skipped` are left out, and of the rest `count` taken.
+    Those are the test images, or those of `training` without labels. The first `skipped` are left
+    out, and of the rest `count` taken.
     """
 
     source: Path | ImageSet | None = None
@@ -33,10 +34,13 @@ class Pictures:
     preparation: Preparation = field(default_factory=Preparation)
     count: int | None = None
     skipped: int = 0
+    training: bool = False
 
     def open(self) -> ImageSet:
         """The images. Raises DataError."""
-        found = embedded() if self.source is None else self.source
+        found = self.source
+        if found is None:
+            found = embedded_training() if self.training else embedded()
         if isinstance(found, Path):
             found = load_images(found, self.preparation, self.labels)
         found = found.after(self.skipped) if self.skipped else found
@@ -138,12 +142,15 @@ def split_pictures(
 ) -> tuple[Pictures, Pictures]:
     """Those that are scored, `count` of them where given, and those that calibrate.
 
-    Where no others are given the first ones calibrate, and are not scored. Raises UsageError where
+    Where no others are given embedded training images calibrate those that are embedded, else the
+    first ones, which are then not scored. Raises UsageError where
     there are not as many.
     """
+    if calibration is None and images.source is None:
+        calibration = Pictures(training=True)
     if calibration is None:
         whole = images.open().count
-        few = calibrating(whole, CALIBRATION)
+        few = calibrating(whole, OF_SCORED)
         calibration = replace(images, count=few)
         images = replace(images, count=whole - few, skipped=few) if whole > 1 else images
     if count is not None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,8 +14,9 @@ from esnsim.compression.prune.shrink import shrink
 from esnsim.compression.round import inputs, walk
 from esnsim.compression.round.inputs import Setting
 from esnsim.compression.round.layers import refit_layers, round_layers
-from esnsim.compression.workspace import float_targets
+from esnsim.compression.workspace import float_targets, prepare
 from esnsim.costs.cost import cost
+from esnsim.errors import ModelError
 from esnsim.evaluate.evaluator import Evaluator
 from esnsim.graph.model import Model, open_model
 from esnsim.graph.sites import Slot, sites
@@ -23,6 +25,7 @@ from esnsim.images.sets import ImageSet
 from esnsim.model.network import Array
 from esnsim.quantization.quantizer import QuantizedNetwork, codes, quantize
 from esnsim.quantization.scheme import Scheme
+from esnsim.run.session import Session, open_session
 from tests.compress.test_recalibrate import MODELS, PARTS, RESIDUAL
 from tests.execute.cases import LINEAR
 from tests.execute.models import model, normal
@@ -58,7 +61,7 @@ def weights(graph: Model, quantized: QuantizedNetwork) -> Mapping[Slot, Array]:
 def test_the_error_at_the_output_is_at_most_that_of_nearest_codes(name: str, rule: str) -> None:
     graph = open_model(OPERATORS[name])
     some, plain = images(graph), near(graph, rule)
-    found, changes = round_layers(Setting(whole=graph, model=graph, images=some), plain)
+    found, changes, _ = round_layers(Setting(whole=graph, model=graph, images=some), plain)
     judge = Evaluator(graph, some)
     assert judge(changes).sqnr_db > judge(weights(graph, plain)).sqnr_db - 1e-3
     for new, old in zip(found.layers, plain.layers, strict=True):
@@ -72,8 +75,8 @@ def test_codes_that_compensate_beat_nearest_ones(name: str) -> None:
     some, plain = images(graph), near(graph, bits=3)
     targets = float_moments(graph, some)
     setting = Setting(whole=graph, model=graph, images=some, targets=targets)
-    found, changes = round_layers(setting, plain)
-    again, _ = round_layers(setting, plain)
+    found, changes, _ = round_layers(setting, plain)
+    again, *_ = round_layers(setting, plain)
     judge = Evaluator(graph, some)
     assert judge(changes).sqnr_db > judge(weights(graph, plain)).sqnr_db + 2
     assert cost(found).total.esn_d_tilde.macs <= cost(plain).total.esn_d_tilde.macs
@@ -94,12 +97,37 @@ def test_a_model_on_its_grid_stays_as_it_is(name: str, rule: str) -> None:
     some = images(graph)
     targets = float_moments(graph, some)
     setting = Setting(whole=graph, model=graph, images=some, targets=targets)
-    found, _ = round_layers(setting, on_grid)
+    found, *_ = round_layers(setting, on_grid)
     for new, old in zip(found.layers, on_grid.layers, strict=True):
         np.testing.assert_array_equal(codes(new), codes(old))
         np.testing.assert_allclose(
             new.steps[new.sums.width_code > 0], old.steps[new.sums.width_code > 0], rtol=1e-6
         )
+
+
+@pytest.mark.parametrize("name", ["residual", "folded"])
+def test_where_a_part_does_not_run_alone_its_layer_alone_keeps_nearest_codes(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = open_model(MODELS[name][0])
+    some, plain = images(graph), near(graph)
+    second = sorted(site.place for site in sites(graph))[1]
+
+    def refuse(*given: Any, **how: Any) -> Session:
+        if max(given[1]) == second - 1:
+            raise ModelError("a part that ONNX Runtime does not load")
+        return open_session(*given, **how)
+
+    monkeypatch.setattr(walk, "open_session", refuse)
+    workspace = prepare(graph, some, some)
+    found = workspace.rounded(plain)
+    assert [layer.first_filter for layer in found.alone] == [
+        graph.network.layers[graph.layer_at[second]].first_filter
+    ]
+    for index, (one, other) in enumerate(zip(found.quantized.layers, plain.layers, strict=True)):
+        assert (codes(one) == codes(other)).all() == (index == graph.layer_at[second])
+    nearest = replace(workspace, rounding="nearest").evaluate(plain)
+    assert workspace.judged(found.changes).sqnr_db > nearest.sqnr_db
 
 
 SHARED = "t = Conv<pads = [1, 1, 1, 1]>(x, w) r = Relu(t) y = Conv<pads = [1, 1, 1, 1]>(r, w)"
@@ -108,7 +136,7 @@ SHARED = "t = Conv<pads = [1, 1, 1, 1]>(x, w) r = Relu(t) y = Conv<pads = [1, 1,
 def test_a_weight_that_two_layers_use_stays_one() -> None:
     graph = open_model(model(SHARED, w=normal(3, 3, 3, 3)))
     some, plain = images(graph), near(graph)
-    found, changes = round_layers(Setting(whole=graph, model=graph, images=some), plain)
+    found, changes, _ = round_layers(Setting(whole=graph, model=graph, images=some), plain)
     one, other = (codes(row) for row in found.layers)
     np.testing.assert_array_equal(one, other)
     judge = Evaluator(graph, some)
@@ -117,7 +145,7 @@ def test_a_weight_that_two_layers_use_stays_one() -> None:
 
 def test_given_codes_stay_when_they_are_quantised_again() -> None:
     graph = open_model(MODELS["residual"][0])
-    found, _ = round_layers(Setting(whole=graph, model=graph, images=images(graph)), near(graph))
+    found, *_ = round_layers(Setting(whole=graph, model=graph, images=images(graph)), near(graph))
     again = quantize(found.network, Scheme("layer-max", 1))
     for one, other in zip(found.layers, again.layers, strict=True):
         np.testing.assert_array_equal(codes(one), codes(other))

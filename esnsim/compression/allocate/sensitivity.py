@@ -8,13 +8,16 @@ many filters as it has images, and only what lies behind their layer runs again.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count, islice, product
 from math import gcd, nan
+from statistics import fmean
 
 import numpy as np
 
 from esnsim.compression.allocate.stages import Stage, stages
+from esnsim.errors import ModelError
 from esnsim.evaluate.feeds import Feeds
 from esnsim.evaluate.scores import Scored
 from esnsim.graph.model import Model
@@ -93,8 +96,8 @@ def sensitivity(
     add up, so that gains as they were measured (1) set widths too far apart (docs/allocate.md).
     Layers whose weights cannot be exchanged get the others' mean gain for an error in proportion to
     their weights. The output is the one that is `scored`, by default the first; layers that do not
-    lead to it get the mean gain too. Raises DataError or UsageError for images that do not fit,
-    ModelError where the graph can't run.
+    lead to it, and those that can't run apart, get the mean gain too. Raises DataError or
+    UsageError for images that do not fit.
     """
     rng = np.random.default_rng(seed)
     network, found = graph.network, sites(graph)
@@ -106,16 +109,18 @@ def sensitivity(
     batch = feeds.size(next(iter(feeds))[0])
     output = scored.output if scored else graph.proto.graph.output[0].name
     batches = max(1, min(-(-images.count // batch), -(-probes // batch)))
-    signal, turn = 0.0, count(1)
+    energies, turn = list[float](), count(1)
     for feed, _ in islice(feeds, batches):
         for stage in stages(graph, found, feed, threads, output):
             show_progress(f"measuring gains, {next(turn):,} of {batches * len(found):,}")
             each = groups[stage.site.index]
             runs = max(1, round(probes * each.count / (batches * batch * uses[id(each)])))
             done = probed[id(each)]
-            energy = _probe(stage, each, batch, range(done, done + runs), rng, centred, scored)
+            with suppress(ModelError):  # what lies behind the layer does not run alone
+                turns = range(done, done + runs)
+                energies.append(_probe(stage, each, batch, turns, rng, centred, scored))
             probed[id(each)] += runs
-            signal += energy / (batches * len(found))
+    signal = fmean(energies) if energies else 0.0
     own = {
         index: _folded(network.layers[index], each.gains(joined) / (signal or 1))
         for index, each in groups.items()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from onnx import ModelProto, ValueInfoProto, helper
 
+from esnsim.errors import ModelError
 from esnsim.evaluate.runtime import open_runtime, run
 from esnsim.graph.model import Model
 from esnsim.graph.nodes import reads
@@ -74,7 +75,7 @@ def stages(
 ) -> Iterator[Stage]:
     """The graph before each of some layers in turn, every node run once, on the way to `output`.
 
-    Layers that do not lead there are left out.
+    Layers that do not lead there are left out, and those that ONNX Runtime does not get to.
     """
     wanted = {output}
     for node in reversed(graph.nodes):
@@ -84,9 +85,11 @@ def stages(
     values: dict[str, Value] = {name: to_runtime(array) for name, array in feed.items()}
     first = 0
     for site in sorted(places, key=lambda site: site.place):
-        values = _advanced(
-            graph, values, _nodes(graph, range(first, site.place)), site.place, threads, output
-        )
+        nodes = _nodes(graph, range(first, site.place))
+        try:
+            values = _advanced(graph, values, nodes, site.place, threads, output)
+        except ModelError:  # they run with those up to the next layer, perhaps
+            continue
         yield Stage(graph=graph, site=site, values=values, threads=threads, output=output)
         first = site.place
 

@@ -4,7 +4,8 @@ from esnsim.compression.export.activations import with_activations
 from esnsim.compression.export.export import exported
 from esnsim.compression.export.formats import FORMATS
 from esnsim.compression.round.inputs import RANGES
-from esnsim.compression.workspace import Candidate, Workspace
+from esnsim.compression.round.layers import Candidate
+from esnsim.compression.workspace import Workspace
 from esnsim.evaluate.evaluator import Evaluator
 from esnsim.evaluate.scores import Evaluation
 from esnsim.graph.model import Model

@@ -10,6 +10,7 @@ from esnsim.compression.correct.moments import ByName
 from esnsim.compression.round.moments import Moments, Sums, places_in
 from esnsim.compression.round.walk import Walk
 from esnsim.compression.round.windows import sampled
+from esnsim.errors import ModelError
 from esnsim.graph.model import Model
 from esnsim.graph.sites import Site, Slot, sites
 from esnsim.images.sets import ImageSet
@@ -74,7 +75,6 @@ class Inputs:
         are summed up at its first, in float for what comes later.
         """
         mac, whole, kept = self._macs[site.index], self._whole[site.index], self._setting.kept
-        self._floats.advance(whole.place)
         if mac is None:
             return None
         name = mac.node.input[mac.activation]
@@ -82,6 +82,7 @@ class Inputs:
         if self._setting.activation_bits is not None and mac.own is None:
             xs = in_integers(xs, self._setting.activation_bits)
             walk.spread(Slot(site.place, mac.activation), xs)
+        self._floats.advance(whole.place)
         theirs = mac_of(self._setting.whole, whole)
         pairs = pairs_of(site.layer, whole.layer, None if kept is None else kept[site.index])
         if theirs is None or pairs is None:
@@ -119,7 +120,10 @@ class Inputs:
             mac, use = mac_of(self._setting.whole, site), first[site.index]
             if mac is None or walk is None:
                 continue
-            walk.advance(site.place)
+            try:
+                walk.advance(site.place)
+            except ModelError:
+                continue
             vs = _columns(mac, walk.values(mac.node.input[mac.activation]))
             groups = np.arange(site.layer.geometry.groups)
             new = moments_of(vs, vs, site.layer, site.layer, groups)

@@ -1,6 +1,7 @@
 """Layers in graph order, each refitted or rounded on what the changed layers before it deliver."""
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -8,27 +9,41 @@ from esnsim.compression.correct.meters import Meter, Norm, Output, constant, met
 from esnsim.compression.correct.moments import anchor_of, pooled
 from esnsim.compression.round.filters import compensated, flat, given, refitted
 from esnsim.compression.round.inputs import Inputs, Setting
+from esnsim.compression.round.moments import Moments
 from esnsim.compression.round.walk import Walk
+from esnsim.errors import ModelError
 from esnsim.evaluate.feeds import Feeds
 from esnsim.graph.model import Model
 from esnsim.graph.sites import Site, Slot, sites
 from esnsim.graph.substitute import Changes, dequantized, dtype_of
-from esnsim.model.network import Array
+from esnsim.model.network import Array, Layer
 from esnsim.progress import show_progress
 from esnsim.quantization.quantizer import QuantizedLayer, QuantizedNetwork, codes, quantize
 
 
-def round_layers(setting: Setting, near: QuantizedNetwork) -> tuple[QuantizedNetwork, Changes]:
-    """Codes that compensate, no filter wider than its nearest ones, and the constants that follow.
+class Candidate(NamedTuple):
+    """A network in codes, and the constants of its graph that follow: weights, statistics.
+
+    `alone` are layers that keep their nearest codes, since what they read can't be had.
+    """
+
+    quantized: QuantizedNetwork
+    changes: Changes
+    alone: tuple[Layer, ...] = ()
+
+
+def round_layers(setting: Setting, near: QuantizedNetwork) -> Candidate:
+    """Codes that compensate, no filter wider than its nearest ones.
 
     Filters have the steps that they had, unless the rule is one of least error. Raises DataError
-    for images that do not fit, ModelError where the model can't run.
+    for images that do not fit.
     """
     work = _Work(setting, near)
     work.run()
     layers = tuple(row.layer for row in work.rows)
     found = quantize(replace(near.network, layers=layers))
-    return replace(found, scheme=near.scheme, notes=near.notes), work.changes
+    found = replace(found, scheme=near.scheme, notes=near.notes)
+    return Candidate(found, work.changes, tuple(work.alone))
 
 
 def refit_layers(setting: Setting) -> Changes:
@@ -44,6 +59,7 @@ class _Work:
     def __init__(self, setting: Setting, near: QuantizedNetwork | None) -> None:
         self.changes: dict[Slot, Array] = {}
         self.rows: list[QuantizedLayer] = [] if near is None else list(near.layers)
+        self.alone: list[Layer] = []
         self._refitted: dict[int, Array] = {}
         self._setting, self._rule = setting, near.scheme.resolved_rule if near else ""
         model, self._sites = setting.model, sites(setting.model)
@@ -67,21 +83,47 @@ class _Work:
                 stops.append((meter.place, 1, meter))
         done = 0
         for place, _, stop in sorted(stops, key=lambda stop: stop[:2]):
-            self._walk.advance(place)
+            reached = self._reach(place)
             if isinstance(stop, Site):
                 done += 1
                 show_progress(f"rounding layer {done:,} of {len(self._sites):,}")
-                self._solve(stop)
+                self._solve(stop, self._moments(stop) if reached else None)
+            elif not reached:
+                self._leave(stop)
             elif isinstance(stop, Norm):
                 self._normalise(stop)
             else:
                 self._centre(stop)
 
-    def _solve(self, site: Site) -> None:
+    def _reach(self, place: int) -> bool:
+        """Whether all before a place runs: a part that can't run alone may with what follows."""
+        try:
+            self._walk.advance(place)
+        except ModelError:
+            if self._setting.activation_bits is not None:  # what is quantised has to be known
+                raise
+            return False
+        return True
+
+    def _leave(self, meter: Meter) -> None:
+        """Keep the statistics as they are."""
+        for slot in (meter.mean, meter.variance) if isinstance(meter, Norm) else ():
+            found = constant(self._setting.model, slot, {})
+            assert found is not None
+            self._walk.put(slot, found)
+
+    def _moments(self, site: Site) -> list[Moments] | None:
+        try:
+            found = self._inputs.moments(site, self._walk)
+        except ModelError:
+            return None
+        return [each.centred for each in found] if found and self._centred(site) else found
+
+    def _solve(self, site: Site, moments: list[Moments] | None) -> None:
         """Refit a layer, or round it; a weight that several layers use is that of the first."""
-        moments, index = self._inputs.moments(site, self._walk), site.index
-        if moments and self._centred(site):
-            moments = [each.centred for each in moments]
+        index = site.index
+        if moments is None:
+            self.alone.append(site.layer)
         first, weights = self._inputs.first_use(site), flat(self._inputs.weights(site))
         if self.rows:
             if moments and first == index:

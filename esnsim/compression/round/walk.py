@@ -63,18 +63,21 @@ class Walk:
         return [to_array(values[name]) for values in self._batches]
 
     def advance(self, place: int) -> None:
-        """Run the nodes before a place. Raises ModelError where ONNX Runtime can't."""
+        """Run the nodes before a place.
+
+        Raises ModelError where ONNX Runtime can't; they then run with those up to the next place.
+        """
         nodes = [
             at for at in range(self._at, place)
             if not self._model.constants.issuperset(self._model.nodes[at].output)
         ]  # fmt: skip
-        self._at = place
         made = [
             name for at in nodes for name in self._model.nodes[at].output
             if self._last.get(name, -1) >= place
         ]  # fmt: skip
         if made:
             self._run(nodes, made)
+        self._at = place
         for values in self._batches:
             for name in [name for name in values if self._last.get(name, -1) < place]:
                 del values[name]
@@ -86,10 +89,13 @@ class Walk:
         session = open_session(
             self._model, nodes, types, made, self._threads, optimised=True, arena=False
         )
-        room = KEPT - sum(map(_bytes, self._batches))
+        room, found = KEPT - sum(map(_bytes, self._batches)), list[dict[str, Value]]()
         for values in self._batches:
+            found.append({})
             for name, value in session.run(values | self._given).items():
-                values[name], room = _held(value, room)
+                found[-1][name], room = _held(value, room)
+        for values, new in zip(self._batches, found, strict=True):
+            values |= new
 
 
 def _bytes(values: Mapping[str, Value]) -> int:

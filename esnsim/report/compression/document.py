@@ -116,6 +116,7 @@ def document(
             "images": evaluator.images.count if evaluator else 0,
             "rounding": result.rounding,
             "corrected_with": result.corrected_with,
+            "calibration": _calibration(result),
             "activation_bits": 8 if recipe.activations else None,
             "activations_over": result.activations_over,
         },
@@ -138,6 +139,12 @@ def rows(result: Compressed) -> list[dict[str, Any]]:
         }
         for row in result.after.layers
     ]
+
+
+def _calibration(result: Compressed) -> dict[str, Any] | None:
+    """The images that calibrated, None where none did."""
+    used = result.workspace.calibration
+    return None if used is None else {"name": used.name, "images": used.count}
 
 
 def as_json(result: Compressed, output: Path, size: int) -> str:

@@ -8,12 +8,15 @@ import numpy as np
 import pytest
 from onnx import ModelProto
 
+from esnsim.compression.allocate.allocate import every_width
 from esnsim.compression.correct.recalibrate import Corrector, float_moments
 from esnsim.compression.prune.prune import choose
 from esnsim.compression.prune.shrink import shrink
 from esnsim.compression.round import inputs, walk
 from esnsim.compression.round.inputs import Setting
 from esnsim.compression.round.layers import refit_layers, round_layers
+from esnsim.compression.round.remaining import remaining
+from esnsim.compression.round.windows import windows
 from esnsim.compression.workspace import float_targets, prepare
 from esnsim.costs.cost import cost
 from esnsim.errors import ModelError
@@ -210,3 +213,25 @@ def test_weights_make_up_for_quantised_activations() -> None:
     [found] = inputs.in_integers([x], 8)
     assert len(np.unique(found)) <= 256
     assert 0 < np.abs(found - x).max() <= (x.max() - x.min()) / 255 / 2 * 1.001
+
+
+@pytest.mark.parametrize("rule", ["mse", "filter-max"])
+def test_the_noise_that_remains_is_that_of_the_codes_chosen(rule: str) -> None:
+    graph = open_model(model("y = Conv<pads = [1, 1, 1, 1]>(x, w)", w=normal(4, 3, 3, 3)))
+    some, widths = images(graph, 60), every_width(graph.network, rule)
+    [found] = remaining(graph, some, widths, rule, centred=False)
+    assert found is not None
+    plain = np.stack([run.sums.noise for run in widths[0]], axis=1)
+    for bits in (1, 3):
+        _, changes, _ = round_layers(
+            Setting(whole=graph, model=graph, images=some), near(graph, rule, bits)
+        )
+        x = some.read(0, 60)
+        [site] = sites(graph)
+        error = changes[site.slot] - site.layer.weight.load()
+        rows = windows(x, site.layer.geometry).reshape(-1, 27).astype(float)
+        wanted = np.square(rows @ error.reshape(4, 27).T).mean(axis=0)
+        energy = np.square(rows).mean()
+        np.testing.assert_allclose(found[:, bits - 1], wanted / energy, rtol=0.25)
+    assert (found.sum(axis=0) < plain.sum(axis=0)).all()
+    assert (np.diff(found, axis=1) < 0).all()

@@ -98,6 +98,7 @@ def choices(
     gains: Sequence[Floats] | None = None,
     prune: bool | None = None,
     runs: Runs | None = None,
+    noises: Sequence[Floats | None] | None = None,
 ) -> Choices:
     """Cost and noise of every filter at every width, once for all budgets.
 
@@ -106,7 +107,8 @@ def choices(
     without it the squared error itself counts. With `prune`, by default where removal has its own
     gain, filters may be given a width of 0, all but the one of most noise in each layer. Layers
     that share a weight share its widths. `runs` are those of `every_width` for this network and
-    rule, made here unless given. Raises UsageError or WidthError for what is not offered.
+    rule, made here unless given; `noises` (M, widths) take the place of their squared errors, as
+    `remaining` gives them. Raises UsageError or WidthError for what is not offered.
     """
     metric = check_metric(metric)
     if rule not in RULES or not RULES[rule].by_filter:
@@ -124,7 +126,8 @@ def choices(
         if layer.weight.codes is not None:
             fixed += int(of_filters(each[0], metric).sum())
             continue
-        cost, noise, first = _table(each, metric, None if gains is None else gains[index], prune)
+        gain, left = (None if of is None else of[index] for of in (gains, noises))
+        cost, noise, first = _table(each, metric, gain, left, prune)
         key = layer.weight.origin, layer.weight.shape
         if key in tables:
             old = tables[key]
@@ -254,12 +257,14 @@ def _with_live(quantized: QuantizedLayer, live: Mask) -> QuantizedLayer:
 
 
 def _table(
-    runs: Sequence[QuantizedLayer], metric: str, gain: Floats | None, prune: bool
-) -> tuple[Ints, Floats, Ints]:
+    runs: Sequence[QuantizedLayer], metric: str, gain: Floats | None, left: Floats | None,
+    prune: bool,
+) -> tuple[Ints, Floats, Ints]:  # fmt: skip
     """Cost and noise (M, widths) of a layer's filters, and their first columns (M,)."""
     none = np.zeros(runs[0].layer.filters, np.int64)
     cost = np.stack([none, *(of_filters(run, metric) for run in runs)], axis=1)
-    noise = np.stack([runs[0].sums.signal, *(run.sums.noise for run in runs)], axis=1)
+    errors = np.stack([run.sums.noise for run in runs], axis=1) if left is None else left
+    noise = np.column_stack([runs[0].sums.signal, errors]).astype(np.float64)
     if gain is not None:
         gain = gain.reshape(len(noise), -1)
         noise[:, 0] *= gain[:, 0]

@@ -5,13 +5,18 @@ one filter at a time, and the noise of many is not quite their sum (docs/allocat
 is spent under each, and what is kept leaves the least noise at the output for calibration images.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from math import log2
+
+import numpy as np
 
 from esnsim.compression.allocate.allocate import Allocation, Choices, allocate, choices, every_width
 from esnsim.compression.allocate.effort import EFFORTS, Effort
 from esnsim.compression.allocate.sensitivity import PROBES, drawn, sensitivity
-from esnsim.compression.round.methods import NEAREST
-from esnsim.compression.workspace import Workspace
+from esnsim.compression.round.methods import COMPENSATED
+from esnsim.compression.round.remaining import remaining
+from esnsim.compression.workspace import Workspace, float_targets
 from esnsim.errors import UsageError
 from esnsim.evaluate.evaluator import Evaluator
 from esnsim.images.sets import ImageSet
@@ -24,10 +29,14 @@ JOINED = 3.0  # probes of its layer's average that count beside a filter's own
 
 @dataclass(frozen=True, slots=True)
 class Allocator:
-    """The choices of one network's filters under several weighings, and images to judge by."""
+    """The choices of one network's filters under several weighings, and images to judge by.
+
+    `best` is the place of the offer that was found best for budgets of like size, by their `_size`.
+    """
 
     offers: tuple[Choices, ...]
     judge: Workspace
+    best: dict[int, int] = field(default_factory=dict)
 
     def __call__(self, budget: float) -> Allocation:
         """The allocation of most SQNR within a budget, in units of the metric.
@@ -35,11 +44,28 @@ class Allocator:
         Raises WidthError where the budget is below the least possible.
         """
         able = [offer for offer in self.offers if budget >= offer.least]
-        found = [allocate(offer, budget) for offer in able or self.offers]
-        return found[0] if len(found) == 1 else max(found, key=self._sqnr)
+        if len(able) < len(self.offers):
+            return self._judged(able or self.offers, budget)[1]
+        place = self.best.get(_size(budget))
+        if place is not None:
+            return allocate(self.offers[place], budget)
+        self.best[_size(budget)], found = self._judged(able, budget)
+        return found
 
-    def _sqnr(self, found: Allocation) -> float:
-        return self.judge.evaluate(quantize(self.judge.network, found.scheme)).sqnr_db
+    def _judged(self, offers: Sequence[Choices], budget: float) -> tuple[int, Allocation]:
+        found = [allocate(offer, budget) for offer in offers]
+        if len(found) == 1:
+            return 0, found[0]
+        worth = [
+            self.judge.evaluate(quantize(self.judge.network, each.scheme)).sqnr_db for each in found
+        ]
+        best = int(np.argmax(worth))
+        return best, found[best]
+
+
+def _size(budget: float) -> int:
+    """The same for budgets within a factor of √2."""
+    return round(2 * log2(budget))
 
 
 def allocator(
@@ -50,10 +76,12 @@ def allocator(
     threads: int = 0,
     effort: str | int = "normal",
 ) -> Allocator:
-    """Weigh by gains with pruning, by gains as measured without, and by squared error alone.
+    """Weigh by gains with pruning, and by squared error alone.
 
-    `images` calibrate, their labels unseen; the workspace has images, too. `effort` is one of
-    EFFORTS, or the most MACs of all probes. Raises UsageError for another.
+    Where codes compensate gains are of the noise that they leave; else a third weighing is by gains
+    as they were measured, without pruning. `images` calibrate, their labels unseen; the workspace
+    has images, too. `effort` is one of EFFORTS, or the most MACs of all probes. Raises UsageError
+    for another.
     """
     given = Effort(PROBES, effort, "given") if isinstance(effort, int) else EFFORTS.get(effort)
     if given is None:
@@ -67,12 +95,27 @@ def allocator(
         trust=1.0, scored=scored, probes=given.probes, effort=given.macs, joined=JOINED,
     )  # fmt: skip
     runs = every_width(network, rule)
-    offers = (
-        choices(network, metric, rule, drawn(gains), runs=runs),
-        choices(network, metric, rule, gains, prune=False, runs=runs),
-        choices(network, metric, rule, runs=runs),
-    )
-    judged = replace(images.first(JUDGED), labels=None)
+    plain = choices(network, metric, rule, runs=runs)
+    if workspace.rounding == COMPENSATED:
+        centred = workspace.corrector is not None
+        noises = remaining(model, images, runs, rule, centred, threads)
+        weighed = [choices(network, metric, rule, drawn(gains), runs=runs, noises=noises)]
+    else:
+        weighed = [
+            choices(network, metric, rule, drawn(gains), runs=runs),
+            choices(network, metric, rule, gains, prune=False, runs=runs),
+        ]
+    judged = replace(images.after(max(0, images.count - JUDGED)), labels=None)
     whole = Evaluator(workspace.whole, judged, threads=threads, scored=scored).reference
     evaluator = Evaluator(model, judged, whole, threads, scored=scored)
-    return Allocator(offers, replace(workspace, evaluator=evaluator, rounding=NEAREST))
+    return Allocator((*weighed, plain), _judge(replace(workspace, evaluator=evaluator)))
+
+
+def _judge(workspace: Workspace) -> Workspace:
+    """The workspace; where codes compensate they do with fewer images, in a part of the time."""
+    if workspace.rounding != COMPENSATED or workspace.calibration is None:
+        return workspace
+    few, targets = workspace.calibration.first(JUDGED), workspace.targets
+    if targets is not None:
+        targets = float_targets(workspace.whole, workspace.kept, few, workspace.threads)
+    return replace(workspace, calibration=few, targets=targets)

@@ -38,7 +38,7 @@ def compensated(
     q = flat(codes(layer)).astype(np.int32)
     steps = np.where(layer.steps > 0, layer.steps, 1.0)
     limit = (np.int64(1) << layer.sums.width_code) - 1
-    parts = [*_problems(layer, weights, moments, pruned)]
+    parts = [*problems(layer, weights, moments, pruned)]
     found = [tries(problem, steps[rows], limit[rows], rule) for rows, _, problem in parts]
     for chosen, (rows, lanes, problem) in zip(_best(found, rule), parts, strict=True):
         near = coded(problem, q[rows][:, lanes], steps[rows])
@@ -63,7 +63,7 @@ def given(layer: QuantizedLayer, q: NDArray[np.int32], steps: Floats) -> Quantiz
     return replace(layer, layer=replace(layer.layer, weight=with_codes), steps=steps)
 
 
-def _problems(
+def problems(
     layer: QuantizedLayer, weights: Array, moments: Sequence[Moments], pruned: bool
 ) -> Iterator[tuple[slice, NDArray[np.bool_], Problem]]:
     """For each group its filters, the inputs that are alive, and what is to be solved."""

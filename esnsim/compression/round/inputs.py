@@ -1,6 +1,7 @@
 """What layers read, here and in float: columns by batch, and their moments over some windows."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
@@ -115,20 +116,30 @@ class Inputs:
         later = [
             self._whole[i] for i, use in first.items() if use != i and self._setting.kept is None
         ]
-        walk = self._float_walk() if later else None
-        for site in later:
-            mac, use = mac_of(self._setting.whole, site), first[site.index]
-            if mac is None or walk is None:
-                continue
-            try:
-                walk.advance(site.place)
-            except ModelError:
-                continue
-            vs = _columns(mac, walk.values(mac.node.input[mac.activation]))
-            groups = np.arange(site.layer.geometry.groups)
-            new = moments_of(vs, vs, site.layer, site.layer, groups)
+        each = moments_in_float(self._setting.whole, later, self._feeds, self._setting.threads)
+        for site, new in each:
+            use = first[site.index]
             found[use] = _joined(new, found.get(use))
         return found
+
+
+def moments_in_float(
+    model: Model, found: Sequence[Site], feeds: Sequence[Feed], threads: int
+) -> Iterator[tuple[Site, list[Moments]]]:
+    """Moments of each group of what layers read in float, of those where that can be had."""
+    end = 1 + max((site.place for site in found), default=0)
+    walk = Walk(model, feeds, end, threads=threads)
+    for site in sorted(found, key=lambda site: site.place):
+        mac = mac_of(model, site)
+        with suppress(ModelError):  # else its nodes run with those up to the next layer
+            walk.advance(site.place)
+            if mac is None:
+                continue
+            xs = _columns(mac, walk.values(mac.node.input[mac.activation]))
+            groups = np.arange(site.layer.geometry.groups)
+            moments = moments_of(xs, xs, site.layer, site.layer, groups)
+            if moments:
+                yield site, moments
 
 
 def _joined(some: list[Moments] | None, more: list[Moments] | None) -> list[Moments] | None:

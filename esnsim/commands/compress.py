@@ -39,6 +39,11 @@ def _model(text: str) -> Path:
     return found
 
 
+def _share(text: str) -> float | None:
+    """A share of filters, None for as many as pay."""
+    return None if text == "auto" else options.share(text)
+
+
 def _report(arguments: argparse.Namespace) -> Path:
     """Where the report goes unless told: beside the model."""
     output: Path = arguments.output
@@ -100,7 +105,11 @@ def _add_aim(group: "argparse._ArgumentGroup") -> None:
 
 def _add_pruning(group: "argparse._ArgumentGroup") -> None:
     group.add_argument(
-        "--prune", type=options.share, default=0.0, metavar="0.5", help="share of filters to remove"
+        "--prune",
+        type=_share,
+        default=0.0,
+        metavar="0.5|auto",
+        help="share of filters to remove; auto: as many as pay for the aim, each layer its share",
     )
     codes.add_criteria(group)
     group.add_argument(

@@ -1,7 +1,7 @@
 """A model compressed: to given codes, to a budget, or as far as its accuracy allows."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from warnings import warn
 
@@ -11,24 +11,27 @@ from esnsim.compression.allocate.targets import read_targets
 from esnsim.compression.export.build import build
 from esnsim.compression.export.export import opset_of, upgraded
 from esnsim.compression.export.qdq import NARROW
+from esnsim.compression.paying import pruned, worth
 from esnsim.compression.policies import POLICIES, Plan, Problem
 from esnsim.compression.prune.prune import choose
 from esnsim.compression.recipe import Recipe
 from esnsim.compression.round.inputs import RANGES
 from esnsim.compression.round.layers import Candidate
 from esnsim.compression.round.methods import COMPENSATED
-from esnsim.compression.search import Goal, Trial, search
+from esnsim.compression.search import Goal, MissedError, Trial, search
 from esnsim.compression.workspace import Workspace, prepare
 from esnsim.costs.cost import Cost, cost
 from esnsim.costs.metric import metric_value
 from esnsim.errors import ModelError, UsageError, WidthError
+from esnsim.evaluate.evaluator import Evaluator
 from esnsim.evaluate.outputs import GUESS, Scoring
 from esnsim.evaluate.scores import Evaluation
 from esnsim.graph.graph import accepts_pair
 from esnsim.graph.model import Model
 from esnsim.images.sets import ImageSet
 from esnsim.images.split import OF_SCORED, first_of, split
-from esnsim.model.network import Layer, Skipped
+from esnsim.model.network import Layer, Mask, Skipped
+from esnsim.quantization.filter_sums import Floats
 from esnsim.quantization.quantizer import quantize
 from esnsim.results import Outcome
 
@@ -209,19 +212,28 @@ def compress(
     kept = None
     if recipe.ratio:
         kept = choose(model, recipe.ratio, criterion=recipe.criterion, scope=recipe.scope)
-    workspace = prepare(
-        model, images, calibration, kept, correct=recipe.correct, rounding=recipe.rounding,
-        activation_bits=8 if recipe.activations else None, threads=threads, scoring=scoring,
-    )  # fmt: skip
+
+    def prepared(kept: Sequence[Mask] | None, floats: Evaluator | None = None) -> Workspace:
+        return prepare(
+            model, images, calibration, kept, correct=recipe.correct, rounding=recipe.rounding,
+            activation_bits=8 if recipe.activations else None, threads=threads, scoring=scoring,
+            floats=floats,
+        )  # fmt: skip
+
+    workspace = prepared(kept)
     _check(recipe, workspace)
     floats = workspace.floats
-    candidate, trials = _chosen(workspace, recipe, floats, progress)
+    if recipe.ratio is None:
+        chosen = _as_pays(workspace, recipe, prepared, progress)
+    else:
+        chosen = _chosen(workspace, recipe, floats, progress)
     progress("writing")
+    workspace, candidate = chosen.workspace, chosen.candidate
     built, evaluation = build(workspace, candidate, recipe.form, recipe.activations)
     result = Compressed(
         recipe=recipe, workspace=workspace, model=built.proto, before=before,
-        after=cost(quantize(built.network)), floats=floats, evaluation=evaluation, trials=trials,
-        alone=candidate.alone if candidate else (),
+        after=cost(quantize(built.network)), floats=floats, evaluation=evaluation,
+        trials=chosen.trials, alone=candidate.alone if candidate else (),
     )  # fmt: skip
     if recipe.budget is not None and result.spent[1] > recipe.budget:
         raise WidthError(
@@ -253,23 +265,72 @@ def _nothing_removed(recipe: Recipe, workspace: Workspace) -> str | None:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """A workspace and its candidate, None for floats, and what was tried to find it."""
+
+    workspace: Workspace
+    candidate: Candidate | None
+    trials: tuple[Trial, ...] = ()
+
+
+def _as_pays(
+    workspace: Workspace,
+    recipe: Recipe,
+    prepared: Callable[[Sequence[Mask], Evaluator | None], Workspace],
+    progress: Progress,
+) -> _Chosen:
+    """The best with any filters: of most SQNR within a budget, else the cheapest that is good."""
+    floats, score, trials = workspace.evaluator, -inf, tuple[Trial, ...]()
+    best: _Chosen | None = None
+    error: WidthError | None = None
+    for work, gains in pruned(workspace, lambda kept: prepared(kept, floats), recipe.effort):
+        try:
+            most = -score if best is not None and recipe.searches else None
+            found = _chosen(work, recipe, workspace.floats, progress, gains, most)
+        except MissedError:
+            if best is None:
+                raise
+            break
+        except WidthError as reason:  # fewer filters cost less
+            error = error or reason
+            continue
+        trials += found.trials
+        assert found.candidate is not None
+        price = metric_value(cost(found.candidate.quantized).total, recipe.metric)
+        now = -price if recipe.searches else worth(work, found.candidate)
+        if now <= score:
+            break
+        best, score = found, now
+    if best is None:
+        assert error is not None
+        raise error
+    return replace(best, trials=trials)
+
+
 def _chosen(
-    workspace: Workspace, recipe: Recipe, floats: Evaluation | None, progress: Progress
-) -> tuple[Candidate | None, tuple[Trial, ...]]:
-    """The candidate, None for floats, and what was tried to find it."""
+    workspace: Workspace,
+    recipe: Recipe,
+    floats: Evaluation | None,
+    progress: Progress,
+    gains: Sequence[Floats] | None = None,
+    most: float | None = None,
+) -> _Chosen:
+    """The candidate that a recipe asks for; a search spends `most` at the utmost."""
     if not recipe.quantize:
-        return None, ()
+        return _Chosen(workspace, None)
     if recipe.scheme is not None:
-        return workspace.candidate(recipe.scheme), ()
+        return _Chosen(workspace, workspace.candidate(recipe.scheme))
     progress("planning")
     plan = POLICIES[recipe.policy].plan(
         Problem(
             workspace=workspace, metric=recipe.metric, rule=recipe.rule, effort=recipe.effort,
             targets=read_targets(recipe.targets, recipe.epoch) if recipe.targets else None,
+            gains=gains,
         )
     )  # fmt: skip
     if not recipe.searches or floats is None:
-        return _within(workspace, plan, recipe), ()
+        return _Chosen(workspace, _within(workspace, plan, recipe))
 
     def evaluate(candidate: Candidate) -> Evaluation:
         found = build(workspace, candidate, recipe.form, recipe.activations)[1]
@@ -277,7 +338,9 @@ def _chosen(
         return found
 
     goal = Goal(floats, recipe.drop, recipe.sqnr)
-    return search(workspace, plan, recipe.metric, goal, evaluate, progress)
+    return _Chosen(
+        workspace, *search(workspace, plan, recipe.metric, goal, evaluate, progress, most)
+    )
 
 
 def _within(workspace: Workspace, plan: Plan, recipe: Recipe) -> Candidate:

@@ -4,7 +4,7 @@ A plan is made once for a workspace and gives codes for any budget. What a plan 
 when it is made: the table itself is read by every `--help`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import isinf
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from esnsim.errors import UsageError
 if TYPE_CHECKING:
     from esnsim.compression.allocate.targets import Target
     from esnsim.compression.workspace import Workspace
+    from esnsim.quantization.filter_sums import Floats
     from esnsim.quantization.scheme import Scheme
 
 #: The codes for a budget in units of the metric; inf is no budget.
@@ -25,7 +26,8 @@ class Problem:
     """What a policy plans for: a workspace, the metric of the budget, and what is known beside it.
 
     `rule` is the step rule of policies that take one. Noise at the output is measured, with an
-    `effort`, where the workspace has images; `targets` are there where training left them.
+    `effort`, where the workspace has images, unless `gains` of the filters are known; `targets` are
+    there where training left them.
     """
 
     workspace: "Workspace"
@@ -33,6 +35,7 @@ class Problem:
     rule: str | None = None
     targets: "tuple[Target, ...] | None" = None
     effort: str = "normal"
+    gains: "Sequence[Floats] | None" = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +62,10 @@ def _allocate(problem: Problem) -> Plan:
 
     workspace, metric, rule = problem.workspace, problem.metric, problem.rule or "mse"
     if workspace.evaluator is not None and workspace.calibration is not None:
-        best = allocator(workspace, workspace.calibration, metric, rule, effort=problem.effort)
+        best = allocator(
+            workspace, workspace.calibration, metric, rule, effort=problem.effort,
+            gains=problem.gains,
+        )  # fmt: skip
         return lambda budget: best(budget).scheme
     offer = choices(workspace.network, metric, rule)
     return lambda budget: allocate(offer, budget).scheme

@@ -18,8 +18,10 @@ from esnsim.quantization.scheme import Scheme
 class Recipe:
     """How a model is compressed.
 
-    A share `ratio` of its filters goes, the first by `criterion` in each `scope`. Then weights
-    become codes: by `scheme`, or where that is None by `policy` within a `budget` of `metric`, or
+    A share `ratio` of its filters goes, the first by `criterion` in each `scope`; None: as many as
+    pay for the aim, each layer its own share, by the noise that they leave at the output. Then
+    weights become codes: by `scheme`, or where that is None by `policy` within a `budget` of
+    `metric`, or
     for the least of it whose accuracy is at most `drop` (0 to 1) below the float model's, or whose
     outputs have an SQNR of `sqnr` dB at least. `rule` is the step rule of a policy that takes one,
     `effort` what the policy allocate spends on measuring. Codes are of a `rounding`, one of
@@ -29,7 +31,7 @@ class Recipe:
     activations in eight bits where `activations`. Without `quantize` it is only pruned.
     """
 
-    ratio: float = 0.0
+    ratio: float | None = 0.0
     criterion: str = "norm"
     scope: str = "layer"
     scheme: Scheme | None = None
@@ -71,6 +73,10 @@ class Recipe:
             raise UsageError(f"no rounding '{self.rounding}': use one of {', '.join(ROUNDINGS)}")
         if self.form not in FORMATS:
             raise UsageError(f"no format '{self.form}': use one of {', '.join(FORMATS)}")
+        if self.ratio is None and (
+            self.policy != "allocate" or ways != 1 or self.scheme is not None
+        ):
+            raise UsageError("as many filters as pay go for an aim under the policy allocate alone")
         if self.activations and not FORMATS[self.form].activations:
             raise UsageError("activations in integers are written as qdq alone: give that format")
         if not self.quantize and (self.form != "float" or not self.ratio):

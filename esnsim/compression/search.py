@@ -20,6 +20,10 @@ SPAN, PRECISION = 32.0, 1.02  # it goes down to a part of that cost, and ends wi
 ROUNDING = 1e-9  # of shares of images
 
 
+class MissedError(EsnsimError):
+    """The most that there is to spend misses the goal."""
+
+
 @dataclass(frozen=True, slots=True)
 class Goal:
     """A share `drop` of the accuracy of `floats` lost at most, or an SQNR of `sqnr` dB at least."""
@@ -64,10 +68,12 @@ def search(
     goal: Goal,
     evaluate: Callable[[Candidate], Evaluation],
     progress: Callable[[str], None] = lambda step: None,
+    most: float | None = None,
 ) -> tuple[Candidate, tuple[Trial, ...]]:
     """The cheapest codes of a plan that reach the goal, and what was tried, in order.
 
-    Raises EsnsimError where 8 bits miss it, UsageError where there is nothing to lose.
+    It begins at the cost of 8 bits, or at the `most` that there is to spend. Raises MissedError
+    where that misses it, UsageError where there is nothing to lose.
     """
     goal.check()
 
@@ -79,10 +85,11 @@ def search(
         return candidate
 
     trials: list[Trial] = []
-    high = metric_value(cost(quantize(workspace.network, Scheme(bits=WIDEST))).total, metric)
-    best, low = tried(high), high / SPAN
+    widest = metric_value(cost(quantize(workspace.network, Scheme(bits=WIDEST))).total, metric)
+    high = widest if most is None else most
+    best, low = tried(high), widest / SPAN
     if reason := goal.missed(trials[0].evaluation):
-        raise EsnsimError(f"at {WIDEST} bits {reason}, or prune less")
+        raise MissedError(f"at {WIDEST} bits {reason}, or prune less")
     while high > PRECISION * low:
         budget = sqrt(low * high)
         with suppress(WidthError):  # a policy may not go as low as this

@@ -32,7 +32,7 @@ def test_no_weighing_measures_better_than_the_one_that_is_kept(best, bits):
     found = best(budget)
     each = [allocate(offer, budget).scheme for offer in best.offers]
     assert (
-        len({str(scheme.widths) for scheme in each}) == len(best.offers) > 1
+        len({str(scheme.widths) for scheme in each}) == len(each) > 1
     )  # they do weigh differently
     assert sqnr(best, found.scheme) == max(sqnr(best, scheme) for scheme in each)
     assert (

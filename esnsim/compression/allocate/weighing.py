@@ -20,6 +20,7 @@ from esnsim.compression.workspace import Workspace, float_targets
 from esnsim.errors import UsageError
 from esnsim.evaluate.evaluator import Evaluator
 from esnsim.images.sets import ImageSet
+from esnsim.quantization.filter_sums import Floats
 from esnsim.quantization.quantizer import quantize
 
 PROBED = 64  # images that gains are measured with
@@ -75,40 +76,53 @@ def allocator(
     rule: str = "mse",
     threads: int = 0,
     effort: str | int = "normal",
+    gains: Sequence[Floats] | None = None,
 ) -> Allocator:
     """Weigh by gains with pruning, and by squared error alone.
 
     Where codes compensate gains are of the noise that they leave; else a third weighing is by gains
     as they were measured, without pruning. `images` calibrate, their labels unseen; the workspace
-    has images, too. `effort` is one of EFFORTS, or the most MACs of all probes. Raises UsageError
-    for another.
+    has images, too. `gains` are those of `gains_of`, measured here with an `effort` unless given.
+    """
+    threads = threads or workspace.threads
+    found = gains_of(workspace, images, effort, threads) if gains is None else list(gains)
+    model, network, evaluator = workspace.model, workspace.network, workspace.evaluator
+    assert evaluator is not None
+    runs = every_width(network, rule)
+    plain = choices(network, metric, rule, runs=runs)
+    if workspace.rounding == COMPENSATED:
+        centred = workspace.corrector is not None
+        noises = remaining(model, images, runs, rule, centred, threads)
+        weighed = [choices(network, metric, rule, drawn(found), runs=runs, noises=noises)]
+    else:
+        weighed = [
+            choices(network, metric, rule, drawn(found), runs=runs),
+            choices(network, metric, rule, found, prune=False, runs=runs),
+        ]
+    judged = replace(images.after(max(0, images.count - JUDGED)), labels=None)
+    scored = evaluator.scored
+    whole = Evaluator(workspace.whole, judged, threads=threads, scored=scored).reference
+    evaluator = Evaluator(model, judged, whole, threads, scored=scored)
+    return Allocator((*weighed, plain), _judge(replace(workspace, evaluator=evaluator)))
+
+
+def gains_of(
+    workspace: Workspace, images: ImageSet, effort: str | int, threads: int
+) -> list[Floats]:
+    """The gains of each layer's filters (M, 2) as `sensitivity` measures them.
+
+    `effort` is one of EFFORTS, or the most MACs of all probes. Raises UsageError for another.
     """
     given = Effort(PROBES, effort, "given") if isinstance(effort, int) else EFFORTS.get(effort)
     if given is None:
         raise UsageError(f"no effort '{effort}': use one of {', '.join(EFFORTS)}")
     if workspace.evaluator is None:
         raise UsageError("there is nothing to measure noise on: prepare the model with images")
-    model, network, scored = workspace.model, workspace.network, workspace.evaluator.scored
-    threads = threads or workspace.threads
-    gains = sensitivity(
-        model, images.first(PROBED), threads=threads, centred=workspace.corrector is not None,
-        trust=1.0, scored=scored, probes=given.probes, effort=given.macs, joined=JOINED,
+    return sensitivity(
+        workspace.model, images.first(PROBED), threads=threads,
+        centred=workspace.corrector is not None, trust=1.0, scored=workspace.evaluator.scored,
+        probes=given.probes, effort=given.macs, joined=JOINED,
     )  # fmt: skip
-    runs = every_width(network, rule)
-    plain = choices(network, metric, rule, runs=runs)
-    if workspace.rounding == COMPENSATED:
-        centred = workspace.corrector is not None
-        noises = remaining(model, images, runs, rule, centred, threads)
-        weighed = [choices(network, metric, rule, drawn(gains), runs=runs, noises=noises)]
-    else:
-        weighed = [
-            choices(network, metric, rule, drawn(gains), runs=runs),
-            choices(network, metric, rule, gains, prune=False, runs=runs),
-        ]
-    judged = replace(images.after(max(0, images.count - JUDGED)), labels=None)
-    whole = Evaluator(workspace.whole, judged, threads=threads, scored=scored).reference
-    evaluator = Evaluator(model, judged, whole, threads, scored=scored)
-    return Allocator((*weighed, plain), _judge(replace(workspace, evaluator=evaluator)))
 
 
 def _judge(workspace: Workspace) -> Workspace:

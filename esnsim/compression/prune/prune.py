@@ -44,11 +44,11 @@ def choose(
     network, coupling = model.network, couple(model)
     order, due = _order(model, coupling, criterion, scope)
     if ratio is not None:
-        return _without(network, coupling, order[due < ratio])
+        return without(network, coupling, order[due < ratio])
     assert budget is not None
     price = price or (lambda kept: live_macs(network, kept))
-    count = _least(lambda n: price(_without(network, coupling, order[:n])), len(order), budget)
-    return _without(network, coupling, order[:count])
+    count = _least(lambda n: price(without(network, coupling, order[:n])), len(order), budget)
+    return without(network, coupling, order[:count])
 
 
 def live_macs(
@@ -128,7 +128,8 @@ def _spaces(network: Network, coupling: Coupling, has: Mask) -> list[NDArray[np.
     return [np.array(space) for space in spaces.values()]
 
 
-def _without(network: Network, coupling: Coupling, units: NDArray[np.int64]) -> Kept:
+def without(network: Network, coupling: Coupling, units: NDArray[np.int64]) -> Kept:
+    """The filters (M,) of each layer that stay where some units go."""
     gone = np.zeros(len(coupling.unit), np.bool_)
     gone[units] = True
     return tuple(~gone[coupling.of(layer)] for layer in network.layers)

@@ -43,6 +43,11 @@ def words(result: Compressed, output: Path = Path("model"), size: int | None = N
 def done(result: Compressed) -> list[str]:
     """The steps in words."""
     recipe, steps = result.recipe, list[str]()
+    if recipe.ratio is None:
+        steps.append(
+            f"filters pruned as far as that pays: {result.removed:,} of "
+            f"{result.before.total.filters:,} are gone"
+        )
     if recipe.ratio:
         steps.append(
             f"{100 * recipe.ratio:g}% of filters pruned by {recipe.criterion}, in each "
@@ -103,7 +108,8 @@ def document(
         "tie": result.tie,
         "done": {
             "pruned": {
-                "ratio": recipe.ratio, "criterion": recipe.criterion, "scope": recipe.scope,
+                "ratio": recipe.ratio, "scope": "network" if recipe.ratio is None else recipe.scope,
+                "criterion": "noise" if recipe.ratio is None else recipe.criterion,
                 "filters": result.removed, "unpruned": _reasons(workspace.unprunable),
             },
             "quantized": recipe.quantize,

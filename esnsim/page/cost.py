@@ -13,12 +13,14 @@ UNIT = "MAC×bit"
 def page(cost: Cost) -> Page:
     """The page of a cost."""
     total, source = cost.total, cost.network.source
-    saved = percent(total.mac_bits_saved, total.mac_bits_layerwise)
+    less = ""
+    if total.mac_bits_saved:
+        less = percent(total.mac_bits_saved, total.mac_bits_layerwise)
+        less = f", {less} less than with every filter as wide as its layer's widest"
     return Page(
         title=f"What {printable(source.path or 'the model')} costs",
         lead=f"One inference takes {human(total.macs)} multiply–accumulates at a mean width of "
-        f"{total.mean_width_by_macs:.2f} bits: {human(total.esn_d_tilde.macs)} {UNIT}, {saved} "
-        "less than with every filter as wide as its layer's widest.",
+        f"{total.mean_width_by_macs:.2f} bits: {human(total.esn_d_tilde.macs)} {UNIT}{less}.",
         facts=facts(summary(cost, human)),
         pictures=[widths(cost), by_layer(cost)],
         tables=[layers(cost)],

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from esnsim.report.units import printable
 from esnsim.units import human
 
 #: Colours of series; on pages each is a variable of style.css, which dark pages change.
@@ -27,7 +28,8 @@ def draw_widths(axes: Any, histograms: Mapping[str, Mapping[int, int]]) -> None:
             colour = _colour(index, len(histograms))
             label = None if bits else name
             [bar] = axes.bar(bits + offset, count, thick, color=colour, label=label)
-            tip(bar, f"{name}: {count:,} filters of {bits} bit{'s' * (bits != 1)}")
+            if count:
+                tip(bar, f"{name}: {count:,} filters of {bits} bit{'s' * (bits != 1)}")
     axes.set(xlabel="width of the filter, bits (0: pruned)", ylabel="filters")
     axes.xaxis.get_major_locator().set_params(integer=True)
     if len(histograms) > 1:
@@ -46,7 +48,7 @@ def draw_layers(
         colour = COLOURS[index % len(COLOURS)] if stacked else _colour(index, len(series))
         bars = axes.bar(range(1, len(names) + 1), heights, 0.8, below, color=colour, label=label)
         for bar, name, height in zip(bars, names, heights, strict=True):
-            tip(bar, f"{name}: {human(height)} {unit}, {label}")
+            tip(bar, f"{printable(name)}: {human(height)} {unit}, {label}")
         if stacked:
             below = [low + height for low, height in zip(below, heights, strict=True)]
     axes.set(xlabel="layer, in the order of the graph", ylabel=unit, xlim=(0.3, len(names) + 0.7))

@@ -61,7 +61,8 @@ def _inline(text: str, picture: Picture) -> str:
     text = text[text.index("<svg") :]
     for number, colour in enumerate(COLOURS):
         text = text.replace(colour, f"var(--series-{number})")
-    text = text.replace(INK, "currentColor").replace(f'id="{TIP}', 'data-tip="')
+    text = text.replace(INK, "currentColor")
+    text = re.sub(f"id=([\"']){TIP}", r"data-tip=\1", text)  # quoted either way: names hold quotes
     text = re.sub(r' (?:width|height)="[\d.]+pt"', "", text, count=2)
     return re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
 

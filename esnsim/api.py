@@ -113,7 +113,7 @@ def simulate(
 @overload
 def simulate(
     source: "Source", *, machines: "str | Sequence[str | Described]", memory: str | None = None,
-    **given: Unpack[Given],
+    node: str | None = None, **given: Unpack[Given],
 ) -> "Comparison": ...  # fmt: skip
 
 
@@ -124,6 +124,7 @@ def simulate(
     *,
     machines: "str | Sequence[str | Described] | None" = None,
     memory: str | None = None,
+    node: str | None = None,
     scheme: Scheme | None = None,
     images: "ImageSet | None" = None,
     count: int | None = None,
@@ -138,8 +139,9 @@ def simulate(
 
     `machine` is a name, a size or a file, as `--array` takes it, or a description; `machines` are
     names, files, descriptions or "all", as `--machines` takes them, behind a `memory` of `--memory`
-    or none, and give a Comparison. Layers run on the float model's activations for `count` of the
-    `images`, or on random integers without any. Raises UsageError, ModelError.
+    or none, at the prices of a `node` or a file as `--node`, and give a Comparison. Layers run on
+    the float model's activations for `count` of the `images`, or on random integers without any.
+    Raises UsageError, ModelError.
     """
     from esnsim.evaluate.simulation import Activations, simulate_graph
     from esnsim.machines import presets
@@ -147,8 +149,9 @@ def simulate(
 
     if machines is not None and (machine != "maki" or end_to_end):
         raise UsageError("machines= goes with neither machine= nor end_to_end=: leave one out")
-    if memory is not None and machines is None:
-        raise UsageError("memory= is about machines by name: give machines=")
+    for option, value in (("memory", memory), ("node", node)):
+        if value is not None and machines is None:
+            raise UsageError(f"{option}= is about machines by name: give machines=")
 
     _check_images(images)
     model = _opened(source, example, input_shapes, input_values)
@@ -162,9 +165,15 @@ def simulate(
         from esnsim.evaluate.comparison import compare_graph
         from esnsim.machines.named.catalog import choose
         from esnsim.machines.named.memory import find_memory
+        from esnsim.machines.named.prices import find_prices
 
-        behind = find_memory(memory) if memory else None
-        return compare_graph(graph, quantized, choose(machines), given, memory=behind)
+        behind, prices = (
+            find_memory(memory) if memory else None,
+            find_prices(node) if node else None,
+        )
+        return compare_graph(
+            graph, quantized, choose(machines), given, memory=behind, prices=prices
+        )
     return simulate_graph(graph, quantized, described, given, threads)
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ BITS = 8  # of an activation
 def add_accelerators(group: "argparse._ArgumentGroup") -> None:
     """Add the options that name machines to compare."""
     from esnsim.machines.named.memory import MEMORIES
+    from esnsim.machines.named.prices import NODES
 
     group.add_argument(
         "--machines", metavar="NAME|FILE,…|all", type=InputFile(str, _files),
@@ -37,12 +39,16 @@ def add_accelerators(group: "argparse._ArgumentGroup") -> None:
         "--memory", choices=MEMORIES,
         help="with --machines: buffers and DRAM behind each, which a layer may wait for",
     )  # fmt: skip
+    group.add_argument(
+        "--node", metavar=f"{'|'.join(NODES)}|FILE", type=InputFile(str, machine_files),
+        help="with --machines: energy by part at these prices, or those of a file",
+    )  # fmt: skip
 
 
 def chosen(arguments: argparse.Namespace) -> "Mapping[str, Described]":
     """The machines that --machines names, none without it. Raises UsageError."""
     if arguments.machines is None:
-        for option in ("equal", "memory"):
+        for option in ("equal", "memory", "node", "picture"):
             if getattr(arguments, option):
                 raise UsageError(f"--{option} is about machines by name: give --machines")
         return {}
@@ -61,10 +67,13 @@ def compare(
     """What each machine takes of the network."""
     from esnsim.evaluate.comparison import compare_graph
     from esnsim.machines.named.memory import find_memory
+    from esnsim.machines.named.prices import find_prices
 
     memory = find_memory(arguments.memory) if arguments.memory else None
+    prices = find_prices(arguments.node) if arguments.node else None
     bits = arguments.activation_bits or BITS
-    return compare_graph(graph, network, machines, given, bits, memory, watch)
+    found = compare_graph(graph, network, machines, given, bits, memory, prices, watch)
+    return replace(found, clock=arguments.clock)
 
 
 def render(comparison: "Comparison", form: str, arguments: argparse.Namespace, look: "Look") -> str:
@@ -86,6 +95,6 @@ def _others(arguments: argparse.Namespace) -> list[str | None]:
     from esnsim.machines.presets import KINDS
 
     fields = {o.field for kind in KINDS.values() for o in (*kind.options, *kind.prices)}
-    names = ["array", "engine", "compare", "clock", "end_to_end", *sorted(fields)]
+    names = ["array", "engine", "compare", "end_to_end", *sorted(fields)]
     names.remove("activation_bits")
     return [machine.flag(name) if getattr(arguments, name, None) else None for name in names]

@@ -2,15 +2,16 @@
 
 import argparse
 from argparse import ArgumentTypeError
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
 from esnsim.commands.paths import OutputFile, file_name
 from esnsim.errors import UsageError
 from esnsim.report.forms import Form
-from esnsim.report.write import write
+from esnsim.report.write import write, write_bytes
 
+PICTURES = (".png", ".svg", ".pdf")
 TABLE = "table"  # the form where none is asked for
 
 
@@ -61,3 +62,33 @@ def form_of(arguments: argparse.Namespace, forms: Mapping[str, Form]) -> str:
     if given and named in forms and given != named:
         raise UsageError(f"--{given} and '{arguments.output}': leave one, or name it .{given}")
     return given or (named if suffix and named in forms else TABLE)
+
+
+def add_picture(group: "argparse._ArgumentGroup", shows: str) -> None:
+    """Add the option of a picture that shows this."""
+    group.add_argument(
+        "--picture",
+        type=OutputFile(_picture),
+        metavar="FILE",
+        help=f"{shows}, as {', '.join(PICTURES)}",
+    )
+
+
+def check_picture(arguments: argparse.Namespace) -> None:
+    """Raise UsageError for a picture without matplotlib, before anything is run."""
+    if arguments.picture and find_spec("matplotlib") is None:
+        raise UsageError("--picture needs matplotlib: pip install 'esnsim[report]'")
+
+
+def write_picture(arguments: argparse.Namespace, draw: Callable[[str], bytes]) -> None:
+    """Write the picture that is asked for, if one is: the bytes of what a suffix says."""
+    if arguments.picture:
+        write_bytes(draw(arguments.picture.suffix.lower()), arguments.picture)
+
+
+def _picture(text: str) -> Path:
+    """The name of a picture."""
+    found = file_name(text)
+    if found.suffix.lower() not in PICTURES:
+        raise ArgumentTypeError(f"'{text}': give a {', '.join(PICTURES)} file")
+    return found

@@ -1,19 +1,16 @@
 """`esnsim pareto`: accuracy against cost over pruning ratios, widths, step rules and policies."""
 
 import argparse
-from argparse import ArgumentTypeError
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from esnsim.commands import codes, images, options, output
 from esnsim.commands.parser import refuse
-from esnsim.commands.paths import InputFile, OutputFile, file_name
-from esnsim.errors import UsageError
+from esnsim.commands.paths import InputFile, OutputFile
 from esnsim.progress import listening
 from esnsim.report.progress import Meter
-from esnsim.report.write import say, screen, write, write_bytes
+from esnsim.report.write import say, screen, write
 
 if TYPE_CHECKING:
     from esnsim.sweeps.frontier import Sweep
@@ -25,16 +22,6 @@ Prunes, quantises and evaluates a model, or several on the same images, at every
 without training, and gives the points that no other beats in both cost and accuracy: the cheapest
 within a drop of accuracy, and what quantising only, pruning only, and pruning then quantising cost
 at equal accuracy. Every finished point is kept at once in a file that --resume goes on with."""
-
-PICTURES = (".png", ".svg", ".pdf")
-
-
-def _picture(text: str) -> Path:
-    """The name of a picture."""
-    found = file_name(text)
-    if found.suffix.lower() not in PICTURES:
-        raise ArgumentTypeError(f"'{text}': give a {', '.join(PICTURES)} file")
-    return found
 
 
 def _results(arguments: argparse.Namespace) -> Path:
@@ -115,20 +102,14 @@ def _add_output(group: "argparse._ArgumentGroup") -> None:
     group.add_argument(
         "--frontier", action="store_true", help="only the points of the frontier in the table"
     )
-    group.add_argument(
-        "--picture",
-        type=OutputFile(_picture),
-        metavar="FILE",
-        help="accuracy against log cost, as .png, .svg, .pdf",
-    )
+    output.add_picture(group, "accuracy against log cost")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; the exit code."""
     from esnsim.report.sweep.document import FORMS
 
-    if arguments.picture and find_spec("matplotlib") is None:
-        raise UsageError("--picture needs matplotlib: pip install 'esnsim[report]'")
+    output.check_picture(arguments)
     form = output.form_of(arguments, FORMS)
     found = _sweep(arguments)
     if not arguments.quiet:
@@ -136,11 +117,14 @@ def run(arguments: argparse.Namespace) -> int:
             say(reason)
     write(_render(found, form, arguments), arguments.output)
     output.write_page(found, arguments)
-    if arguments.picture:
-        from esnsim.report.sweep.picture import picture
-
-        write_bytes(picture(found, arguments.picture.suffix.lower()), arguments.picture)
+    output.write_picture(arguments, partial(_drawn, found))
     return 0
+
+
+def _drawn(found: "Sweep", suffix: str) -> bytes:
+    from esnsim.report.sweep.picture import picture
+
+    return picture(found, suffix)
 
 
 def _sweep(arguments: argparse.Namespace) -> "Sweep":

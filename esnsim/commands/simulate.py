@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from esnsim.commands import accelerators, codes, images, machine, options, output
@@ -41,6 +42,7 @@ def add_options(p: argparse.ArgumentParser) -> None:
     out = p.add_argument_group("output")
     output.add_output(out, FORMS)
     output.add_page(out)
+    output.add_picture(out, "with --machines: cycles and energy by part, a roofline")
     out.add_argument("--exact", action="store_true", help="all digits instead of 41.1M")
 
 
@@ -68,6 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
     from esnsim.report.simulation.table import Look
     from esnsim.run.cut import cut
 
+    output.check_picture(arguments)
     form = output.form_of(arguments, FORMS)
     scheme = codes.scheme_of(arguments)
     named = accelerators.chosen(arguments)
@@ -88,6 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
             )
         write(accelerators.render(compared, form, arguments, look), arguments.output)
         output.write_page(compared, arguments)
+        output.write_picture(arguments, partial(_drawn, compared))
         left_out = _left_out(compared)
     else:
         ran = [_simulate(arguments, graph, quantized, spec, given) for spec in specs]
@@ -98,6 +102,12 @@ def run(arguments: argparse.Namespace) -> int:
         for note in (*left_out, *model.network.notes, *quantized.notes):
             say(note)
     return 0
+
+
+def _drawn(compared: "Comparison", suffix: str) -> bytes:
+    from esnsim.page.picture import picture_file
+
+    return picture_file(compared, suffix)
 
 
 def _left_out(simulation: "Simulation | Comparison") -> list[str]:

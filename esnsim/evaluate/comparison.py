@@ -10,6 +10,7 @@ from esnsim.machines.base import random_activations
 from esnsim.machines.named.comparison import Comparison, Counter
 from esnsim.machines.named.description import Described
 from esnsim.machines.named.memory import Memory
+from esnsim.machines.named.prices import Prices
 from esnsim.quantization.quantizer import QuantizedNetwork
 from esnsim.run.cut import CutGraph
 
@@ -17,9 +18,11 @@ from esnsim.run.cut import CutGraph
 def compare_graph(
     graph: CutGraph, network: QuantizedNetwork, machines: Mapping[str, Described],
     given: Activations, bits: int = 8, memory: Memory | None = None,
+    prices: Prices | None = None,
     watch: Watch = lambda layer, images: None,
 ) -> Comparison:  # fmt: skip
-    """A quantised network on machines by name, with activations of `bits` bits, behind a memory.
+    """A quantised network on machines by name, with activations of `bits` bits, behind a memory,
+    at the prices of a node.
 
     Layers run on those of `given`, or on random integers where it has no images. Raises UsageError
     where no layer can run, or images do not fit.
@@ -33,8 +36,9 @@ def compare_graph(
             layer = network.layers[mac.index]
             watch(layer.layer.name, 1)
             counter.run(mac.index, random_activations(layer, bits, (given.seed, mac.index)))
-        return counter.comparison(graph.not_simulated, "random integers", memory)
+        return counter.comparison(graph.not_simulated, "random integers", memory, prices)
     few, chosen = given.split()
     scales = inference.calibrated(graph, few, bits, given.percentile, given.signed)
     inference.layer_by_layer(graph, counter.run, chosen, scales, watch)
-    return counter.comparison(graph.not_simulated, used_images(given, few, chosen), memory)
+    used = used_images(given, few, chosen)
+    return counter.comparison(graph.not_simulated, used, memory, prices)

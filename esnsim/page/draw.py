@@ -57,19 +57,39 @@ def draw_layers(
     _legend(axes)
 
 
-def draw_bars(axes: Any, values: Mapping[str, float], xlabel: str) -> None:
-    """Named bars one below the other, the first on top, on a logarithmic axis."""
-    bars = axes.barh(range(len(values)), list(values.values()), 0.7, color=COLOURS[0])
-    axes.set(xscale="log", xlabel=xlabel)
-    for bar, (name, value) in zip(bars, values.items(), strict=True):
-        tip(bar, f"{name}: {value:.3g}")
-        middle = bar.get_y() + bar.get_height() / 2
-        axes.annotate(f"{value:.2f}", (value, middle), (3, 0), textcoords="offset points",
-                      va="center", fontsize=8)  # fmt: skip
-    axes.set_yticks(range(len(values)), list(values))
+def draw_parts(axes: Any, rows: Mapping[str, Mapping[str, float]], xlabel: str) -> None:
+    """Named bars one below the other, the first on top, each of parts; small parts are one.
+
+    Bars far longer than the median are cut, with their length.
+    """
+    sums: dict[str, float] = {}
+    for parts in rows.values():
+        for part, value in parts.items():
+            sums[part] = sums.get(part, 0.0) + value / (sum(parts.values()) or 1)
+    kept = sorted(sums, key=lambda part: -sums[part])[: len(COLOURS) - 1]
+    names = [part for part in sums if part in kept] + ["others"] * (len(kept) < len(sums))
+    longest = 4 * sorted(sum(parts.values()) for parts in rows.values())[len(rows) // 2]
+    for place, (row, parts) in enumerate(rows.items()):
+        shown = {part: parts.get(part, 0.0) for part in names[: len(kept)]}
+        shown["others"] = sum(value for part, value in parts.items() if part not in kept)
+        _draw_row(axes, place, row, {part: shown[part] for part in names})
+        if (total := sum(parts.values())) > longest:
+            axes.annotate(f"{human(total)} →", (longest, place), ha="right", va="center")
+            axes.set_xlim(0, longest)
+    axes.set_yticks(range(len(rows)), list(rows))
     axes.invert_yaxis()
-    axes.margins(x=0.12, y=0.01)
-    few_marks(axes.xaxis)
+    axes.set_xlabel(xlabel)
+    _legend(axes)
+
+
+def _draw_row(axes: Any, place: int, row: str, parts: Mapping[str, float]) -> None:
+    """A bar of parts, one after the other; the first row names them."""
+    left = 0.0
+    for index, (part, value) in enumerate(parts.items()):
+        label = None if place else part
+        [bar] = axes.barh(place, value, 0.7, left, color=COLOURS[index], label=label)
+        tip(bar, f"{row}: {human(value)} {part}")
+        left += value
 
 
 def few_marks(axis: Any) -> None:

@@ -3,12 +3,12 @@
 from typing import Any
 
 from esnsim.machines.named.comparison import Comparison, Taken
-from esnsim.page.draw import COLOURS, draw_bars, draw_points, few_marks
+from esnsim.page.draw import COLOURS, draw_parts, draw_points, few_marks
 from esnsim.page.page import Column, Page, Picture, Table, facts
-from esnsim.report.machines.table import by_work, summary
+from esnsim.report.machines.table import bound, by_work, lost_to, summary
 from esnsim.report.simulation.table import Look
 from esnsim.report.units import printable
-from esnsim.units import human
+from esnsim.units import human, joules
 
 BARS = 14  # that a picture of the usual height has room for
 
@@ -22,7 +22,11 @@ def page(comparison: Comparison) -> Page:
         title=f"{printable(model)} on {len(ranked)} machines",
         lead=_lead(best, comparison),
         facts=facts(summary(comparison, Look(), True)),
-        pictures=[_bars(ranked, comparison), *_roofline(ranked, comparison)],
+        pictures=[
+            _bars(ranked, comparison),
+            *_energy(ranked, comparison),
+            *_roofline(ranked, comparison),
+        ],
         tables=[_machines(ranked, comparison), _layers(ranked, comparison)],
         notes=comparison.network.network.notes + comparison.network.notes,
     )
@@ -38,15 +42,35 @@ def _lead(best: Taken, comparison: Comparison) -> str:
 
 
 def _bars(ranked: list[Taken], comparison: Comparison) -> Picture:
-    ideal = comparison.ideal
-    values = {t.name: float(t.one_bit / ideal) for t in ranked if t.one_bit is not None and ideal}
+    values = {t.name: comparison.of_ideal(t) or 0.0 for t in ranked if t.one_bit}
+    rows = {t.name: _work(t, comparison) for t in ranked if t.one_bit}
     return Picture(
         "Work on one axis",
-        "Cycles × one-bit multipliers of each machine, in multiples of the ideal: "
-        + ", ".join(f"{name} {value:.2f}" for name, value in values.items()) + ".",
-        lambda axes: draw_bars(axes, values, "cycles × one-bit multipliers, ÷ ideal"),
+        "Cycles × one-bit multipliers of each machine, in multiples of the ideal, and what they go "
+        "to: " + ", ".join(f"{name} {value:.2f}" for name, value in values.items()) + ".",
+        lambda axes: draw_parts(axes, rows, "cycles × one-bit multipliers, ÷ ideal"),
         tall=max(1, len(values) / BARS),
     )  # fmt: skip
+
+
+def _work(taken: Taken, comparison: Comparison) -> dict[str, float]:
+    """Work ÷ ideal by what it goes to; where bits are skipped what is used is one part."""
+    lost, total = comparison.lost(taken), comparison.of_ideal(taken) or 0.0
+    ideal, widths = lost.pop("ideal"), lost.pop("widths")
+    used = {"ideal": ideal, "widths": widths} if widths >= 0 else {"ideal": ideal + widths}
+    return {part: total * share for part, share in (used | lost).items()}
+
+
+def _energy(ranked: list[Taken], comparison: Comparison) -> list[Picture]:
+    rows = {t.name: {part: e / 1e6 for part, e in t.energy.items()} for t in ranked if t.parts}
+    if not rows:
+        return []
+    return [Picture(
+        "Energy by part", "Energy of one inference on each machine, in µJ: "
+        + ", ".join(f"{name} {human(sum(parts.values()))}" for name, parts in rows.items()) + ".",
+        lambda axes: draw_parts(axes, rows, "energy of one inference, µJ"),
+        tall=max(1, len(rows) / BARS),
+    )]  # fmt: skip
 
 
 def _roofline(ranked: list[Taken], comparison: Comparison) -> list[Picture]:
@@ -99,20 +123,23 @@ def _draw_roofline(axes: Any, points: dict[str, tuple[int, float, float]], bandw
 
 
 def _machines(ranked: list[Taken], comparison: Comparison) -> Table:
-    def ratio(taken: Taken, base: int) -> float | None:
-        return float(taken.one_bit / base) if taken.one_bit is not None and base else None
+    def of_dense(taken: Taken) -> float | None:
+        dense = comparison.dense
+        return float(taken.one_bit / dense) if taken.one_bit is not None and dense else None
 
     columns = [
         Column("machine", lambda taken: taken.name),
         Column("size", lambda taken: taken.machine.size),
         Column("cycles", lambda taken: float(taken.cycles), human),
         Column("used", lambda taken: taken.used, "{:.1%}".format),
-        Column("idle most for", lambda t: t.waits_for and f"{t.waits_for[0]} {t.waits_for[1]:.0%}"),
-        Column("÷ 8×8 bits", lambda taken: ratio(taken, comparison.dense), "{:.2f}".format),
-        Column("÷ ideal", lambda taken: ratio(taken, comparison.ideal), "{:.2f}".format),
+        Column("lost most to", lambda taken: lost_to(comparison.lost(taken))),
+        Column("÷ 8×8 bits", of_dense, "{:.2f}".format),
+        Column("÷ ideal", comparison.of_ideal, "{:.2f}".format),
     ]
     if comparison.memory:
-        columns.append(Column("layers that wait for DRAM", lambda t: sum(t.waiting), str))
+        columns.append(Column("bound", bound))
+    if comparison.prices:
+        columns.append(Column("energy", lambda t: sum(t.energy.values()) or None, joules))
     columns.append(Column("source", lambda taken: taken.machine.source))
     return Table("Machines", columns, ranked)
 

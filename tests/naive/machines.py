@@ -264,6 +264,41 @@ def cycles(name, rows, lanes, windows, layer):
     return total
 
 
+def stored(name, width, widest):
+    """Bits of a weight as a machine stores it, in a filter of this width (a mask: 1 of 1)."""
+    if name == "bitfusion" and widest <= 8:
+        return brick(widest)
+    if name in WHOLE:
+        return ceil(widest / 8) * 8
+    by_layer = ("loom-static", "bismo", "bitwave", "bitlet", "bitvert-bits", "pragmatic-weights")
+    return widest if name in by_layer else width
+
+
+def moved(name, rows, lanes, windows, layer):
+    """Steps, and bits of weights, inputs and outputs that a buffer moves, of all images."""
+    steps_taken = weights = inputs = outputs = 0
+    for group in layer.groups():
+        taps, channels = len(layer.taps), len(layer.channels(group))
+        if not layer.alive(group):
+            continue
+        lanes_here = lanes
+        if name == "bitfusion":
+            lanes_here = lanes * 64 // (brick(layer.bits) * brick(layer.widest))
+        flat = name == "bitfusion" and sum(len(layer.channels(g)) for g in layer.groups()) <= 3
+        places = steps(name, taps, channels, lanes_here, flat)
+        tiles = window_tiles(name, layer.images, layer.geometry.output_size, windows)
+        outputs += sum(map(len, tiles)) * len(layer.alive(group)) * layer.bits
+        for bank, tile in product(filter_banks(name, layer, group), tiles):
+            held = len(range(0, len(bank), rows))
+            if name in ("maki", "ideal-digital"):
+                held = ceil(sum(width for _, _, width, _ in bank) / rows)
+            steps_taken += held * len(places)
+            inputs += held * taps * channels * len(tile) * layer.bits
+            for _, _, width, widest in bank:
+                weights += taps * channels * stored(name, width, widest) if width else 0
+    return steps_taken, weights, inputs, outputs
+
+
 def brick(bits):
     return 2 if bits <= 2 else 4 if bits <= 4 else 8
 
@@ -464,10 +499,66 @@ def _bank(x, y, k):
     return high + ((x & 1) << 3) + ((y & 1) << 2) + (k & 3)
 
 
-def reads(dac_bits, cell_bits, stages, serial, layer):
+def reads(dac_bits, cell_bits, stages, fill, serial, layer):
     """Reads of all images: a driver's bits at a time, slices one after the other or together."""
     if not layer.widest:
         return 0
     drives = ceil(layer.bits / (dac_bits or layer.bits)) + stages
     slices = ceil(layer.widest / cell_bits) if serial else 1
-    return sum(len(image) for image in layer.images) * drives * slices
+    return sum(len(image) * drives * slices + fill for image in layer.images)
+
+
+def columns_of(layer, group, cell_bits):
+    """Cells of each column: a slice of each weight of a filter, stored with an offset.
+
+    k + 2^(b−1), and q + 2^b where zeros are kept.
+    """
+    for f in layer.alive(group):
+        q, bits = layer.q(f, group), layer.widths[f]
+        values = layer.k(q)
+        if layer.midrise and 0 in q.values():
+            values, bits = q, bits + 1
+        for place in range(0, bits, cell_bits):
+            yield [
+                (values[key] + 2 ** (bits - 1) >> place) % 2**cell_bits for key in sorted(values)
+            ]
+
+
+def written(column, top, rows, flip):
+    """Arrays of a column as they are written: inverted where that is less."""
+    for start in range(0, len(column), rows):
+        part = column[start : start + rows]
+        other = [top - cell for cell in part]
+        yield other if flip and sum(other) < sum(part) else part
+
+
+def least_adc(rows, cell_bits, dac_bits, flip, layer):
+    """Bits of the largest sum that any column can have."""
+    most, top = 0, 2**cell_bits - 1
+    for group in layer.groups():
+        for column in columns_of(layer, group, cell_bits):
+            for part in written(column, top, rows, flip):
+                most = max(most, sum(part) * (2 ** min(dac_bits or layer.bits, layer.bits) - 1))
+    return most.bit_length()
+
+
+def input_power(rows, columns, cell_bits, dac_bits, flip, layer):
+    """Rows driven with something, and Σ x²·G, read by read and cell by cell."""
+    drives = power = 0
+    step = dac_bits or layer.bits
+    lift = 2 ** (layer.bits - 1) if layer.signed else 0
+    for group in layer.groups():
+        cells = [
+            [cell for part in written(column, 2**cell_bits - 1, rows, flip) for cell in part]
+            for column in columns_of(layer, group, cell_bits)
+        ]
+        across = ceil(len(cells) / columns)
+        for image in layer.images if cells else []:
+            for window in image:
+                seen = [a + lift for _, a in sorted(layer.window(window, group).items())]
+                for row, a in enumerate(seen):
+                    for place in range(0, layer.bits, step):
+                        x = (a >> place) % 2**step
+                        drives += across * (x > 0)
+                        power += x * x * sum(column[row] for column in cells)
+    return drives, power

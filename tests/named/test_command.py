@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator
 import esnsim as library
 from esnsim.machines.named.catalog import HELP, as_file, machines, read_named
 from esnsim.machines.named.description import Lanes, own_fields
+from esnsim.page.pages import page_of
 from tests.commandline import esnsim, refused, report
 from tests.samples import convolutions, one_layer, saved, two_layers
 from tests.simulate.test_document import keys
@@ -91,12 +92,73 @@ def test_a_memory_adds_what_moves_and_names_the_bound(tmp_path: Path) -> None:
                 assert layer == work
                 continue
             transfers = -(-layer["dram_bits"] // found["memory"]["dram_bits"])
-            assert layer["cycles"] == max(work["cycles"], transfers)
-            assert (layer["bound"] == "memory") == (transfers > work["cycles"])
+            port = -(-layer["events"]["input_bits"] // (found["memory"]["input_port"] or 1 << 40))
+            assert layer["cycles"] >= max(work["cycles"], transfers, port)
+            longest = max(transfers, port)
+            assert (layer["bound"] == "compute") == (layer["cycles"] == work["cycles"])
+            assert layer["bound"] != "memory" or layer["cycles"] == transfers == longest
         assert machine["dram_bits"] == sum_of(machine["layers"], "dram_bits")
     heading, _, *rows = esnsim(*words, "--memory", "bitsim").out.splitlines()
     assert heading.split()[-2:] == ["DRAM", "bound"]
     assert all(row.split()[-2] == "of" or row.startswith("isaac") for row in rows[:3])
+
+
+def test_a_node_prices_every_part_and_a_clock_gives_speeds(tmp_path: Path) -> None:
+    model = saved(convolutions(), tmp_path)
+    words = ["simulate", model, "--machines", "maki,tpu,scnn,isaac,ideal-analog", "-q", "--memory"]
+    words += ["bitsim", "--clock", "100MHz", "--node"]
+    digital, analog = (report(esnsim(*words, node, "--json")) for node in ("28nm", "32nm"))
+    for found in (digital, analog):
+        Draft202012Validator(SCHEMA).validate(found)
+        for machine in found["machines"]:
+            priced = (machine["kind"] == "crossbar") == (found is analog)
+            assert (machine["energy_pj"] is not None) == priced
+            if priced:
+                for part, spent in machine["energy_pj"].items():
+                    layers = sum(layer["energy_pj"][part] for layer in machine["layers"])
+                    assert spent == pytest.approx(layers)
+            if machine["lost"]:
+                assert sum(machine["lost"].values()) == pytest.approx(1)
+    assert [m["energy_pj"]["DRAM"] for m in digital["machines"][:3]] == [
+        m["dram_pj"] for m in digital["machines"][:3]
+    ]
+    assert digital["machines"][0]["inferences_per_second"] == 1e8 / digital["machines"][0]["cycles"]
+    assert [m["of_ideal"] for m in analog["machines"][3:]] == [
+        pytest.approx(sum(m["energy_pj"].values()) / ideal)
+        for m in analog["machines"][3:]
+        for ideal in [analog["machines"][4]["energy_pj"]["cells"]]
+    ]
+    heading = esnsim(*words, "28nm").out.splitlines()[0].split()
+    assert heading[-2:] == ["energy", "images/s"]
+
+
+def test_a_picture_has_bars_and_a_roofline(tmp_path: Path) -> None:
+    model, out = saved(convolutions(), tmp_path), tmp_path / "a.png"
+    words = ["--machines", "all", "--memory", "bitsim", "--node", "28nm", "--picture", out]
+    assert esnsim("simulate", model, *words, "-q").code == 0
+    assert out.read_bytes().startswith(b"\x89PNG")
+
+
+def test_bars_add_up_to_the_distance_from_ideal(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    from matplotlib.figure import Figure
+
+    model = str(saved(convolutions(), tmp_path))
+    found = library.simulate(model, machines="stripes,loom,bismo", memory="bitsim", node="28nm")
+    work, energy, roofline = page_of(found).pictures
+    wanted = {taken.name: found.of_ideal(taken) for taken in found.taken}
+    spent = {taken.name: sum(taken.energy.values()) / 1e6 for taken in found.taken}
+    for drawing, totals in ((work, wanted), (energy, spent)):
+        axes = Figure().subplots()
+        drawing.draw(axes)
+        names = [label.get_text() for label in axes.get_yticklabels()]
+        ends = dict.fromkeys(names, 0.0)
+        for bar in axes.patches:
+            ends[names[round(bar.get_y() + bar.get_height() / 2)]] += bar.get_width()
+        assert ends == pytest.approx(totals)
+    axes = Figure().subplots()
+    roofline.draw(axes)
+    assert len(axes.texts) == 3
 
 
 def sum_of(layers: list[dict[str, Any]], key: str) -> int | None:
@@ -135,11 +197,14 @@ def test_images_set_activations(tmp_path: Path) -> None:
         ("--machines eyeriss", "no machine 'eyeriss': use one of dadiannao, stripes,"),
         ("--machines ,", "no machine is named: give some of dadiannao,"),
         ("--machines all --array maki", "--array does not go with --machines"),
-        ("--machines all --clock 1GHz", "--clock does not go with --machines"),
         ("--machines all --e-bit 50fJ", "--e-bit does not go with --machines"),
         ("--machines all --end-to-end", "--end-to-end does not go with --machines"),
         ("--equal none", "--equal is about machines by name: give --machines"),
         ("--memory bitsim", "--memory is about machines by name: give --machines"),
+        ("--node 28nm", "--node is about machines by name: give --machines"),
+        ("--picture a.png", "--picture is about machines by name: give --machines"),
+        ("--machines all --picture a.txt", "give a .png, .svg, .pdf file"),
+        ("--machines all --node 7nm", "no node '7nm': use one of 45nm, 32nm, 28nm, 16nm, or a"),
     ],
 )
 def test_wrong_usage_is_one_line(words: str, said: str) -> None:

@@ -1,6 +1,7 @@
 """DRAM behind machines by name: what moves, who waits, and the published cycles."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from esnsim.machines.named.catalog import machines
 from esnsim.machines.named.description import Count
+from esnsim.machines.named.events import BUFFER
 from esnsim.machines.named.memory import MEMORIES, Memory, moved_bits
 from tests.named.tasks import Task, tasks
 
@@ -25,7 +27,7 @@ def test_cycles_of_bit_fusion_with_its_memory(row: dict[str, Any]) -> None:
     """The first and the last tile's transfers, up to 1,508 cycles, come on top."""
     memory, compute = MEMORIES["bitfusion"], row["cycles"] - row["memory_wait"]
     moved = row["dram_read_bits"] + row["dram_write_bits"]
-    wait = memory.wait(Count(compute, compute, compute), moved)
+    wait = memory.wait(Count(cycles=compute, slots=compute, active=compute), moved)
     assert 0 <= row["cycles"] - compute - wait.cycles <= 1508
 
 
@@ -36,6 +38,9 @@ def test_memories_are_the_published_ones() -> None:
     assert found.activations == bitfusion["input_buffer_bytes"] + bitfusion["output_buffer_bytes"]
     assert found.dram_bits == bitfusion["dram_bits_per_cycle"]
     assert found.dram_pj == bitfusion["dram_pj_per_bit"]
+    ports = {"weight": found.weight_port, "input": found.input_port, "output": found.output_port}
+    banks = {kind: bitfusion["word_bits"] * number for kind, number in bitfusion["banks"].items()}
+    assert ports == banks
     found = MEMORIES["bitsim"]
     assert (found.weights, found.activations) == (
         bitsim["weights_bytes"], bitsim["activations_bytes"]
@@ -63,10 +68,25 @@ def test_what_moves_is_what_does_not_fit(weights: int, inputs: int, outputs: int
 def test_a_layer_takes_the_longer_of_work_and_transfers(
     cycles: int, units: int, moved: int
 ) -> None:
-    work = Count(cycles, cycles * units, cycles)
+    work = Count(cycles=cycles, slots=cycles * units, active=cycles)
     wait = SMALL.wait(work, moved)
     assert cycles + wait.cycles == max(cycles, -(-moved // 3))
     assert wait.slots == wait.idle["memory"] == (units if cycles else 0) * wait.cycles
+
+
+@given(st.integers(0, 99), st.integers(1, 9), BITS, *[st.integers(0, 400)] * 4)
+def test_a_port_is_a_bound_like_dram(
+    cycles: int, units: int, moved: int, weights: int, inputs: int, outputs: int, partial: int
+) -> None:
+    """Ports of 5, 7 and 11 bits; the level that takes longest is what is waited for."""
+    events = dict(zip(BUFFER, (weights, inputs, outputs, partial), strict=True))
+    memory = replace(SMALL, weight_port=5, input_port=7, output_port=11)
+    work = Count(cycles=cycles, slots=cycles * units, active=cycles, events=events)
+    wait = memory.wait(work, moved)
+    buffer = max(-(-weights // 5), -(-inputs // 7), -(-(outputs + partial) // 11))
+    dram = -(-moved // 3)
+    assert cycles + wait.cycles == max(cycles, buffer, dram)
+    assert list(wait.idle) == ["buffer" if buffer > dram else "memory"]
 
 
 @given(tasks())

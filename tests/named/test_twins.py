@@ -2,11 +2,26 @@
 
 from dataclasses import replace
 
+import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from esnsim.costs.equations import esn_a_x4
+from esnsim.machines.crossbar.engine import AnalogEngine
+from esnsim.machines.crossbar.spec import CrossbarSpec
 from esnsim.machines.named.cartesian import Cartesian
 from esnsim.machines.named.catalog import machines
+from esnsim.machines.named.events import (
+    AMPLITUDE,
+    CONVERSIONS,
+    DRIVES,
+    INPUT_POWER,
+    INPUTS,
+    OUTPUTS,
+    READS,
+    REGISTER_STEPS,
+    WEIGHTS,
+)
 from esnsim.machines.named.reads import Reads
 from esnsim.machines.named.systolic import DATAFLOWS, Systolic
 from tests.naive import machines as naive
@@ -64,10 +79,63 @@ def test_scnn_pairs_what_is_not_zero(
     assert machine.count(task.work).cycles == wanted
 
 
-@given(tasks(), st.integers(0, 5), st.integers(1, 4), st.integers(0, 2), st.booleans())
-def test_a_crossbar_is_read_for_each_window_and_driver(
-    task: Task, dac_bits: int, cell_bits: int, stages: int, serial: bool
+@settings(max_examples=40)
+@given(tasks(), SMALL, SMALL, SMALL)
+def test_buffers_give_what_each_step_asks_for(
+    task: Task, rows: int, lanes: int, windows: int
 ) -> None:
-    machine = Reads(dac_bits=dac_bits, cell_bits=cell_bits, stages=stages, serial=serial)
-    wanted = naive.reads(dac_bits, cell_bits, stages, serial, task.plain)
+    work, plain = task.work, task.plain
+    sizes = {"rows": rows, "lanes": lanes, "windows": windows}
+    for name in STEPWISE:
+        found = replace(KNOWN[name], **sizes).count(work).events  # type: ignore[type-var]
+        steps, *bits = naive.moved(name, *sizes.values(), plain)
+        assert [found.get(kind, 0) for kind in (WEIGHTS, INPUTS, OUTPUTS)] == bits, name
+        assert found.get(REGISTER_STEPS, 0) == windows * lanes * steps, name
+
+
+@given(
+    tasks(), st.integers(0, 5), st.integers(1, 4), st.integers(0, 2), st.integers(0, 6),
+    st.booleans(),
+)  # fmt: skip
+def test_a_crossbar_is_read_for_each_window_and_driver(
+    task: Task, dac_bits: int, cell_bits: int, stages: int, fill: int, serial: bool
+) -> None:
+    machine = Reads(dac_bits=dac_bits, cell_bits=cell_bits, stages=stages, fill=fill, serial=serial)
+    wanted = naive.reads(dac_bits, cell_bits, stages, fill, serial, task.plain)
     assert machine.count(task.work).cycles == wanted
+
+
+@settings(max_examples=60)
+@given(tasks(), SMALL, SMALL, st.integers(1, 4), st.integers(0, 5), st.booleans())
+def test_what_cells_take_of_inputs_and_what_converters_need(
+    task: Task, rows: int, columns: int, cell_bits: int, dac_bits: int, flip: bool
+) -> None:
+    machine = Reads(
+        rows=rows, columns=columns, cell_bits=cell_bits, dac_bits=dac_bits, flip=flip,
+        cells="inputs",
+    )  # fmt: skip
+    found, plain = machine.count(task.work).events, task.plain
+    wanted = naive.input_power(rows, columns, cell_bits, dac_bits, flip, plain)
+    assert (found.get(DRIVES, 0), found.get(INPUT_POWER, 0)) == wanted
+    assert machine.adc_bits(task.work) == naive.least_adc(rows, cell_bits, dac_bits, flip, plain)
+
+
+@given(tasks(), SMALL, SMALL, st.integers(1, 4), st.integers(1, 5))
+def test_reads_and_conversions_are_those_that_the_crossbar_runs(
+    task: Task, rows: int, columns: int, cell_bits: int, dac_bits: int
+) -> None:
+    sizes = {"rows": rows, "columns": columns, "dac_bits": dac_bits}
+    spec = CrossbarSpec(**sizes, bits_per_cell=cell_bits, sign="offset", activation_bits=task.bits)  # type: ignore[arg-type]
+    rng = np.random.default_rng(0)
+    ran = AnalogEngine(spec).run(task.layer, task.x, rng, task.zero, task.signed).counts
+    found = Reads(**sizes, cell_bits=cell_bits).count(task.work).events
+    assert [found.get(kind, 0) for kind in (READS, CONVERSIONS, DRIVES)] == [
+        ran.array_reads, ran.conversions, ran.row_drives
+    ]  # fmt: skip
+
+
+@given(tasks())
+def test_ideal_cells_take_esna(task: Task) -> None:
+    """Eq. 2, for all images: four times Σ MAC·W²."""
+    found = KNOWN["ideal-analog"].count(task.work).events
+    assert found.get(AMPLITUDE, 0) == esn_a_x4(task.layer.sums) * len(task.work.base)

@@ -29,7 +29,7 @@ def _fixed(machine: Lanes, work: Work, alike: Groups, layout: Layout) -> Side:
     tiles, windows = len(window_tiles(work, machine.windows, machine.run)), len(work.base)
     steps = np.ones((len(alike.k), len(mask)), np.int64)
     own = windows * each * np.broadcast_to(mask, (len(alike.k), *mask.shape))
-    return Side(tiles * each * steps, windows * each * steps, own, tiles)
+    return Side(tiles * each * steps, windows * each * steps, own, tiles * steps)
 
 
 def _read(machine: Lanes, work: Work, alike: Groups, layout: Layout) -> Side:
@@ -39,13 +39,14 @@ def _read(machine: Lanes, work: Work, alike: Groups, layout: Layout) -> Side:
     own = layout.of(window_sums(work, asked)) * layout.mask
     steps = len(alike.k), len(layout.mask)
     tiled, present = np.zeros(steps, np.int64), np.zeros(steps, np.int64)
+    turns = np.full(steps, len(tiles))
     if machine.wait == "lanes":
         parts = [layout.of(taken.max(axis=2)) for _, taken in patches(work, asked, tiles)]
-        return Side(tiled, present, own, len(tiles), np.concatenate(parts, axis=1))
+        return Side(tiled, present, own, turns, np.concatenate(parts, axis=1))
     for members, slowest in _slowest(machine, work, seen, tiles, layout):
         tiled += slowest.sum(axis=1, dtype=np.int64)
         present += np.einsum("t,gtk->gk", members, slowest, dtype=np.int64)
-    return Side(tiled, present, own, len(tiles))
+    return Side(tiled, present, own, turns)
 
 
 def _slowest(

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esnsim.machines.named.description import About, Count, Ints, check_sizes, whole_widths
+from esnsim.machines.named.events import INPUTS, OUTPUTS, WEIGHTS, output_bits
 from esnsim.machines.named.work import Groups, Work, window_sums
 from esnsim.model.network import Geometry
 
@@ -74,7 +75,19 @@ class Cartesian(About):
         landed = _landed(work, alike)
         slots = self.side**2 * self.activations * self.weights * cycles
         idle = {"outside the output": pairs - landed, "elements wait": slots - pairs}
-        return Count(cycles, slots, landed, idle)
+        return Count(
+            cycles=cycles, slots=slots, active=landed, idle=idle, events=self._moved(work, alike)
+        )
+
+    def _moved(self, work: Work, alike: Groups) -> dict[str, int]:
+        """Bits of the buffer: what is not zero, weights once, activations for each block."""
+        blocks = -(-alike.widths.shape[1] // self._block(work))
+        word = -(-work.width // self.bits) * self.bits
+        return {
+            WEIGHTS: work.images * word * int((alike.q != 0).sum()),
+            INPUTS: blocks * work.activation_bits * int((alike.pixels != 0).sum()),
+            OUTPUTS: output_bits(work, alike),
+        }
 
     def _blocks(self, work: Work, weights: Mask) -> Ints:
         """Weights (groups, filters, taps, channels) that are there: of each block, by channel."""

@@ -150,5 +150,8 @@ HELP = {
     "cell_bits": "bits of a weight in a cell",
     "read_ns": "ns of a read",
     "stages": "reads that fill the pipeline of a product",
+    "fill": "reads that fill the pipeline of a layer, once an image",
     "serial": "slices of a weight one after the other",
+    "cells": "what a read of cells takes depends on: array (nothing), weights (W²), inputs (x²·G)",
+    "flip": "columns that sum to more than half of the most are stored inverted",
 }

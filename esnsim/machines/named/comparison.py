@@ -1,19 +1,22 @@
 """A network on many machines by name: what each takes, layer by layer, on one axis."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from esnsim.costs.equations import esn_d_tilde
+from esnsim.costs.equations import esn_a_x4, esn_d_tilde
 from esnsim.machines.base import Activations, MismatchError
 from esnsim.machines.named.description import Count, Described
-from esnsim.machines.named.memory import MEMORY, Memory, moved_bits
+from esnsim.machines.named.memory import LEVELS, Memory, moved_bits
+from esnsim.machines.named.prices import Parts, Prices
+from esnsim.machines.named.reads import Reads
 from esnsim.machines.named.work import work_of
 from esnsim.machines.simulator import NotRun
 from esnsim.model.network import Skipped
 from esnsim.quantization.quantizer import QuantizedLayer, QuantizedNetwork
 from esnsim.results import Outcome
 
+COMPUTE = "compute"  # what bounds a layer that waits for no memory
 DENSE_BITS = 8  # of the array that figures are relative to: 8-bit by 8-bit multipliers
 
 
@@ -22,7 +25,8 @@ class Taken:
     """What a machine took of each layer, exact sums over `images`.
 
     `moved` are the bits that DRAM moves for each layer of one inference, nothing where there is no
-    memory; waiting for them is in `counts`.
+    memory; waiting for them is in `counts`. `parts` are the energies of each layer of one inference
+    in pJ by part, nothing where they have no price.
     """
 
     name: str
@@ -30,6 +34,13 @@ class Taken:
     counts: tuple[Count, ...]
     images: int
     moved: tuple[int, ...] = ()
+    parts: tuple[Parts, ...] = ()
+
+    @property
+    def energy(self) -> Parts:
+        """Energy of one inference in pJ by part."""
+        names = self.parts[0] if self.parts else ()
+        return {name: sum(layer[name] for layer in self.parts) for name in names}
 
     @property
     def total(self) -> Count:
@@ -53,18 +64,12 @@ class Taken:
         return self.total.active / self.total.slots if self.total.slots else None
 
     @property
-    def waits_for(self) -> tuple[str, float] | None:
-        """The cause for which most unit-cycles are idle, and their share of all."""
-        total = self.total
-        cause = max(total.idle, key=lambda name: total.idle[name], default=None)
-        if cause is None or not total.idle[cause]:
-            return None
-        return cause, total.idle[cause] / total.slots
-
-    @property
-    def waiting(self) -> tuple[bool, ...]:
-        """Of each layer, whether it waits for DRAM: memory bounds it, and not its work."""
-        return tuple(count.idle.get(MEMORY, 0) > 0 for count in self.counts)
+    def bounds(self) -> tuple[str, ...]:
+        """What bounds each layer: its work, or the level of memory that it waits for."""
+        return tuple(
+            next((level for level in LEVELS if count.idle.get(level)), COMPUTE)
+            for count in self.counts
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -79,6 +84,8 @@ class Comparison(Outcome):
     activation_bits: int
     images: int
     memory: Memory | None = None
+    prices: Prices | None = None
+    clock: float | None = None
 
     @property
     def macs(self) -> int:
@@ -99,6 +106,43 @@ class Comparison(Outcome):
     def dense(self) -> int:
         """The same where each dense MAC takes 8 × 8 of them."""
         return DENSE_BITS**2 * self.macs
+
+    @property
+    def ideal_analog(self) -> float | None:
+        """What ESNa takes at the node in pJ (Eq. 2), None without a price."""
+        cell = self.prices and self.prices.cell
+        sums = (esn_a_x4(q.sums) * q.layer.macs_per_weight for q in self.layers)
+        return cell * sum(sums) / 4 if cell else None
+
+    def rate(self, taken: Taken) -> float | None:
+        """Inferences a second: at `clock` Hz, of analog machines at the time of their reads."""
+        clock = self.clock
+        if isinstance(taken.machine, Reads):
+            clock = 1e9 / taken.machine.read_ns
+        return clock / float(taken.cycles) if clock and taken.cycles else None
+
+    def of_ideal(self, taken: Taken) -> float | None:
+        """Times what ideal hardware takes: of one-bit MACs, of ESNa on analog machines."""
+        if taken.one_bit is not None:
+            return float(taken.one_bit / self.ideal) if self.ideal else None
+        spent, least = sum(taken.energy.values()), self.ideal_analog
+        return spent / least if spent and least else None
+
+    def lost(self, taken: Taken) -> dict[str, float]:
+        """Where the rest goes: shares of what a machine takes, by cause, that add up to 1.
+
+        Of digital machines unit-cycles that are idle, and "widths": what active ones multiply
+        beyond MAC×bit × activation bits, negative where bits are skipped. Of analog ones energy by
+        part.
+        """
+        if taken.one_bit is None:
+            spent = sum(taken.energy.values())
+            return {part: value / spent for part, value in taken.energy.items()} if spent else {}
+        if not taken.one_bit:
+            return {}
+        total, ideal = taken.total, float(self.ideal / taken.one_bit)
+        idle = {cause: units / total.slots for cause, units in total.idle.items()}
+        return {"ideal": ideal, "widths": 1 - ideal - sum(idle.values())} | idle
 
 
 class Counter:
@@ -121,32 +165,55 @@ class Counter:
         self._images[index] = self._images.get(index, 0) + work.images
 
     def comparison(
-        self, skipped: Sequence[Skipped], activations: str, memory: Memory | None = None
-    ) -> Comparison:
+        self, skipped: Sequence[Skipped], activations: str, memory: Memory | None = None,
+        prices: Prices | None = None,
+    ) -> Comparison:  # fmt: skip
         """What each machine took, behind a memory or none, and the layers that did not run."""
         order = sorted(self._counts)
         layers = {id(quantized.layer): quantized for quantized in self.network.layers}
         return Comparison(
             network=self.network,
             layers=tuple(self.network.layers[index] for index in order),
-            taken=tuple(self._taken(name, order, memory) for name in self._machines),
+            taken=tuple(self._taken(name, order, memory, prices) for name in self._machines),
             not_simulated=tuple(NotRun(layers[id(item.layer)], item.reason) for item in skipped),
             activations=activations,
             activation_bits=self._bits,
             images=self._images[order[0]],
             memory=memory,
+            prices=prices,
         )
 
-    def _taken(self, name: str, order: Sequence[int], memory: Memory | None) -> Taken:
+    def _taken(
+        self, name: str, order: Sequence[int], memory: Memory | None, prices: Prices | None
+    ) -> Taken:
         machine, images = self._machines[name], self._images[order[0]]
         counts = tuple(self._counts[index][name] for index in order)
-        if memory is None or machine.multipliers is None:
-            return Taken(name=name, machine=machine, counts=counts, images=images)
-        layers = (self.network.layers[index] for index in order)
-        moved = tuple(moved_bits(memory, machine, layer, self._bits) for layer in layers)
-        waiting = (memory.wait(c, images * bits) for c, bits in zip(counts, moved, strict=True))
-        both = tuple(a + b for a, b in zip(counts, waiting, strict=True))
-        return Taken(name=name, machine=machine, counts=both, images=images, moved=moved)
+        moved: tuple[int, ...] = ()
+        if memory is not None and machine.multipliers is not None:
+            layers = (self.network.layers[index] for index in order)
+            moved = tuple(moved_bits(memory, machine, layer, self._bits) for layer in layers)
+            waiting = (memory.wait(c, images * bits) for c, bits in zip(counts, moved, strict=True))
+            counts = tuple(a + b for a, b in zip(counts, waiting, strict=True))
+        taken = Taken(name=name, machine=machine, counts=counts, images=images, moved=moved)
+        return replace(taken, parts=self._parts(taken, memory, prices))
+
+    def _parts(
+        self, taken: Taken, memory: Memory | None, prices: Prices | None
+    ) -> tuple[Parts, ...]:
+        """Energies of each layer of one inference, with DRAM's behind a memory."""
+        if prices is None:
+            return ()
+        priced = (prices.of(taken.name, taken.machine, c, self._bits) for c in taken.counts)
+        found = [
+            {name: value / taken.images for name, value in parts.items()}
+            for parts in priced if parts is not None
+        ]  # fmt: skip
+        if len(found) < len(taken.counts):
+            return ()
+        if memory is not None and taken.moved:
+            for parts, bits in zip(found, taken.moved, strict=True):
+                parts["DRAM"] = memory.energy(bits)
+        return tuple(found)
 
 
 def checked(count: Count, layer: QuantizedLayer) -> Count:

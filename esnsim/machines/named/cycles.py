@@ -10,7 +10,16 @@ from math import ceil
 import numpy as np
 
 from esnsim.machines.named.activation_side import activation_side
-from esnsim.machines.named.description import Count, Lanes
+from esnsim.machines.named.description import CONSTANT, Count, Lanes
+from esnsim.machines.named.events import (
+    INPUTS,
+    OUTPUTS,
+    REGISTER_CYCLES,
+    REGISTER_STEPS,
+    WEIGHTS,
+    output_bits,
+    stored_bits,
+)
 from esnsim.machines.named.layout import Ints, Layout, Side, layout_of
 from esnsim.machines.named.statistics import LINES
 from esnsim.machines.named.weight_side import weight_side
@@ -32,11 +41,21 @@ def _count_alike(machine: Lanes, work: Work, index: int) -> Count:
     weights = weight_side(machine, work, alike, layout)
     apart = machine.wait == "lanes"
     cycles = _apart(activations, weights) if apart else _dot(activations.tiled, weights.tiled)
-    steps = len(alike.k) * activations.tiles * weights.tiles * len(layout.mask)
+    steps = _dot(activations.turns, weights.turns)
     extra = ceil(machine.extra(steps, cycles))
     units = machine.rows * (machine.row_units or layout.lanes) * machine.windows
-    constant = Count(extra, units * extra, 0, {"constant": units * extra} if extra else {})
-    return _idle(machine, layout, activations, weights, cycles) + constant
+    constant = {CONSTANT: units * extra} if extra else {}
+    held = int((layout.mask.sum(axis=1) * weights.turns).sum())
+    window_tiles = int(activations.turns.max(initial=0))
+    events = {
+        REGISTER_CYCLES: machine.rows * machine.lanes * (cycles + extra),
+        REGISTER_STEPS: machine.windows * machine.lanes * steps,
+        WEIGHTS: window_tiles * stored_bits(machine, work, alike),
+        INPUTS: work.activation_bits * len(work.base) * held,
+        OUTPUTS: output_bits(work, alike),
+    }
+    more = Count(cycles=extra, slots=units * extra, idle=constant, events=events)
+    return _idle(machine, layout, activations, weights, cycles) + more
 
 
 def _dot(one: Ints, other: Ints) -> int:
@@ -52,7 +71,8 @@ def _idle(machine: Lanes, layout: Layout, a: Side, w: Side, cycles: int) -> Coun
     active = _dot(a.own, w.own)
     if a.apart is not None:
         slots = rows * units * windows * cycles
-        return Count(cycles, slots, active, {"lanes wait": slots - active})
+        idle = {"lanes wait": slots - active}
+        return Count(cycles=cycles, slots=slots, active=active, idle=idle)
     present = _dot(held * a.present, w.present)
     own = _dot(a.present, w.own.sum(axis=2))
     idle = {
@@ -62,7 +82,8 @@ def _idle(machine: Lanes, layout: Layout, a: Side, w: Side, cycles: int) -> Coun
         "lanes": windows * _dot((units - held) * a.tiled, w.present),
         "windows": _dot(held * w.present, windows * a.tiled - a.present),
     }
-    return Count(cycles, rows * units * windows * cycles, active, idle)
+    slots = rows * units * windows * cycles
+    return Count(cycles=cycles, slots=slots, active=active, idle=idle)
 
 
 def _apart(a: Side, w: Side) -> int:
@@ -71,7 +92,7 @@ def _apart(a: Side, w: Side) -> int:
     assert w.apart is not None
     each = max(1, PAIRS // max(1, w.apart.size))
     total = 0
-    for start in range(0, a.tiles, each):
+    for start in range(0, a.apart.shape[1], each):
         block = np.multiply(
             a.apart[:, start : start + each, None], w.apart[:, None], dtype=np.uint16
         )

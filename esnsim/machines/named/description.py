@@ -29,33 +29,44 @@ RUNS = ("image", "row")
 WAITS = ("all", "lanes")
 MOST_LANES = 1 << 20  # rows, lanes, windows
 MOST_CYCLES = 255  # that a group of integers takes at least
+CONSTANT = "constant"  # the cause of cycles that a step takes whatever it holds
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Count:
     """What layers took: cycles, and unit-cycles that are active or idle, by cause; exact sums.
 
-    `slots` are all unit-cycles: `active` and `idle` together.
+    `slots` are all unit-cycles: `active` and `idle` together. `events` are what else has a price.
     """
 
     cycles: int = 0
     slots: int = 0
     active: int = 0
     idle: dict[str, int] = field(default_factory=dict)
+    events: dict[str, int] = field(default_factory=dict)
 
     def __add__(self, other: "Count") -> "Count":
-        causes = dict.fromkeys([*self.idle, *other.idle])
         return Count(
-            self.cycles + other.cycles,
-            self.slots + other.slots,
-            self.active + other.active,
-            {cause: self.idle.get(cause, 0) + other.idle.get(cause, 0) for cause in causes},
+            cycles=self.cycles + other.cycles,
+            slots=self.slots + other.slots,
+            active=self.active + other.active,
+            idle=_added(self.idle, other.idle),
+            events=_added(self.events, other.events),
         )
 
     def times(self, number: int) -> "Count":
         """The same so many times."""
-        idle = {cause: number * units for cause, units in self.idle.items()}
-        return Count(number * self.cycles, number * self.slots, number * self.active, idle)
+        return Count(
+            cycles=number * self.cycles,
+            slots=number * self.slots,
+            active=number * self.active,
+            idle={cause: number * units for cause, units in self.idle.items()},
+            events={name: number * value for name, value in self.events.items()},
+        )
+
+
+def _added(one: dict[str, int], other: dict[str, int]) -> dict[str, int]:
+    return {name: one.get(name, 0) + other.get(name, 0) for name in (one | other)}
 
 
 class Described(Protocol):
@@ -88,6 +99,9 @@ class Described(Protocol):
     def masks(self) -> bool:
         """Whether filters with kept zeros take a mask plane."""
 
+    def full_power(self, activation_bits: int) -> int:
+        """x²·G of the largest input and cell of analog machines."""
+
     def stored_widths(self, widths: Ints) -> Ints:
         """Bits that a weight of each filter (filters,) is stored in, given its width."""
 
@@ -107,6 +121,10 @@ class About:
     def masks(self) -> bool:
         """Whether filters with kept zeros take a mask plane."""
         return False
+
+    def full_power(self, activation_bits: int) -> int:
+        """1, of machines without cells."""
+        return 1
 
     def stored_widths(self, widths: Ints) -> Ints:
         """Bits that a weight of each filter (filters,) is stored in, given its width."""

@@ -17,14 +17,15 @@ class Side(NamedTuple):
     """One operand of groups alike, summed over its tiles, for each step of the reduction.
 
     `tiled` (groups, steps) are Σ over tiles of what a tile takes, `present` the same times its
-    members, `own` (groups, steps, lanes) Σ over members of what each asks for. `tiles` counts
-    tiles; where lanes wait apart `apart` (groups, tiles, steps, lanes) says what they take.
+    members, `own` (groups, steps, lanes) Σ over members of what each asks for. `turns` (groups,
+    steps) counts the tiles that take the step; where lanes wait apart `apart` (groups, tiles,
+    steps, lanes) says what they take.
     """
 
     tiled: Ints
     present: Ints
     own: Ints
-    tiles: int
+    turns: Ints
     apart: NDArray[Any] | None = None
 
 

@@ -7,6 +7,7 @@ from math import prod
 from esnsim.errors import UsageError
 from esnsim.machines.lowering import needs_mask
 from esnsim.machines.named.description import Count, Described
+from esnsim.machines.named.events import INPUTS, OUTPUTS, PARTIAL_SUMS, WEIGHTS
 from esnsim.quantization.quantizer import QuantizedLayer
 
 
@@ -16,8 +17,10 @@ class Memory:
 
     Weights move once for each image, inputs and outputs where they do not fit their buffer
     together. Where neither weights nor inputs fit theirs, one of them moves again for each buffer
-    full of the other, whichever is less (BitSim's rule). Transfers overlap with the work: a layer
-    takes as long as the longer of both. A bit moved takes `dram_pj` pJ.
+    full of the other, whichever is less (BitSim's rule). A bit moved takes `dram_pj` pJ.
+
+    Buffers give or take `*_port` bits a cycle; None is as many as are asked for. Transfers overlap
+    with the work: a layer takes as long as the longest of its work and of both levels.
     """
 
     source: str
@@ -25,6 +28,9 @@ class Memory:
     activations: int
     dram_bits: int
     dram_pj: float
+    weight_port: int | None = None
+    input_port: int | None = None
+    output_port: int | None = None
 
     def traffic(self, weights: int, inputs: int, outputs: int) -> int:
         """Bits that DRAM moves for a layer of so many bits of each."""
@@ -44,12 +50,28 @@ class Memory:
 
     def wait(self, count: Count, moved: int) -> Count:
         """What the layer takes more than its work, its units idle, while bits are moved."""
-        more = max(0, -(-moved // self.dram_bits) - count.cycles)
+        buffer, dram = self.buffer_cycles(count.events), -(-moved // self.dram_bits)
+        more = max(0, buffer - count.cycles, dram - count.cycles)
+        level = MEMORY if dram >= buffer else BUFFER
         units = count.slots // count.cycles if count.cycles else 0
-        return Count(more, units * more, 0, {MEMORY: units * more})
+        return Count(cycles=more, slots=units * more, idle={level: units * more})
+
+    def buffer_cycles(self, events: Mapping[str, int]) -> int:
+        """Cycles in which the port that is asked for most gives or takes its bits."""
+        asked = (
+            (self.weight_port, (WEIGHTS,)),
+            (self.input_port, (INPUTS,)),
+            (self.output_port, (OUTPUTS, PARTIAL_SUMS)),
+        )
+        times = (
+            -(-sum(events.get(name, 0) for name in names) // port)
+            for port, names in asked if port is not None
+        )  # fmt: skip
+        return max(times, default=0)
 
 
-MEMORY = "memory"  # the cause for which units are idle
+#: The level of memory for which units are idle: DRAM, or the buffer before it.
+LEVELS = MEMORY, BUFFER = "memory", "buffer"
 
 MEMORIES: Mapping[str, Memory] = {
     "bitsim": Memory(
@@ -58,8 +80,10 @@ MEMORIES: Mapping[str, Memory] = {
     ),
     "bitfusion": Memory(
         source="hsharma35/bitfusion@04ec1c8: 64 + 48 KB (32 of inputs, 16 of outputs, here taken "
-        "together), 192 bits a cycle, 15 pJ a bit as in its code (its comment says 6)",
+        "together), 192 bits a cycle, 15 pJ a bit as in its code (its comment says 6); 512, 16 and "
+        "32 banks of 32 bits",
         weights=64 << 10, activations=48 << 10, dram_bits=192, dram_pj=15.0,
+        weight_port=512 * 32, input_port=16 * 32, output_port=32 * 32,
     ),
 }  # fmt: skip
 

@@ -11,7 +11,16 @@ from esnsim.machines.named.description import (
     check_sizes,
     whole_widths,
 )
-from esnsim.machines.named.work import Work
+from esnsim.machines.named.events import (
+    ACCUMULATOR_BITS,
+    INPUTS,
+    OUTPUTS,
+    PARTIAL_SUMS,
+    WEIGHTS,
+    output_bits,
+    stored_bits,
+)
+from esnsim.machines.named.work import Groups, Work
 
 DATAFLOWS = ("weight-stationary", "input-stationary", "output-stationary")
 
@@ -57,16 +66,39 @@ class Systolic(About):
         for alike in work.groups:
             groups, filters = alike.widths.shape
             each = self._product(work.geometry.windows, alike.reduction, filters, passes)
-            total += each.times(groups * work.images)
+            total += each.times(groups * work.images) + Count(events=self._moved(work, alike))
         return total
 
-    def _product(self, windows: int, reduction: int, filters: int, passes: int = 1) -> Count:
-        """A product windows × reduction by reduction × filters, once for each pass."""
-        down, across, flowing = {
+    def _mapped(self, windows: int, reduction: int, filters: int) -> tuple[int, int, int]:
+        """What of a product lies down the rows, across the columns, and flows."""
+        return {
             "weight-stationary": (reduction, filters, windows),
             "input-stationary": (reduction, windows, filters),
             "output-stationary": (windows, filters, reduction),
         }[self.dataflow]
+
+    def _moved(self, work: Work, alike: Groups) -> dict[str, int]:
+        """Bits of the buffer: what flows is read by each fold of columns, as SCALE-Sim counts."""
+        windows, filters = work.geometry.windows, alike.widths.shape[1]
+        down, across, _ = self._mapped(windows, alike.reduction, filters)
+        rows, columns = -(-down // self.rows), -(-across // self.columns)
+        weights, inputs, outputs = {
+            "weight-stationary": (1, columns, rows),
+            "input-stationary": (columns, 1, rows),
+            "output-stationary": (rows, columns, 1),
+        }[self.dataflow]
+        sums = (outputs - 1) * len(work.base) * alike.widths.size
+        read = work.activation_bits * len(work.base) * alike.reduction * len(alike.widths)
+        return {
+            WEIGHTS: work.images * weights * stored_bits(self, work, alike),
+            INPUTS: inputs * read,
+            OUTPUTS: output_bits(work, alike),
+            PARTIAL_SUMS: 2 * ACCUMULATOR_BITS * sums,
+        }
+
+    def _product(self, windows: int, reduction: int, filters: int, passes: int = 1) -> Count:
+        """A product windows × reduction by reduction × filters, once for each pass."""
+        down, across, flowing = self._mapped(windows, reduction, filters)
         rows, columns = -(-down // self.rows), -(-across // self.columns)
         fill = self.rows if self.dataflow == "output-stationary" else 2 * self.rows
         cycles = passes * (rows * columns * (fill + self.columns + flowing - 2) - 1)
@@ -80,4 +112,4 @@ class Systolic(About):
             "columns": busy * units - active - lacking,
             "fill": (cycles - busy) * units,
         }
-        return Count(cycles, cycles * units, active, idle)
+        return Count(cycles=cycles, slots=cycles * units, active=active, idle=idle)

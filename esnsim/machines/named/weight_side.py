@@ -74,7 +74,7 @@ def _joined(one: Side, other: Side) -> Side:
         apart = np.concatenate([one.apart, other.apart], axis=1)
     return Side(
         one.tiled + other.tiled, one.present + other.present, one.own + other.own,
-        one.tiles + other.tiles, apart,
+        one.turns + other.turns, apart,
     )  # fmt: skip
 
 
@@ -86,11 +86,13 @@ def _fixed(machine: Lanes, work: Work, bank: Bank, layout: Layout) -> Side:
     total = asked.sum(axis=1)[:, None]
     own = total[:, :, None] * layout.mask
     if machine.weight == PLANES:
-        return Side(-(-total // machine.rows) * steps, total * steps, own, 0)
+        packed = -(-total // machine.rows) * steps
+        return Side(packed, total * steps, own, packed)
     taken = bank.stored if machine.weight == STORED else asked
     tiles, members = _tiles(np.maximum(taken, machine.least_weight), machine.rows)
     tiled = tiles.sum(axis=1)[:, None]
-    return Side(tiled * steps, (tiles @ members)[:, None] * steps, own, len(members))
+    turns = np.full((len(tiled), len(steps)), len(members))
+    return Side(tiled * steps, (tiles @ members)[:, None] * steps, own, turns)
 
 
 def _read(machine: Lanes, work: Work, bank: Bank, layout: Layout) -> Side:
@@ -99,14 +101,15 @@ def _read(machine: Lanes, work: Work, bank: Bank, layout: Layout) -> Side:
     seen = patterns(values, machine.encoding, cut, machine.weight == "width")
     groups, statistic = layout.of(seen), READ[machine.weight]
     each = statistic.own(groups) * layout.mask
+    turns = np.full((len(each), len(layout.mask)), -(-each.shape[1] // machine.rows))
     if machine.wait == "lanes":
-        apart, members = _tiles(each, machine.rows)
+        apart, _ = _tiles(each, machine.rows)
         zeros = np.zeros((len(each), len(layout.mask)), np.int64)
-        return Side(zeros, zeros, each.sum(axis=1), len(members), apart.astype(np.uint8))
+        return Side(zeros, zeros, each.sum(axis=1), turns, apart.astype(np.uint8))
     least = np.maximum(statistic.group(groups), machine.least_weight)
     tiles, members = _tiles(least, machine.rows)
     present = np.einsum("t,gtk->gk", members, tiles)
-    return Side(tiles.sum(axis=1), present, each.sum(axis=1), len(members))
+    return Side(tiles.sum(axis=1), present, each.sum(axis=1), turns)
 
 
 def _lines(machine: Lanes, work: Work, bank: Bank, layout: Layout) -> Side:
@@ -122,7 +125,8 @@ def _lines(machine: Lanes, work: Work, bank: Bank, layout: Layout) -> Side:
     ])  # fmt: skip
     members = np.diff([*starts, weights.shape[1]])
     own = passes * (weights != 0).sum(axis=1)
-    return Side(kept.sum(axis=1), np.einsum("t,gtk->gk", members, kept), own, len(members))
+    turns = (kept > 0).sum(axis=1)
+    return Side(kept.sum(axis=1), np.einsum("t,gtk->gk", members, kept), own, turns)
 
 
 def _tiles(taken: Ints, rows: int) -> tuple[Ints, Ints]:

@@ -45,8 +45,9 @@ class Groups(NamedTuple):
 class Work:
     """A layer and the activations of some images, pruned filters and dead channels left out.
 
-    `base` (windows,) and `offsets` (taps,) find the pixels of a window; `channels` are all that the
-    layer reads. `memo` keeps what machines share.
+    Weights are odd multiples of half a step where they are `midrise`. `base` (windows,) and
+    `offsets` (taps,) find the pixels of a window; `channels` are all that the layer reads. `memo`
+    keeps what machines share.
     """
 
     geometry: Geometry
@@ -57,6 +58,7 @@ class Work:
     images: int
     activation_bits: int
     signed: bool
+    midrise: bool = False
     memo: dict[Hashable, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -115,6 +117,7 @@ def work_of(layer: QuantizedLayer, activations: Activations, bits: int = 8) -> W
         images=len(x) // layer.layer.geometry.rows,
         activation_bits=bits,
         signed=signed,
+        midrise=lowered.shift == 1,
     )
 
 

@@ -1,9 +1,9 @@
 """A Comparison as the versioned document that `--json` prints (docs/machines.md), and as CSV."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from fractions import Fraction
-from typing import Any
+from typing import Any, TypeVar
 
 import esnsim
 from esnsim.machines.named.comparison import Comparison, Taken
@@ -12,6 +12,7 @@ from esnsim.report.forms import Form, csv_text, json_text
 from esnsim.report.simulation.document import left_out, quantizer
 
 SCHEMA = "esnsim.machines/1"
+T = TypeVar("T")
 
 
 def document(comparison: Comparison) -> dict[str, Any]:
@@ -30,6 +31,8 @@ def document(comparison: Comparison) -> dict[str, Any]:
         "ideal_one_bit": comparison.ideal,
         "dense_one_bit": comparison.dense,
         "memory": asdict(comparison.memory) if comparison.memory else None,
+        "prices": _prices(comparison),
+        "clock_hz": comparison.clock,
         "machines": [_machine(taken, comparison) for taken in comparison.taken],
         "not_simulated": [left_out(item) for item in comparison.not_simulated],
         "products": [
@@ -68,8 +71,11 @@ def _machine(taken: Taken, comparison: Comparison) -> dict[str, Any]:
         "utilisation": taken.used,
         "one_bit": None if one_bit is None else _number(one_bit),
         "of_dense": _ratio(one_bit, comparison.dense),
-        "of_ideal": _ratio(one_bit, comparison.ideal),
+        "of_ideal": comparison.of_ideal(taken),
+        "lost": _keys(comparison.lost(taken)),
+        "inferences_per_second": comparison.rate(taken),
         **_transfers(comparison, sum(taken.moved) if taken.moved else None),
+        "energy_pj": _keys(taken.energy) if taken.parts else None,
         "layers": _layers(taken, comparison),
     }
 
@@ -81,12 +87,11 @@ def _layers(taken: Taken, comparison: Comparison) -> list[dict[str, Any]]:
             "name": q.layer.name,
             "op": q.layer.op,
             **_figures(count, taken.images),
-            **_transfers(comparison, bits),
-            "bound": None if bits is None else "memory" if waits else "compute",
+            **_transfers(comparison, moved[place]),
+            "energy_pj": _keys(taken.parts[place]) if taken.parts else None,
+            "bound": None if moved[place] is None else taken.bounds[place],
         }
-        for q, count, bits, waits in zip(
-            comparison.layers, taken.counts, moved, taken.waiting, strict=True
-        )
+        for place, (q, count) in enumerate(zip(comparison.layers, taken.counts, strict=True))
     ]
 
 
@@ -104,8 +109,20 @@ def _figures(count: Count, images: int) -> dict[str, Any]:
         "cycles": _number(Fraction(count.cycles, images)),
         "slots": count.slots,
         "active": count.active,
-        "idle": {cause.replace(" ", "_"): units for cause, units in count.idle.items()},
+        "idle": _keys(count.idle),
+        "events": _keys(count.events),
     }
+
+
+def _keys(values: Mapping[str, T]) -> dict[str, T]:
+    """Values by names that are keys."""
+    return {name.replace(" ", "_").replace("-", "_"): value for name, value in values.items()}
+
+
+def _prices(comparison: Comparison) -> dict[str, Any] | None:
+    if comparison.prices is None:
+        return None
+    return {key: value for key, value in asdict(comparison.prices).items() if key != "own"}
 
 
 def _number(value: Fraction) -> int | float:

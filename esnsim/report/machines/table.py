@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from textwrap import wrap
 
-from esnsim.machines.named.comparison import Comparison, Taken
+from esnsim.machines.named.comparison import COMPUTE, Comparison, Taken
 from esnsim.machines.named.description import Described
+from esnsim.machines.named.memory import LEVELS
 from esnsim.report.grid import SCREEN, folded, grid
 from esnsim.report.simulation.table import Look
 from esnsim.units import Digits, human
@@ -16,9 +17,11 @@ def render(comparison: Comparison, look: Look, equal: bool = True) -> str:
     """What each machine takes; with `equal` at equal one-bit multipliers, the least first."""
     key = by_work if equal else _cycles
     rows = [_row(taken, comparison, look, equal) for taken in sorted(comparison.taken, key=key)]
-    headings = ["machine", "size", "cycles", "used", "idle most for"]
+    headings = ["machine", "size", "cycles", "used", "lost most to"]
     headings += ["÷ 8×8 bits", "÷ ideal"] if equal else ["multipliers"]
     headings += ["DRAM", "bound"] if comparison.memory else []
+    headings += ["energy"] if comparison.prices else []
+    headings += ["images/s"] if comparison.clock else []
     table = grid(headings, rows, texts=2, columns=look.columns, bold=look.bold)
     return "\n".join([table, *folded(summary(comparison, look, equal), look.columns)]) + "\n"
 
@@ -38,29 +41,47 @@ def _cycles(taken: Taken) -> tuple[bool, float]:
 
 
 def _row(taken: Taken, comparison: Comparison, look: Digits, equal: bool) -> list[str]:
-    idle = taken.waits_for
+    multipliers, of_ideal = taken.machine.multipliers, comparison.of_ideal(taken)
     cells = [
         taken.name,
         taken.machine.size,
         look.number(float(taken.cycles)),
         NONE if taken.used is None else f"{taken.used:.1%}",
-        NONE if idle is None else f"{idle[0]} {idle[1]:.0%}",
+        lost_to(comparison.lost(taken)),
     ]
-    multipliers = taken.machine.multipliers
     if equal:
-        cells += [_ratio(taken, comparison.dense), _ratio(taken, comparison.ideal)]
+        cells += [_ratio(taken, comparison.dense), NONE if of_ideal is None else f"{of_ideal:.2f}"]
     else:
         cells.append(NONE if multipliers is None else look.number(multipliers))
-    if comparison.memory is None:
-        return cells
-    if not taken.moved:
-        return [*cells, NONE, NONE]
-    spent = comparison.memory.energy(sum(taken.moved))
-    return [*cells, look.energy(spent, True), f"{sum(taken.waiting)} of {len(taken.counts)}"]
+    if comparison.memory:
+        spent = comparison.memory.energy(sum(taken.moved))
+        cells += [look.energy(spent, True) if taken.moved else NONE, bound(taken)]
+    if comparison.prices:
+        cells.append(look.energy(sum(taken.energy.values()), True) if taken.parts else NONE)
+    if comparison.clock:
+        rate = comparison.rate(taken)
+        cells.append(NONE if rate is None else look.number(rate))
+    return cells
 
 
 def _ratio(taken: Taken, base: int) -> str:
     return f"{float(taken.one_bit / base):.2f}" if taken.one_bit is not None and base else NONE
+
+
+def lost_to(lost: Mapping[str, float]) -> str:
+    """The cause that takes most of what is not ideal, and its share of all."""
+    causes = {cause: share for cause, share in lost.items() if cause != "ideal"}
+    cause = max(causes, key=lambda name: causes[name], default=None)
+    return NONE if cause is None or causes[cause] <= 0 else f"{cause} {causes[cause]:.0%}"
+
+
+def bound(taken: Taken) -> str:
+    """How many layers wait for a level of memory, by the level; nothing without a memory."""
+    if not taken.moved:
+        return NONE
+    waits = {level: taken.bounds.count(level) for level in LEVELS}
+    told = [f"{level} {number}" for level, number in waits.items() if number]
+    return f"{', '.join(told) or COMPUTE} of {len(taken.bounds)}"
 
 
 def summary(comparison: Comparison, look: Digits, equal: bool) -> list[str]:
@@ -77,13 +98,22 @@ def summary(comparison: Comparison, look: Digits, equal: bool) -> list[str]:
             "multiplier of 8 by 8 bits, ÷ ideal of MAC×bit; schedulers, shifters, buffers are in "
             "no multiplier"
         )
+    lines.append(
+        "lost      share that is not ideal, by its first cause: units idle, or widths (multiplied "
+        "beyond MAC×bit × activation bits); on analog machines, of energy by part"
+    )
     if comparison.memory:
         lines.append(
-            f"memory    {comparison.memory.source}; bound: layers that wait for DRAM, whose work "
-            "takes less than its transfers"
+            f"memory    {comparison.memory.source}; bound: layers that wait for DRAM (memory) or "
+            "for its ports (buffer), whose work takes less than its transfers"
         )
     if any(taken.machine.multipliers is None for taken in comparison.taken):
-        lines.append("analog    cycles are reads, which multipliers are not compared with")
+        priced = "; ÷ ideal of energy, that of ESNa" if comparison.ideal_analog else ""
+        told = f"analog    cycles are reads, which multipliers are not compared with{priced}"
+        lines.append(told)
+    if comparison.prices:
+        assumed = comparison.prices.assumed
+        lines.append(f"energy    {comparison.prices.source}" + (f"; {assumed}" if assumed else ""))
     lines.append(f"input     {comparison.activations}; figures are of one image's inference")
     if left:
         lines.append(f"left out  {human(left)} MACs of {len(comparison.not_simulated)} layers")

@@ -12,7 +12,7 @@ import pytest
 
 from esnsim.cli import main
 from esnsim.costs.figures import Metrics, Weightings
-from esnsim.report.grid import width
+from esnsim.report.grid import fitting, width
 from tests.commandline import Terminal, esnsim, refused, report
 
 ROOT = Path(__file__).parents[1]
@@ -110,10 +110,13 @@ def test_a_percentile_may_have_its_sign(text: str) -> None:
 
 COMMANDS = {
     "cost": "cost builtin:resnet20 --bits-per-filter 4",
+    "all digits": "cost builtin:resnet20 --exact --sort esn_a --top 9",
     "array": "simulate builtin:resnet8 --end-to-end --images 9",
     "crossbar": "simulate builtin:resnet8 --array isaac",
     "schedules": "simulate builtin:resnet8 --compare schedules",
     "kinds": "simulate builtin:resnet8 --compare digital analog",
+    "accelerators": "simulate builtin:resnet8 --machines stripes,scnn,tpu --memory bitsim",
+    "prices": "simulate builtin:resnet8 --array isaac --e-cell 1fJ --adc-law scaled --exact",
     "pareto": "pareto builtin:resnet8 --ratios 0,0.5 --bits 4 --images 9 --results r.jsonl",
     "compress": "compress builtin:resnet8 -o c.onnx --bits 4 --images 9",
     "compare": "compare builtin:resnet8 builtin:resnet20 --images 9",
@@ -135,3 +138,13 @@ def test_reports_fit_a_screen_of_80_columns(
     lines = screen.getvalue().splitlines()
     assert len(lines) > 3
     assert max(map(width, lines)) <= 80
+
+
+def test_columns_are_left_out_in_order_until_the_others_fit() -> None:
+    lines = [("layer", "op", "MACs", "share"), ("a" * 50, "Conv", "1" * 20, "1.0%")]
+    for columns, left in ((None, 4), (44, 4), (43, 3), (39, 3), (38, 2), (5, 2)):
+        shown = fitting(lines, ("op", "MACs"), columns)
+        wanted = [
+            line for line in zip(*lines, strict=True) if line[0] not in ("op", "MACs")[: 4 - left]
+        ]
+        assert list(zip(*shown, strict=True)) == wanted

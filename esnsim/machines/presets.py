@@ -113,7 +113,7 @@ def _spec(kind: str, values: dict[str, Any]) -> Machine:
 
 def _value(key: str, value: object, wanted: object) -> object:
     """A value of a file, of the type of the one that it replaces."""
-    if key in PERCENT and isinstance(value, str) and value.endswith("%"):
+    if key in PERCENT and isinstance(value, str):
         return _percentage(key, value)
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if isinstance(wanted, bool) and not isinstance(value, bool):
@@ -126,8 +126,9 @@ def _value(key: str, value: object, wanted: object) -> object:
 
 
 def _percentage(key: str, text: str) -> float:
+    whole = PERCENT[key] if "%" in text else 1
     try:
-        return round(PERCENT[key] * read_share(text), 12)
+        return round(whole * read_share(text), 12)
     except ValueError:
         raise UsageError(f"{key} = {text!r}: give a number, or one with %") from None
 

@@ -71,6 +71,22 @@ def folded(lines: Sequence[str], columns: int | None) -> list[str]:
     ]  # fmt: skip
 
 
+def fitting(
+    lines: Sequence[Cells], expendable: Sequence[str], columns: int | None
+) -> list[tuple[str, ...]]:
+    """Lines, headings first, without the expendable columns, in this order, that do not fit.
+
+    Names in the first column count as short.
+    """
+    shown = list(zip(*lines, strict=True))
+    for heading in expendable:
+        widths = [max(map(width, column)) for column in shown]
+        if columns is None or NAMES[0] + sum(widths[1:]) + len(widths) - 1 <= columns:
+            break
+        shown = [column for column in shown if column[0] != heading]
+    return list(zip(*shown, strict=True))
+
+
 def gap(lines: Sequence[Cells], columns: int | None) -> int:
     """Characters between the columns of a table."""
     widths = [max(map(width, cells)) for cells in zip(*lines, strict=True)]

@@ -1,12 +1,15 @@
 """What holds for the options of every command, whoever adds them."""
 
 import argparse
+import json
 import re
 from pathlib import Path
 
 import pytest
 
 from esnsim.cli import COMMANDS, parser
+from esnsim.commands import options as values
+from esnsim.machines.presets import KINDS, PERCENT, read_array
 from tests.commandline import esnsim
 
 
@@ -41,6 +44,70 @@ def test_an_option_of_one_value_is_given_once(
 @pytest.mark.parametrize(("command", "option"), SINGLE)
 def test_a_negative_value_is_a_value(command: str, option: str, value: str) -> None:
     assert "expected one argument" not in esnsim(command, option, value, "no.onnx").err
+
+
+#: What one value may be spelled as, by the type of the options that take it.
+ALIKE: dict[object, tuple[str, ...]] = {
+    values.share: ("0.25", ".25", "2.5e-1", "25%", "25 %", "25.0%", "2.5E1%"),
+    values.shares: ("0.25,0.5", "25%,50%", ".25,50 %"),
+    values.number: ("2.5M", "2.5m", "2500k", "2500K", "2500000", "2.5e6", "2.5E6", "0.0025g"),
+    values.limit: ("macs=2.5M", "macs=2.5m", "macs=2500k", "macs=2500K", "macs=2.5e6"),
+    values.energy: ("50fJ", "50FJ", "50fj", "50 fJ", "0.05pJ", "0.05PJ", "5e-5nj", "5E-5 nJ"),
+    values.frequency: ("500MHz", "500mhz", "500 MHZ", "0.5GHz", "500000khz", "5e8Hz"),
+    values.decibels: ("25dB", "25db", "25 DB", "25", "2.5e1dB"),
+    values.percentile: ("99.9", "99.9%", "99.9 %"),
+}
+TYPED = [
+    (command, action.option_strings[0], action.type, action.metavar)
+    for command in COMMANDS
+    for action in options(parser(), command)
+]
+
+
+def test_an_option_with_a_suffix_is_read_as_all_others_of_its_kind() -> None:
+    suffix = re.compile(r"\d *(%|[kMGT]\b|[fpn]J|[kMG]Hz|dB)")
+    found = {kind for *_, kind, metavar in TYPED if suffix.search(str(metavar))}
+    assert found <= ALIKE.keys()
+    assert {kind for *_, kind, _ in TYPED if kind in ALIKE} == ALIKE.keys()
+
+
+@pytest.mark.parametrize(
+    ("option", "kind"), [(f"{command} {name}", kind) for command, name, kind, _ in TYPED
+                         if kind in ALIKE]
+)  # fmt: skip
+def test_shares_and_suffixes_are_read_alike_everywhere(option: str, kind: object) -> None:
+    command, name = option.split()
+    whole = parser()
+    [action] = [a for a in options(whole, command) if name in a.option_strings]
+    first, *others = (whole._get_value(action, text) for text in ALIKE[kind])
+    for other in others:
+        assert other == first or other == pytest.approx(first, rel=1e-12)
+
+
+ENERGIES, SHARES = ALIKE[values.energy], ("0.2%", "0.002", "0.2 %", "2e-1%")
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "spellings"),
+    [(name, price.field, ENERGIES) for name, kind in KINDS.items() for price in kind.prices]
+    + [("analog", field, SHARES) for field in PERCENT if PERCENT[field] == 1]
+    + [("analog", "percentile", ("99.9", "99.9%", "99.9 %"))],
+)
+@pytest.mark.parametrize("suffix", ["yaml", "toml"])
+def test_files_of_machines_read_them_alike_too(
+    suffix: str, kind: str, field: str, spellings: tuple[str, ...], tmp_path: Path
+) -> None:
+    base = KINDS[kind].prices[0].field
+    fields = {base: "1pJ"} if spellings is ENERGIES else {}
+    if field == "e_adc":
+        fields |= {"preset": "isaac", "converters": True}
+    found = []
+    for text in spellings:
+        path, given = tmp_path / f"m.{suffix}", {**fields, field: text}
+        lines = "\n".join(f"{name} = {json.dumps(value)}" for name, value in given.items())
+        path.write_text(json.dumps({kind: given}) if suffix == "yaml" else f"[{kind}]\n{lines}\n")
+        found.append(getattr(read_array(path), field))
+    assert found == pytest.approx([found[0]] * len(found), rel=1e-12)
 
 
 LONGER = {"def _sweep("}  # still to be cut

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from esnsim.costs.cost import Cost, LayerCost
 from esnsim.costs.figures import Metrics
 from esnsim.costs.metric import metric_value
-from esnsim.report.grid import grid, room_for_names, shortened
+from esnsim.report.grid import fitting, folded, grid, room_for_names, shortened
 from esnsim.report.units import printable
 from esnsim.units import exact, human, percent
 
@@ -13,7 +13,12 @@ HEADINGS = (
     "layer", "op", "shape", "MACs", "filters", "pruned", "bits", "ESNa", "ESNd", "ESNd~",
     "share",
 )  # fmt: skip
-TEXTS = 3  # columns of text, aligned left; the numbers after them are aligned right
+EXPENDABLE = ("shape", "op", "filters", "pruned", "ESNd", "MACs")  # on a narrow screen
+TEXTS = {
+    "layer",
+    "op",
+    "shape",
+}  # aligned left; the numbers after them are aligned right
 BAR = 40  # characters of the longest bar of the histogram
 
 #: Sort keys of `--sort` besides the order of the graph.
@@ -43,21 +48,23 @@ def render(
 ) -> str:
     """The table of `rows`, the totals, and perhaps the histogram of widths.
 
-    Shares are of MAC×bit. Names are shortened to fit into `columns`; None is as wide as it needs.
+    Shares are of MAC×bit. Names are shortened to fit into `columns`, and where that is not enough
+    columns are left out; None is as wide as it needs.
     """
     number = exact if all_digits else human
-    cells = [_cells(row, cost.total, number) for row in rows]
-    total = _totals(cost.total, number)
-    room = room_for_names([HEADINGS, *cells, total], columns)
-    names = shortened([row[0] for row in cells], [row[1] for row in cells], room)
+    every = [HEADINGS, *(_cells(row, cost.total, number) for row in rows)]
+    headings, *cells, total = fitting([*every, _totals(cost.total, number)], EXPENDABLE, columns)
+    room = room_for_names([headings, *cells, total], columns)
+    names = shortened([row[0] for row in cells], [row[1] for row in every[1:]], room)
     more = len(cost.layers) - len(rows)
     shown = [(name, *row[1:]) for name, row in zip(names, cells, strict=True)]
     if more:
-        shown.append((f"… and {more:,} more", *[""] * (len(HEADINGS) - 1)))
+        shown.append((f"… and {more:,} more", *[""] * (len(headings) - 1)))
+    texts = len(TEXTS & {*headings})
     lines = [
-        grid(HEADINGS, shown, total, texts=TEXTS, columns=columns, bold=bold),
+        grid(headings, shown, total, texts=texts, columns=columns, bold=bold),
         "",
-        *summary(cost, number),
+        *folded(summary(cost, number), columns),
         *(["", *_histogram(cost.bits_histogram)] if histogram else []),
     ]
     return "\n".join(line.rstrip() for line in lines) + "\n"

@@ -6,23 +6,26 @@ from textwrap import wrap
 from esnsim.machines.named.comparison import COMPUTE, Comparison, Taken
 from esnsim.machines.named.description import Described
 from esnsim.machines.named.memory import LEVELS
-from esnsim.report.grid import SCREEN, folded, grid
+from esnsim.report.grid import SCREEN, fitting, folded, grid
 from esnsim.report.simulation.table import Look
 from esnsim.units import Digits, human
 
 NONE = "–"
+EXPENDABLE = ("size", "bound", "used", "÷ ideal")  # columns, on a narrow screen
 
 
 def render(comparison: Comparison, look: Look, equal: bool = True) -> str:
     """What each machine takes; with `equal` at equal one-bit multipliers, the least first."""
     key = by_work if equal else _cycles
-    rows = [_row(taken, comparison, look, equal) for taken in sorted(comparison.taken, key=key)]
-    headings = ["machine", "size", "cycles", "used", "lost most to"]
-    headings += ["÷ 8×8 bits", "÷ ideal"] if equal else ["multipliers"]
-    headings += ["DRAM", "bound"] if comparison.memory else []
-    headings += ["energy"] if comparison.prices else []
-    headings += ["images/s"] if comparison.clock else []
-    table = grid(headings, rows, texts=2, columns=look.columns, bold=look.bold)
+    columns = ["machine", "size", "cycles", "used", "lost most to"]
+    columns += ["÷ 8×8 bits", "÷ ideal"] if equal else ["multipliers"]
+    columns += ["DRAM", "bound"] if comparison.memory else []
+    columns += ["energy"] if comparison.prices else []
+    columns += ["images/s"] if comparison.clock else []
+    cells = [_row(taken, comparison, look, equal) for taken in sorted(comparison.taken, key=key)]
+    headings, *rows = fitting([columns, *cells], EXPENDABLE, look.columns)
+    texts = 1 + ("size" in headings)
+    table = grid(headings, rows, texts=texts, columns=look.columns, bold=look.bold)
     return "\n".join([table, *folded(summary(comparison, look, equal), look.columns)]) + "\n"
 
 

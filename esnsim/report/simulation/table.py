@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from esnsim.machines.base import Result
 from esnsim.machines.simulator import Simulation, Speed, speed
-from esnsim.report.grid import NAMES, SCREEN, folded, grid, width
+from esnsim.report.grid import SCREEN, fitting, folded, grid
 from esnsim.report.scored import end_to_end_words
 from esnsim.report.units import printable
 from esnsim.units import Digits, human, percent
@@ -87,14 +87,11 @@ def _fitting(lines: Sequence[Sequence[str]], total: Result, look: Look) -> list[
 
     These are of a result's `details`, whose totals are in the summary too.
     """
-    columns = list(zip(*lines, strict=True))
-    shown = [c for c in columns if c[0] not in total.details or {*c[1:]} - {""} != {percent(0, 1)}]
-    for detail in total.details:
-        widths = [max(map(width, column)) for column in shown]
-        if look.columns is None or NAMES[0] + sum(widths[1:]) + len(widths) - 1 <= look.columns:
-            break
-        shown = [column for column in shown if column[0] != detail]
-    return list(zip(*shown, strict=True))
+    shown = [
+        column for column in zip(*lines, strict=True)
+        if column[0] not in total.details or {*column[1:]} - {""} != {percent(0, 1)}
+    ]  # fmt: skip
+    return fitting(list(zip(*shown, strict=True)), total.details, look.columns)
 
 
 def _names(result: Result) -> tuple[str, str]:

@@ -385,8 +385,6 @@ def _onnx(source: Any, example: Any) -> "str | PathLike[str] | ModelProto":
         )
     if example is None:
         raise UsageError("a torch module needs an input: give example=")
-    import onnx
+    from esnsim.training.export import export_proto
 
-    from esnsim.training.export import export_onnx
-
-    return onnx.load_from_string(export_onnx(source, example))
+    return export_proto(source, example)

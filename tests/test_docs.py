@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import onnx
 import pytest
 
 from esnsim.cli import parse
@@ -55,13 +56,16 @@ def test_the_python_about_training_runs_with_what_the_reader_has(
     from esnsim.training.fit import Recipe
 
     monkeypatch.chdir(tmp_path)
-    model = entry("resnet20").build()
+    model = entry("resnet8").build()
     shake = SimpleNamespace(
-        step=lambda: [p.data.add_(0.01 * torch.randn_like(p)) for p in model.parameters()]
+        step=lambda: [p.data.add_(0.01 * torch.randn_like(p)) for p in model.parameters()],
+        zero_grad=model.zero_grad,
     )
     own = {
         "torch": torch, "model": model, "conv": torch.nn.Conv2d(3, 4, (3, 2)),
-        "optimizer": shake, "epochs": 2, "loader": [(None, None)] * 3,
+        "optimizer": shake, "epochs": 2,
+        "loader": [(torch.rand(2, 3, 32, 32), torch.tensor([3, 1]))] * 3, "onnx": onnx,
+        "criterion": torch.nn.CrossEntropyLoss(),
         "example": torch.zeros(1, 3, 32, 32), "recipe": Recipe(epochs=1, batch=2),
         "images": np.zeros((4, 3, 32, 32), np.uint8), "labels": np.arange(4),
         "lightning": SimpleNamespace(Callback=object),

@@ -26,7 +26,14 @@ def from_torch(module: "nn.Module", example: "Tensor", dynamo: bool = False) -> 
     `example` is an input (N, C, …); the network is that of its batch. Raises ModelError for a
     module without weighted layers, or one that torch cannot export.
     """
-    return read_onnx(onnx.load_from_string(export_onnx(module, example, dynamo)))
+    return read_onnx(export_proto(module, example, dynamo))
+
+
+def export_proto(
+    module: "nn.Module", example: "Tensor", dynamo: bool = False, free_batch: bool = False
+) -> onnx.ModelProto:
+    """What `export_onnx` exports, as a ModelProto."""
+    return onnx.load_from_string(export_onnx(module, example, dynamo, free_batch))
 
 
 def export_onnx(

@@ -55,6 +55,10 @@ class Epoch:
 class Companion:
     """What may take part in each step of `fit`, and is saved with its checkpoint."""
 
+    def loss(self) -> Tensor | float:
+        """What is added to the loss of a batch."""
+        return 0.0
+
     def after_backward(self) -> None:
         """Between the gradients and the optimiser's step."""
 
@@ -109,6 +113,7 @@ def fit(
                 group["lr"] = learning_rate(recipe, index * steps + step, steps)
             with torch.autocast(recipe.device, torch.bfloat16, enabled=recipe.bfloat16):
                 loss = nn.functional.cross_entropy(model(x).float(), y)
+            loss = loss + sum(companion.loss() for companion in companions.values())
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             for companion in companions.values():

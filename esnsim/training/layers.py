@@ -31,8 +31,8 @@ def weighted_layers(model: nn.Module) -> Named:
     found: Named = {}
     seen: set[int] = set()
     for name, module in unwrap(model).named_modules():
-        if isinstance(module, WEIGHTED) and id(module.weight) not in seen:
-            seen.add(id(module.weight))
+        if isinstance(module, WEIGHTED) and id(_parameter(module)) not in seen:
+            seen.add(id(_parameter(module)))
             found[name] = module
     if not found:
         raise ModelError(
@@ -44,9 +44,20 @@ def weighted_layers(model: nn.Module) -> Named:
 
 def weight_of(module: nn.Module) -> Tensor:
     """The weight that the optimiser updates, below any parametrisation."""
+    return _parameter(module).detach()
+
+
+def sharing(model: nn.Module, module: nn.Module) -> list[nn.Module]:
+    """The layers whose weight is a layer's, itself among them."""
+    weight = _parameter(module)
+    layers = (each for each in unwrap(model).modules() if isinstance(each, WEIGHTED))
+    return [each for each in layers if _parameter(each) is weight]
+
+
+def _parameter(module: nn.Module) -> Tensor:
     parametrized = getattr(module, "parametrizations", {})
     weight: Tensor = parametrized["weight"].original if "weight" in parametrized else module.weight
-    return weight.detach()
+    return weight
 
 
 def filters_first(module: nn.Module) -> Tensor:

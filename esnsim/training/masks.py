@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 from esnsim.errors import ModelError
 from esnsim.model.liveness import Liveness
+from esnsim.model.network import Network
 from esnsim.training.export import from_torch
 from esnsim.training.fit import Companion
 from esnsim.training.inference import BATCHNORMS
-from esnsim.training.layers import TRANSPOSED, WEIGHTED, weighted_layers
+from esnsim.training.layers import TRANSPOSED, WEIGHTED, weight_of, weighted_layers
 from esnsim.training.units import Alive, Norms, units
 
 
@@ -37,7 +38,7 @@ class Masks(Companion):
         modules = dict(self.model.named_modules())
         for name, filters in self.filters.items():
             module = modules[name]
-            module.weight.mul_(_weight_mask(module, filters, self.channels[name]))
+            weight_of(module).mul_(_weight_mask(module, filters, self.channels[name]))
             if module.bias is not None:
                 module.bias.mul_(filters.to(module.bias.device))
         for name, live in self.norms.items():
@@ -50,12 +51,13 @@ class Masks(Companion):
         return sum(int((~filters).sum()) for filters in self.filters.values())
 
 
-def masks(model: nn.Module, example: Tensor, alive: Alive) -> Masks:
+def masks(model: nn.Module, example: Tensor, alive: Alive, network: Network | None = None) -> Masks:
     """The masks that follow from live filters (M,) by the name of the weight.
 
-    `example` is an input (N, C, …). Layers that `alive` does not name keep all filters.
+    `example` is an input (N, C, …), `network` what `from_torch` makes of the model, where that is
+    known. Layers that `alive` does not name keep all filters.
     """
-    network = from_torch(model, example)
+    network = network or from_torch(model, example)
     filters: dict[str, Tensor] = {}
     channels: dict[str, Tensor] = {}
 

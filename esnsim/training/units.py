@@ -49,11 +49,7 @@ class Units:
 
 def units(network: Network) -> Units:
     """The units of a network: additions and depthwise convolutions tie filters together."""
-    ties = Ties(np.arange(network.channel_ids))
-    for left, right in _tied(network):
-        owned = ~np.isin(left, (LIVE, CONSTANT))
-        ties.tie(left[owned], right[owned])
-    roots, _ = ties.settled()
+    roots = unit_of_channels(network)
     read = np.unique([roots[c] for layer in network.layers for c in layer.channels])
     gates = [roots[c] for merge in network.merges if merge.gate for c in merge.right]
     found: dict[str, NDArray[np.int64]] = {}
@@ -63,6 +59,15 @@ def units(network: Network) -> Units:
         if not (unit == NO_UNIT).all():
             found[layer.weight.name] = unit
     return Units(found, _spaces(list(found.values())))
+
+
+def unit_of_channels(network: Network) -> NDArray[np.int64]:
+    """What stands for the unit of each channel id."""
+    ties = Ties(np.arange(network.channel_ids))
+    for left, right in _tied(network):
+        owned = ~np.isin(left, (LIVE, CONSTANT))
+        ties.tie(left[owned], right[owned])
+    return ties.settled()[0]
 
 
 def _tied(network: Network) -> Iterator[tuple[Ids, Ids]]:

@@ -1,0 +1,322 @@
+"""Quantisation-aware training with the cost in the loss: the width of each filter is learned."""
+
+import copy
+from collections.abc import Mapping
+from math import isfinite
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from esnsim.compression.compress import compress
+from esnsim.compression.recipe import Recipe
+from esnsim.costs.cost import Cost, cost
+from esnsim.errors import ModelError, UsageError, WidthError
+from esnsim.graph.model import Model, open_model
+from esnsim.model.liveness import Liveness
+from esnsim.model.network import CONSTANT, Layer, Network
+from esnsim.quantization.quantizer import quantize
+from esnsim.quantization.scheme import WIDEST, Scheme
+from esnsim.training.export import export_proto, from_torch
+from esnsim.training.fit import Companion
+from esnsim.training.fractional import fractional, steps
+from esnsim.training.layers import TRANSPOSED, sharing, unwrap, weighted_layers
+from esnsim.training.masks import Masks, masks
+from esnsim.training.units import NO_UNIT, unit_of_channels, units
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+HALVINGS = 20  # of the shift that makes widths whole within a budget
+PRESSURE = 5e-3  # how fast the price of a MAC×bit grows, a step, while the cost is twice the budget
+PARAMETRIZED = ".parametrizations.weight.original"  # where torch keeps a parametrised weight
+
+Widths = Mapping[str, NDArray[np.int64]]
+
+
+class Learned(nn.Module):
+    """The parametrisation of a weight: filters of `bits` (M,) and ranges ±2^`log_range` (M,)."""
+
+    def __init__(self, log_range: Tensor, bits: Tensor) -> None:
+        super().__init__()
+        self.log_range, self.bits = log_range, bits  # no parameters: the optimiser is not theirs
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """(M, …) -> Δ·W_int, of the same shape."""
+        return fractional(weight, self.log_range, self.bits)
+
+
+class _Reader(NamedTuple):
+    """A layer as its cost is computed: what its filters are and which channels it reads, as units.
+
+    `macs` are those of a weight and bit times taps; `reads` (C,) and `gives` (M,) are units.
+    """
+
+    weight: str
+    macs: int
+    groups: int
+    reads: Tensor
+    gives: Tensor
+
+
+class LearnedWidths(Companion):
+    """Learns a width and a range for each filter of a model while its weights are trained.
+
+    The loss gets `loss()`: the MAC×bit (ESNd~) of the widths times a `price`, or times one that
+    grows until they keep a `budget`. A filter whose width comes to 0 is pruned, and what reads its
+    channel costs less. After `settle()` widths are whole and stay; ranges and weights train on.
+    Widths begin at `bits`, ranges where the error of the weights is least; both are learned by
+    Adam at `rate`, whatever trains the weights. As a companion of `fit` all this is done and kept
+    in the checkpoint; in a loop of your own add `loss()` and call `step()` after the optimiser.
+
+    `example` is an input (1, C, …). Weights stay float where they are learned, and are coded in
+    the forward pass. Raises UsageError unless there is one of price and budget, ModelError for
+    models without weighted layers or with transposed convolutions.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        example: Tensor,
+        *,
+        price: float | None = None,
+        budget: float | None = None,
+        bits: float = 4.0,
+        rate: float = 1e-2,
+    ) -> None:
+        _check(price, budget, bits)
+        for name, module in weighted_layers(model).items():
+            if isinstance(module, TRANSPOSED):
+                raise ModelError(
+                    f"layer '{name}' is a transposed convolution, whose widths are not learned: "
+                    "give a model without one"
+                )
+        self.model, self.example, self.budget = model, example, budget
+        self.price = float(price or 0)
+        self.masks: Masks | None = None
+        self._network = from_torch(model, example)
+        self._plain = copy.deepcopy(unwrap(model))
+        channels = unit_of_channels(self._network)
+        self._units = int(channels.max(initial=-1)) + 1
+        self._readers = [_reader(layer, channels) for layer in self._network.layers]
+        self.learned = _parametrized(model, self._network, bits)
+        self._least = _least_widths(self._network, self.learned)
+        self._optimizer = torch.optim.Adam(self._tensors(), lr=rate)
+
+    def loss(self) -> Tensor:
+        """What the loss gets: the price times the cost; in front of a budget what is above it."""
+        if self.masks is not None:
+            return torch.zeros(())
+        if self.budget is None:
+            return self.price * self.mac_bits()
+        return self.price * (self.mac_bits() / self.budget - 1)
+
+    def mac_bits(self) -> Tensor:
+        """MAC×bit of the widths as they are, whole or not; its gradient is that of the widths.
+
+        A channel whose filters have less than a bit takes part by so much.
+        """
+        bits = {name: learned.bits for name, learned in self.learned.items()}
+        first = next(iter(bits.values()))
+        share = torch.cat([bits[reader.weight].clamp(0, 1) for reader in self._readers])
+        given = torch.cat([reader.gives for reader in self._readers]).to(first.device)
+        live = torch.zeros(self._units, device=first.device)
+        live = live.scatter_reduce(0, given, share, "amax", include_self=False)
+        fed = torch.ones(self._units, device=first.device).index_fill(0, given, 0)
+        fed[CONSTANT] = 0
+        live = live + fed  # channels of the network's inputs are no filter's
+        total = torch.zeros((), device=first.device)
+        for reader in self._readers:
+            inputs = live[reader.reads.to(first.device)].reshape(reader.groups, -1).sum(1)
+            width = bits[reader.weight].reshape(reader.groups, -1).sum(1)
+            total = total + reader.macs * (inputs * width).sum()
+        return total
+
+    def after_backward(self) -> None:
+        """Between the gradients and the optimiser's step: nothing that is not finite goes on."""
+        for name, learned in self.learned.items():
+            for tensor in (learned.log_range, learned.bits):
+                if tensor.grad is not None and not tensor.grad.isfinite().all():
+                    raise ModelError(
+                        f"the gradient of weight '{name}' is not finite: train at a smaller rate"
+                    )
+
+    def step(self) -> None:
+        """After the optimiser's step: that of widths and ranges, and of the price."""
+        self._optimizer.step()
+        self._optimizer.zero_grad()
+        if self.masks is not None:
+            self.masks.step()
+            return
+        with torch.no_grad():
+            for name, learned in self.learned.items():
+                learned.bits.clamp_(max=WIDEST).clamp_(self._least[name].to(learned.bits.device))
+            if self.budget is not None:
+                over = self.mac_bits().item() / self.budget - 1
+                self.price = max(0.0, self.price + PRESSURE * over)
+
+    def settle(self) -> None:
+        """Make widths whole, as large as the budget allows or to the nearest, and prune at 0.
+
+        Raises WidthError where so little is left that outputs do not depend on inputs any more.
+        """
+        chosen = self._shifted(0.5) if self.budget is None else self._within(self.budget)
+        if not self._cost(chosen):
+            raise WidthError(f"no filter is left that outputs depend on, {self._aim()}")
+        self._fix({name: torch.from_numpy(bits) for name, bits in chosen.items()})
+
+    def state_dict(self) -> dict[str, Any]:
+        """Widths, ranges, the state of their optimiser, the price, and whether they are settled."""
+        return {
+            "bits": {n: x.bits.detach().clone() for n, x in self.learned.items()},
+            "log_range": {n: x.log_range.detach().clone() for n, x in self.learned.items()},
+            "optimizer": self._optimizer.state_dict(),
+            "price": self.price,
+            "settled": self.masks is not None,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where `state_dict` was called."""
+        with torch.no_grad():
+            for name, learned in self.learned.items():
+                learned.bits.copy_(state["bits"][name])
+                learned.log_range.copy_(state["log_range"][name])
+        self.price = float(state["price"])
+        if state["settled"]:
+            self._fix({name: x.bits.detach() for name, x in self.learned.items()})
+        self._optimizer.load_state_dict(state["optimizer"])
+
+    def cost(self) -> Cost:
+        """The cost of the settled model, which is that of its file, layer by layer."""
+        network = self._coded().network
+        return cost(quantize(network, self._scheme(network)))
+
+    def export(self, form: str = "qdq") -> "ModelProto":
+        """The settled model as an ONNX file in memory, coded in a `form` of `esnsim compress`."""
+        model = self._coded()
+        recipe = Recipe(scheme=self._scheme(model.network), form=form, correct=False)
+        return compress(model, recipe).model
+
+    def _coded(self) -> Model:
+        """The model with Δ·W_int for weights."""
+        if self.masks is None:
+            raise UsageError("widths are not whole yet: call settle() first")
+        model = unwrap(self.model)
+        state = {n.replace(PARAMETRIZED, ".weight"): v for n, v in model.state_dict().items()}
+        for name, module in model.named_modules():
+            if parametrize.is_parametrized(module, "weight"):
+                state[f"{name}.weight"] = module.weight.detach()
+        self._plain.load_state_dict(state)
+        return open_model(export_proto(self._plain, self.example, free_batch=True))
+
+    def _scheme(self, network: Network) -> Scheme:
+        """Widths and steps by the names in a file, where weights that are equal stand once."""
+        names = {layer.weight.name for layer in network.layers}
+        widths, each = self._widths(), self._steps()
+        return Scheme(
+            widths={name: widths[name] for name in names},
+            given_steps={name: each[name] for name in names},
+        )
+
+    def _tensors(self) -> list[Tensor]:
+        return [t for learned in self.learned.values() for t in (learned.log_range, learned.bits)]
+
+    def _widths(self) -> Widths:
+        return {n: x.bits.detach().cpu().numpy().astype(np.int64) for n, x in self.learned.items()}
+
+    def _steps(self) -> dict[str, NDArray[np.float64]]:
+        return {
+            name: steps(x.log_range, x.bits).detach().cpu().double().numpy()
+            for name, x in self.learned.items()
+        }
+
+    def _fix(self, bits: Mapping[str, Tensor]) -> None:
+        """Widths that stay, and the masks of what they prune."""
+        for name, learned in self.learned.items():
+            learned.bits.requires_grad_(False).copy_(bits[name])
+            learned.bits.grad = None
+        alive = {name: widths > 0 for name, widths in self._widths().items()}
+        self.masks = masks(self.model, self.example, alive, self._network)
+        self.masks.step()
+
+    def _shifted(self, by: float) -> Widths:
+        """Whole widths: the floor of each one and `by`, none below its least."""
+        return {
+            name: np.maximum(
+                np.floor(x.bits.detach().cpu().double().numpy() + by).clip(0, WIDEST),
+                self._least[name].cpu().numpy(),
+            ).astype(np.int64)
+            for name, x in self.learned.items()
+        }
+
+    def _within(self, budget: float) -> Widths:
+        """The largest shift of all widths whose cost keeps a budget."""
+        low, high = -float(WIDEST), 1.0  # at the first all is pruned, which costs nothing
+        for _ in range(HALVINGS):
+            middle = (low + high) / 2
+            kept = self._cost(self._shifted(middle)) <= budget
+            low, high = (middle, high) if kept else (low, middle)
+        return self._shifted(low)
+
+    def _aim(self) -> str:
+        if self.budget is None:
+            return f"at a price of {self.price:g} a MAC×bit: give a lower one"
+        return f"within a budget of {self.budget:,.10g}: give more"
+
+    def _cost(self, widths: Widths) -> int:
+        """MAC×bit of whole widths."""
+        liveness, total = Liveness(self._network), 0
+        for layer, reader in zip(self._network.layers, self._readers, strict=True):
+            inputs = liveness.channels(layer).reshape(reader.groups, -1).sum(1)
+            bits = widths[reader.weight]
+            total += reader.macs * int(inputs @ bits.reshape(reader.groups, -1).sum(1))
+            liveness.decide(layer, bits > 0)
+        return total
+
+
+def _check(price: float | None, budget: float | None, bits: float) -> None:
+    if (price is None) == (budget is None):
+        raise UsageError("give a price of a MAC×bit, or a budget of MAC×bit, and not both")
+    for name, value in (("price", price), ("budget", budget)):
+        if value is not None and not (isfinite(value) and value >= 0):
+            raise UsageError(f"{name} {value}: give a number that is not negative")
+    if not 1 <= bits <= WIDEST:
+        raise WidthError(f"{bits} bits: widths begin at 1 to {WIDEST}")
+
+
+def _reader(layer: Layer, channels: NDArray[np.int64]) -> _Reader:
+    taps = layer.weight.size // (layer.weight.shape[0] * layer.weight.shape[1])
+    gives = channels[layer.first_filter : layer.first_filter + layer.filters]
+    return _Reader(
+        weight=layer.weight.name, macs=layer.macs_per_weight * taps, groups=layer.geometry.groups,
+        reads=torch.from_numpy(channels[layer.channels]), gives=torch.from_numpy(gives),
+    )  # fmt: skip
+
+
+def _parametrized(model: nn.Module, network: Network, bits: float) -> dict[str, Learned]:
+    """The parametrisation of each weight, put in place; by the name of the weight."""
+    near = quantize(network, Scheme(rule="mse", bits=round(bits)))
+    found = {q.layer.weight.name: q.steps for q in near.layers}
+    learned: dict[str, Learned] = {}
+    for name, module in weighted_layers(model).items():
+        step = torch.from_numpy(np.where(found[f"{name}.weight"] > 0, found[f"{name}.weight"], 1))
+        log_range = (step.log2() + round(bits) - 1).to(module.weight)  # type: ignore[arg-type]
+        new = Learned(log_range.requires_grad_(), torch.full_like(log_range, bits).requires_grad_())
+        for same in sharing(model, module):
+            parametrize.register_parametrization(same, "weight", new)
+        learned[f"{name}.weight"] = new
+    return learned
+
+
+def _least_widths(network: Network, learned: Mapping[str, Learned]) -> dict[str, Tensor]:
+    """0 for filters that may go, 1 for those that no layer reads, such as the classes."""
+    prunable = units(network).of
+    return {
+        name: torch.from_numpy((prunable[name] == NO_UNIT).astype(np.float32))
+        if name in prunable
+        else torch.ones(len(x.bits))
+        for name, x in learned.items()
+    }

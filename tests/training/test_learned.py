@@ -1,0 +1,233 @@
+"""Widths learned with their cost in the loss: gradients, costs, budgets, what is exported."""
+
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+import esnsim
+from esnsim import Scheme, cost, from_torch, quantize, read_onnx
+from esnsim.errors import EsnsimError
+from esnsim.graph.model import open_model
+from esnsim.quantization.quantizer import codes
+from esnsim.training.fit import Recipe, fit
+from esnsim.training.fractional import fractional, midrise, steps
+from esnsim.training.learned import LearnedWidths
+from tests.networks import chain
+from tests.training.tiny import EXAMPLE, images, tiny
+
+RECIPE = Recipe(epochs=3, batch=10, warmup=2, bfloat16=False, learning_rate=0.02)
+
+
+class Depthwise(nn.Module):
+    """Grouped, depthwise, tied and dense layers, for (N, 1, 6, 8)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(1, 4, (3, 2), padding=(1, 0), stride=(2, 1))
+        self.depth = nn.Conv2d(4, 4, 3, groups=4)
+        self.grouped = nn.Conv2d(4, 6, (1, 3), groups=2)
+        self.fc = nn.Linear(6, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = torch.relu(self.grouped(torch.relu(self.depth(torch.relu(self.first(x))))))
+        return self.fc(y.mean((2, 3)))
+
+
+class Tied(nn.Module):
+    """Two convolutions of one weight, the second of which does not learn alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.one, self.two = (nn.Conv2d(c, 4, 3, padding=1) for c in (1, 4, 4))
+        self.two.weight = self.one.weight
+        self.fc = nn.Linear(4, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = torch.relu(self.two(torch.relu(self.one(torch.relu(self.first(x))))))
+        return self.fc(y.mean((2, 3)))
+
+
+NETS = {"residual": tiny, "depthwise": Depthwise, "tied": Tied}
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 8))
+def test_whole_widths_give_the_codes_of_the_quantiser(seed: int, bits: int) -> None:
+    rng = np.random.default_rng(seed)
+    weights = rng.normal(size=(5, 12)).astype(np.float32)
+    log_range = torch.from_numpy(rng.uniform(-2, 1, 5)).double()
+    each = torch.full((5,), float(bits)).double()
+    found = fractional(torch.from_numpy(weights).double(), log_range, each).numpy()
+    step = steps(log_range, each).numpy()
+    scheme = Scheme(widths=bits, given_steps={"layer0": step})
+    q = quantize(chain(weights), scheme).layers[0]
+    wanted = 0.5 * codes(q).reshape(5, 12) * step[:, None]
+    alive = (np.abs(weights) >= step[:, None] / 2).any(axis=1)  # the quantiser prunes small filters
+    np.testing.assert_allclose(found[alive], wanted[alive], rtol=1e-12)
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(0, 6))
+def test_the_gradient_of_a_width_is_what_another_bit_changes(seed: int, bits: float) -> None:
+    """Also at 0, where the other bit would bring the filter back."""
+    rng = np.random.default_rng(seed)
+    weight, wanted = torch.from_numpy(rng.normal(size=(2, 3, 4)))
+    width = torch.full((3,), bits, dtype=torch.float64, requires_grad=True)
+    loss = (fractional(weight, torch.zeros(3).double(), width) * wanted).sum()
+    below = torch.full((3,), float(np.floor(bits)), dtype=torch.float64)
+    one, other = (midrise(weight, torch.zeros(3).double(), b) for b in (below, below + 1))
+    if not loss.requires_grad:
+        return
+    loss.backward()
+    assert width.grad is not None
+    torch.testing.assert_close(width.grad, ((other - one) * wanted).sum(1))
+
+
+def test_ranges_get_the_gradient_of_a_learned_step() -> None:
+    """Σ g·(code − w/Δ) inside, Σ g·code outside, times dΔ/d log2 r = Δ·ln 2."""
+    weight = torch.tensor([[0.1, -0.3, 0.74, 3.0, -4.0]], dtype=torch.float64, requires_grad=True)
+    log_range = torch.zeros(1, dtype=torch.float64, requires_grad=True)
+    midrise(weight, log_range, torch.full((1,), 2.0).double()).sum().backward()
+    inside = np.array([0.5 - 0.2, -0.5 + 0.6, 1.5 - 1.48])
+    assert log_range.grad is not None
+    assert weight.grad is not None
+    assert float(log_range.grad) == pytest.approx((inside.sum() + 1.5 - 1.5) * 0.5 * np.log(2))
+    assert weight.grad.tolist() == [[1, 1, 1, 0, 0]]
+
+
+@pytest.mark.parametrize("net", NETS)
+@pytest.mark.parametrize("seed", range(4))
+def test_the_cost_of_whole_widths_is_that_of_their_codes(net: str, seed: int) -> None:
+    """Filters pruned here and there, and what reads them."""
+    rng = np.random.default_rng(seed)
+    learner = LearnedWidths(NETS[net](), EXAMPLE, price=0)
+    widths = {}
+    with torch.no_grad():
+        for name, learned in learner.learned.items():
+            least = learner._least[name].numpy()
+            widths[name] = np.maximum(rng.integers(0, 5, len(least)), least).astype(np.int64)
+            learned.bits.copy_(torch.from_numpy(widths[name]))
+    q = quantize(learner._network, learner._scheme(learner._network))
+    found = cost(q)
+    coded = {
+        x.layer.weight.name: np.array(row.bits)
+        for x, row in zip(q.layers, found.layers, strict=True)
+    }
+    assert learner._cost(coded) == found.total.esn_d_tilde.macs
+    assert learner._cost(widths) >= found.total.esn_d_tilde.macs
+
+
+@pytest.mark.parametrize("net", NETS)
+def test_the_cost_of_fractions_is_linear_between_whole_widths(net: str) -> None:
+    learner = LearnedWidths(NETS[net](), EXAMPLE, price=1)
+    with torch.no_grad():
+        found = []
+        for bits in (2, 2.5, 3):
+            for learned in learner.learned.values():
+                learned.bits.fill_(bits)
+            found.append(learner.mac_bits().item())
+    macs = sum(layer.macs for layer in learner._network.layers)
+    assert found == [2 * macs, 2.5 * macs, 3 * macs]
+
+
+@pytest.mark.parametrize("net", NETS)
+def test_a_budget_is_kept_and_the_file_is_what_was_trained(net: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = NETS[net]()
+    macs = cost(quantize(from_torch(model, EXAMPLE))).total.macs
+    budget = 1.6 * macs
+    learner = LearnedWidths(model, EXAMPLE, budget=budget, rate=0.05)
+    fit(model, *images(), RECIPE, companions={"widths": learner})
+    assert learner.mac_bits().item() < 4 * macs
+    learner.settle()
+    fit(model, *images(), RECIPE, companions={"widths": learner})
+    proto = learner.export()
+    (tmp_path / "small.onnx").write_bytes(proto.SerializeToString())
+    found = cost(quantize(read_onnx(tmp_path / "small.onnx")))
+    assert 0 < found.total.esn_d_tilde.macs <= budget
+    assert found.total.esn_d_tilde.macs == learner.cost().total.esn_d_tilde.macs
+    pixels = images(12, 3)[0].astype(np.float32) / 255
+    ours = model.eval()(torch.from_numpy(pixels)).detach().numpy()
+    name = open_model(proto).proto.graph.input[0].name
+    assert name == "image"
+    theirs = outputs_of(proto, pixels)
+    np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+def outputs_of(proto, pixels):
+    import onnxruntime as ort
+
+    session = ort.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
+    return session.run(None, {"image": pixels})[0]
+
+
+def test_a_budget_below_one_bit_prunes_and_what_is_pruned_stays_pruned() -> None:
+    model = tiny()
+    macs = cost(quantize(from_torch(model, EXAMPLE))).total.macs
+    learner = LearnedWidths(model, EXAMPLE, budget=0.5 * macs, bits=1, rate=0.05)
+    fit(model, *images(), RECIPE, companions={"widths": learner})
+    learner.settle()
+    assert learner.masks is not None
+    pruned = learner.masks.pruned
+    assert pruned > 5
+    fit(model, *images(), RECIPE, companions={"widths": learner})
+    total = cost(quantize(read_onnx_of(learner))).total
+    assert total.pruned_filters >= pruned
+    assert all((x.bits >= 0).all() for x in learner.learned.values())
+
+
+def read_onnx_of(learner: LearnedWidths) -> esnsim.Network:
+    return open_model(learner.export()).network
+
+
+def test_without_a_price_nothing_is_added_to_the_loss_and_widths_are_free() -> None:
+    learner = LearnedWidths(tiny(), EXAMPLE, price=0)
+    assert learner.loss().item() == 0
+
+
+def test_resumed_learning_is_uninterrupted_learning_bit_for_bit(tmp_path: Path) -> None:
+    def run(path: Path, epochs: int) -> dict[str, torch.Tensor]:
+        model = tiny()
+        learner = LearnedWidths(model, EXAMPLE, budget=3000)
+        recipe = Recipe(epochs=4, batch=10, warmup=2, bfloat16=False)
+
+        def report(epoch: object) -> None:
+            if epoch.index + 1 == epochs:  # type: ignore[attr-defined]
+                raise InterruptedError
+
+        with suppress(InterruptedError):
+            fit(model, *images(), recipe, path, report, {"widths": learner})
+        return {**model.state_dict(), **learner.state_dict()["bits"]}
+
+    whole = run(tmp_path / "whole", 9)
+    run(tmp_path / "part", 3)
+    resumed = run(tmp_path / "part", 9)
+    assert whole.keys() == resumed.keys()
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({}, "give a price of a MAC×bit, or a budget"),
+        ({"price": 1, "budget": 1}, "and not both"),
+        ({"price": float("nan")}, "price nan: give a number that is not negative"),
+        ({"budget": -3}, "budget -3: give"),
+        ({"price": 1, "bits": 40}, "40 bits: widths begin at 1 to 16"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(given, said: str) -> None:
+    with pytest.raises(EsnsimError, match=said):
+        LearnedWidths(tiny(), EXAMPLE, **given)
+
+
+def test_a_budget_below_the_least_and_an_early_export_are_refused() -> None:
+    learner = LearnedWidths(tiny(), EXAMPLE, budget=1)
+    with pytest.raises(EsnsimError, match="call settle"):
+        learner.export()
+    with pytest.raises(EsnsimError, match="a budget of 1: give more"):
+        learner.settle()

@@ -117,7 +117,8 @@ COMMANDS = {
     "kinds": "simulate builtin:resnet8 --compare digital analog",
     "accelerators": "simulate builtin:resnet8 --machines stripes,scnn,tpu --memory bitsim",
     "prices": "simulate builtin:resnet8 --array isaac --e-cell 1fJ --adc-law scaled --exact",
-    "pareto": "pareto builtin:resnet8 --ratios 0,0.5 --bits 4 --images 9 --results r.jsonl",
+    "pareto": "pareto builtin:resnet8 builtin:resnet20_05x --ratios 0 --bits 4 --images 9 "
+    "--metric esn_a.weights --no-correct --rounding nearest --results r.jsonl",
     "compress": "compress builtin:resnet8 -o c.onnx --bits 4 --images 9",
     "compare": "compare builtin:resnet8 builtin:resnet20 --images 9",
     "machines": "machines",

@@ -11,7 +11,7 @@ from esnsim.commands import options
 from esnsim.commands.parser import refuse
 from esnsim.commands.paths import InputFile, model_files
 from esnsim.errors import ModelError, UsageError, WidthError
-from esnsim.onnxfile.path import ModelPath
+from esnsim.onnxfile.path import ModelPath, builtins
 from esnsim.report.progress import Meter
 from esnsim.report.write import say
 
@@ -27,7 +27,7 @@ MODEL = InputFile(ModelPath, model_files)
 def add_model(parser: argparse.ArgumentParser) -> "argparse._ArgumentGroup":
     """Add the model, and the group of options about it."""
     parser.add_argument(
-        "model", type=MODEL, metavar="MODEL", help="an .onnx file, or builtin:resnet20"
+        "model", type=MODEL, metavar="MODEL", help=f"an .onnx file, or {' '.join(builtins())}"
     )
     group = parser.add_argument_group("model")
     add_inputs(group)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from esnsim.commands import codes, images, options, output
 from esnsim.commands.parser import refuse
 from esnsim.errors import UsageError
+from esnsim.onnxfile.path import builtins
 from esnsim.progress import listening
 from esnsim.report.progress import Meter
 from esnsim.report.write import say, screen, write
@@ -44,7 +45,8 @@ def add_options(p: argparse.ArgumentParser) -> None:
 
     p.add_argument(
         "models", nargs="+", type=codes.MODEL, metavar="MODEL",
-        help="two or more .onnx files, builtin:resnet20, or .json reports of esnsim cost",
+        help="two or more .onnx files, .json reports of esnsim cost, or "
+        f"{' '.join(builtins())}",
     )  # fmt: skip
     codes.add_codes(p, fold=False)
     group = p.add_argument_group("model")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from esnsim.commands import codes, images, options, output
 from esnsim.commands.parser import refuse
 from esnsim.commands.paths import InputFile, OutputFile
+from esnsim.onnxfile.path import builtins
 from esnsim.progress import listening
 from esnsim.report.progress import Meter
 from esnsim.report.write import say, screen, write
@@ -33,7 +34,7 @@ def add_options(p: argparse.ArgumentParser) -> None:
     """Add the options of `pareto`."""
     p.add_argument(
         "models", nargs="+", type=codes.MODEL, metavar="MODEL",
-        help=".onnx files, or builtin:resnet20; one or more",
+        help=f"one or more .onnx files, or {' '.join(builtins())}",
     )  # fmt: skip
     codes.add_inputs(p)
     _add_grid(p.add_argument_group("grid"))

@@ -16,12 +16,9 @@ from esnsim.files.opened import File, open_file
 from esnsim.onnxfile.damage import reading
 from esnsim.onnxfile.external import external_files
 from esnsim.onnxfile.nodes import check_names, order_of, stored_names
-from esnsim.onnxfile.path import ModelPath
+from esnsim.onnxfile.path import BUILTIN, EMBEDDED, ModelPath, builtins
 from esnsim.onnxfile.tensors import Store
 from esnsim.onnxfile.wire import skeleton
-
-BUILTIN = "builtin:"
-EMBEDDED = Path(__file__).parents[1] / "embedded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,17 +78,14 @@ def find(model: str | PathLike[str]) -> Path:
     """The file of a model's path or of `builtin:NAME`."""
     name = str(model)
     if name.startswith(BUILTIN):
-        path = EMBEDDED / f"{name.removeprefix(BUILTIN)}.onnx"
-        names = sorted(p.stem for p in EMBEDDED.glob("*.onnx"))
-        if path.stem not in names or path.parent != EMBEDDED:
-            known = ", ".join(BUILTIN + n for n in names)
-            raise ModelError(f"there is no model '{name}': embedded are {known}")
-        return path
+        if name not in builtins():
+            raise ModelError(f"there is no model '{name}': embedded are {', '.join(builtins())}")
+        return EMBEDDED / f"{name.removeprefix(BUILTIN)}.onnx"
     if os.path.isdir(name):
         raise ModelError(f"'{name}' is a directory: give the .onnx file inside it")
     if not os.path.exists(name):
-        builtin = name in {path.stem for path in EMBEDDED.glob("*.onnx")}
-        hint = f"the embedded model is {BUILTIN}{name}" if builtin else "check the path"
+        embedded = f"{BUILTIN}{name}" in builtins()
+        hint = f"the embedded model is {BUILTIN}{name}" if embedded else "check the path"
         raise ModelError(f"there is no file '{name}': {hint}")
     if not os.path.isfile(name):
         raise ModelError(f"'{name}' is not a regular file: give an .onnx file")

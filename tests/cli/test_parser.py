@@ -10,6 +10,7 @@ import pytest
 from esnsim.cli import COMMANDS, parser
 from esnsim.commands import options as values
 from esnsim.machines.presets import KINDS, PERCENT, read_array
+from esnsim.onnxfile.path import builtins
 from tests.commandline import esnsim
 
 
@@ -44,6 +45,15 @@ def test_an_option_of_one_value_is_given_once(
 @pytest.mark.parametrize(("command", "option"), SINGLE)
 def test_a_negative_value_is_a_value(command: str, option: str, value: str) -> None:
     assert "expected one argument" not in esnsim(command, option, value, "no.onnx").err
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_names_the_embedded_models_and_says_how_images_are_scaled(command: str) -> None:
+    text = " ".join(esnsim(command, "--help").out.split())
+    models, images = re.search(r"\] (MODEL|\[MODEL)", text) is not None, "--data" in text
+    assert all(name in text for name in builtins()) == models
+    assert ("pixels of 0 to 255 divided by 255" in text) == images
+    assert models == images or command == "cost"
 
 
 #: What one value may be spelled as, by the type of the options that take it.

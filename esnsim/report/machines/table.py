@@ -11,7 +11,7 @@ from esnsim.report.simulation.table import Look
 from esnsim.units import Digits, human
 
 NONE = "–"
-EXPENDABLE = ("size", "bound", "used", "÷ ideal")  # columns, on a narrow screen
+EXPENDABLE = ("size", "bound", "used", "÷ ideal", "lost most to")  # columns, on a narrow screen
 
 
 def render(comparison: Comparison, look: Look, equal: bool = True) -> str:

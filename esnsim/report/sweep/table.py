@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 
 from esnsim.costs.metric import metric_title
-from esnsim.report.grid import SCREEN, folded, grid
+from esnsim.report.grid import SCREEN, fitting, folded, grid
 from esnsim.report.scored import scored_words
 from esnsim.report.units import printable, times
 from esnsim.sweeps.compare import (
@@ -20,6 +20,7 @@ from esnsim.sweeps.frontier import Sweep, cheapest, floor
 from esnsim.sweeps.points import Baseline, Point
 from esnsim.units import human
 
+EXPENDABLE = ("by MACs", "95%", "SQNR")  # columns, on a narrow screen
 MARK = "●"  # of a point on the frontier
 LETTERS = dict(zip(METHODS, ("Q", "P", "PQ"), strict=True))
 
@@ -29,14 +30,14 @@ def render(
 ) -> str:
     """Every point, cheapest first, the frontier marked; then the answers in words."""
     shown = sweep.frontier if frontier_only else sweep.cheapest_first
-    table = grid(_headings(sweep), _rows(sweep, shown), texts=3, columns=columns, bold=bold)
+    table = _table(sweep, shown, columns, bold)
     lines = folded(words(sweep).splitlines(), columns)
     return "\n".join([table, *lines]) + "\n"
 
 
 def brief(sweep: Sweep) -> str:
     """The frontier, what the models are in float, and the cheapest point within the drop."""
-    table = grid(_headings(sweep), _rows(sweep, sweep.frontier), texts=3, columns=100)
+    table = _table(sweep, sweep.frontier, columns=100)
     return "\n".join([table, *_models(sweep), *_cheapest(sweep)])
 
 
@@ -88,6 +89,11 @@ def describe(point: Point, title: str) -> str:
 def _policy(point: Point) -> str:
     policy, rule = point.candidate.policy, point.candidate.rule
     return policy if policy == rule else f"{policy}, {rule}"
+
+
+def _table(sweep: Sweep, shown: Sequence[Point], columns: int | None, bold: bool = False) -> str:
+    headings, *rows = fitting([_headings(sweep), *_rows(sweep, shown)], EXPENDABLE, columns)
+    return grid(headings, rows, texts=3, columns=columns, bold=bold)
 
 
 def _headings(sweep: Sweep) -> tuple[str, ...]:

@@ -70,6 +70,8 @@ def cost(
     include: Callable[[Layer], bool] = lambda layer: True,
     *,
     scheme: Scheme | None = None,
+    activation_bits: int | None = None,
+    bops: Sequence[str] = (),
     input_shapes: "Shapes | None" = None,
     input_values: Mapping[str, float] | None = None,
     example: Any = None,
@@ -77,17 +79,21 @@ def cost(
     """The closed-form cost (Eq. 2, 3 and 7) of a model, of the layers that `include` accepts.
 
     `source` is a path, `builtin:NAME`, a ModelProto, a torch module with an `example` input, a
-    Network, which are quantised by `scheme`, or a QuantizedNetwork. Raises ModelError for what
-    cannot be read, WidthError for widths that do not fit.
+    Network, which are quantised by `scheme`, or a QuantizedNetwork. `activation_bits` is the width
+    of activations that the model does not quantise itself, `bops` are definitions of BOPs besides
+    ours. Raises ModelError for what cannot be read, WidthError for widths that do not fit,
+    UsageError for a definition that there is not.
     """
+    bits = activation_bits
     if isinstance(source, QuantizedNetwork):
-        return costs.cost(source, width, include)
+        return costs.cost(source, width, include, activation_bits=bits, bops=bops)
     network = source if isinstance(source, Network) else None
     if network is None:
         from esnsim.importer.read import read_onnx
 
         network = read_onnx(_onnx(source, example), input_shapes, input_values)
-    return costs.cost(quantize(network, scheme), width, include)
+    quantized = quantize(network, scheme)
+    return costs.cost(quantized, width, include, activation_bits=bits, bops=bops)
 
 
 class Given(TypedDict, total=False):

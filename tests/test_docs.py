@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import pytest
 
-from esnsim.cli import parse
+from esnsim.cli import main, parse
 from tests.samples import EMBEDDED
 
 PAGES = sorted((Path(__file__).parents[1] / "docs").glob("*.md"))
@@ -33,6 +33,16 @@ PYTHON = [(page, text) for page, kind, text in BLOCKS if kind == "python"]
 def test_a_command_of_the_pages_parses(command: str) -> None:
     words = shlex.split(command)[1:]
     assert parse(words).command == words[0]
+
+
+def test_the_quick_commands_of_the_questions_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)  # one after the other: some read what others wrote
+    first, _, third = (PAGES[0].parent / "questions.md").read_text("utf-8").split("\n## ")[1:]
+    commands = re.findall(r"\$ esnsim (.*)", first + third)
+    assert len(commands) == 5
+    assert [main(shlex.split(command)) for command in commands] == [0] * len(commands)
 
 
 @pytest.mark.parametrize("page", sorted({page for page, _ in PYTHON} - {"training"}))

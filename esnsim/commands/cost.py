@@ -33,7 +33,21 @@ def add_options(p: argparse.ArgumentParser) -> None:
     codes.add_model(p).add_argument(
         "--layers", metavar="REGEX", type=options.pattern, help="only layers whose name matches"
     )
+    _add_bops(p.add_argument_group("BOPs"))
     _add_output(p.add_argument_group("output"))
+
+
+def _add_bops(group: "argparse._ArgumentGroup") -> None:
+    from esnsim.costs.bops import DEFINITIONS
+
+    group.add_argument(
+        "--activation-bits", type=options.at_least_one, metavar="N",
+        help="width of activations where the model does not quantise them itself",
+    )  # fmt: skip
+    group.add_argument(
+        "--bops", type=options.names([*DEFINITIONS][1:]), default=(), metavar="A,B",
+        help=f"BOPs as others count them too: {options.offered(dict([*DEFINITIONS.items()][1:]))}",
+    )  # fmt: skip
 
 
 def _add_output(group: "argparse._ArgumentGroup") -> None:
@@ -68,7 +82,10 @@ def run(arguments: argparse.Namespace) -> int:
 
     network = replace(network, products=tuple(filter(include, network.products)))
     quantized = codes.quantized_network(network, scheme, arguments.quiet)
-    result = cost(quantized, arguments.width, include)
+    result = cost(
+        quantized, arguments.width, include, activation_bits=arguments.activation_bits,
+        bops=arguments.bops,
+    )  # fmt: skip
     if not result.layers:
         raise UsageError(
             f"--layers '{arguments.layers.pattern}' matches none of the {len(network.layers)} "

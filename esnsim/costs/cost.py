@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from esnsim.costs.bops import find_definition, total_bops
 from esnsim.costs.equations import (
     WIDTH_RULES,
     WidthRule,
@@ -17,6 +18,7 @@ from esnsim.costs.equations import (
     esn_d_tilde,
     mac_bits_layerwise,
     signal_to_noise,
+    stored_bits,
     widths,
 )
 from esnsim.costs.fig1 import Machines, cpu_cost, gpu_cost, int8_array_cost
@@ -31,11 +33,11 @@ from esnsim.errors import WidthError
 from esnsim.model.network import Layer, Network
 from esnsim.quantization.filter_sums import Ints
 from esnsim.quantization.quantizer import QuantizedLayer, QuantizedNetwork
-from esnsim.quantization.scheme import Scheme
+from esnsim.quantization.scheme import WIDEST, Scheme
 from esnsim.results import Outcome
 
 #: Fields of Metrics that are plain counts; the rest are Weightings.
-PARAMETERS = {"weights", "live_weights", "nonzero_weights"}
+PARAMETERS = {"weights", "live_weights", "nonzero_weights", "stored_bits"}
 COUNTS = {"filters", "pruned_filters", "macs", "live_macs", "mac_bits_layerwise"}
 
 Number = TypeVar("Number", int, float)
@@ -45,7 +47,8 @@ Number = TypeVar("Number", int, float)
 class LayerCost:
     """The cost of one layer; `bits` (M,) are the widths of its filters.
 
-    `sn` and `esn_a_from_sn` (Eq. 4) are None where codes are exact.
+    `sn` and `esn_a_from_sn` (Eq. 4) are None where codes are exact. `activation_bits` is the width
+    of the layer's activations, None where it is not known.
     """
 
     quantized: QuantizedLayer
@@ -53,6 +56,7 @@ class LayerCost:
     bits: Ints
     sn: float | None
     esn_a_from_sn: float | None
+    activation_bits: int | None = None
 
     @property
     def layer(self) -> Layer:
@@ -83,7 +87,10 @@ class LayerCost:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Cost(Outcome):
-    """The cost of a network: rows in graph order, totals, and the machines of Fig. 1."""
+    """The cost of a network: rows in graph order, totals, and the machines of Fig. 1.
+
+    `definitions` of BOPs are told besides ours (`esnsim.costs.bops`).
+    """
 
     network: Network
     scheme: Scheme
@@ -92,6 +99,12 @@ class Cost(Outcome):
     total: Metrics
     machines: Machines
     notes: tuple[str, ...]
+    definitions: tuple[str, ...] = ()
+
+    @property
+    def bops(self) -> dict[str, float | None]:
+        """BOPs as `live` and the asked definitions count them, None where b_a is not known."""
+        return {name: total_bops(self.layers, name) for name in ("live", *self.definitions)}
 
     @property
     def esn_a_from_sn(self) -> Quotients:
@@ -138,13 +151,23 @@ def cost(
     quantized: QuantizedNetwork,
     width: WidthRule = "code",
     include: Callable[[Layer], bool] = lambda layer: True,
+    *,
+    activation_bits: int | None = None,
+    bops: Sequence[str] = (),
 ) -> Cost:
-    """The closed-form cost of a quantised network, of the layers that `include` accepts."""
+    """The closed-form cost of a quantised network, of the layers that `include` accepts.
+
+    `activation_bits` is the width of activations where the model does not quantise them itself,
+    `bops` are further definitions to tell. Raises WidthError, UsageError for what there is not.
+    """
     if width not in WIDTH_RULES:
         raise WidthError(f"no width rule '{width}': use one of {', '.join(WIDTH_RULES)}")
+    if activation_bits is not None and not 1 <= activation_bits <= WIDEST:
+        raise WidthError(f"activations of {activation_bits} bits: give 1 to {WIDEST}")
+    definitions = tuple(name for name in bops if find_definition(name))
     chosen = [layer for layer in quantized.layers if include(layer.layer)]
     top = max((int(layer.sums.largest_x2.max(initial=0)) for layer in chosen), default=0)
-    rows = tuple(_layer_cost(layer, width, top) for layer in chosen)
+    rows = tuple(_layer_cost(layer, width, top, activation_bits) for layer in chosen)
     return Cost(
         network=quantized.network,
         scheme=quantized.scheme,
@@ -153,6 +176,7 @@ def cost(
         total=total(rows),
         machines=machines(rows),
         notes=quantized.network.notes + quantized.notes,
+        definitions=definitions,
     )
 
 
@@ -210,7 +234,9 @@ def _once(rows: Sequence[LayerCost], column: Sequence[Number]) -> Number:
     return sum(tensors.values())
 
 
-def _layer_cost(quantized: QuantizedLayer, width: WidthRule, network_top: int) -> LayerCost:
+def _layer_cost(
+    quantized: QuantizedLayer, width: WidthRule, network_top: int, activation_bits: int | None
+) -> LayerCost:
     layer, sums = quantized.layer, quantized.sums
     c = layer.macs_per_weight
 
@@ -237,10 +263,11 @@ def _layer_cost(quantized: QuantizedLayer, width: WidthRule, network_top: int) -
         mac_bits_layerwise=mac_bits_layerwise(sums, width) * c,
         other_esn_d=both(esn_d(sums, other)),
         other_esn_d_tilde=both(esn_d_tilde(sums, other)),
+        stored_bits=stored_bits(sums, layer.weight.codes.bits if layer.weight.codes else None),
     )
     sn = signal_to_noise(sums) if layer.weight.codes is None else None
     from_sn = None if sn is None else esn_a_from_sn(sn, int(sums.nonzero.sum()))
     return LayerCost(
         quantized=quantized, metrics=metrics, bits=widths(sums, width), sn=sn,
-        esn_a_from_sn=from_sn,
+        esn_a_from_sn=from_sn, activation_bits=layer.activation_bits or activation_bits,
     )  # fmt: skip

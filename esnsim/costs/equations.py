@@ -9,6 +9,7 @@ import numpy as np
 from esnsim.quantization.filter_sums import FilterSums, Ints
 
 WidthRule = Literal["code", "paper"]
+TYPES = (4, 8, 16)  # bits of the integers that DequantizeLinear takes
 ROUNDING = 2.0**-53  # relative error of a float64
 
 
@@ -50,6 +51,13 @@ def mac_bits_layerwise(sums: FilterSums, width: WidthRule) -> int:
     """For c = 1: every unpruned filter charged the widest of its layer."""
     alive = sums.weights[sums.width_code > 0]
     return int(alive.sum()) * int(widths(sums, width).max(initial=0))
+
+
+def stored_bits(sums: FilterSums, stored: int | None) -> int:
+    """Bits of the live weights of unpruned filters, in a stored type or the narrowest of ONNX."""
+    types = np.select([sums.width_code <= most for most in TYPES], TYPES, TYPES[-1])
+    bits = types if stored is None else stored
+    return int((sums.weights * (sums.width_code > 0) * bits).sum())
 
 
 def class_a_x4(sums: FilterSums, top_x2: int | Ints) -> int:

@@ -83,12 +83,18 @@ class Figures:
         """Bytes of the live weights, each at its filter's width, one after the other."""
         return -(-self.esn_d_tilde.weights // 8)
 
+    @property
+    def intensity(self) -> float:
+        """Live MACs for each byte of packed weights; 0 where there are none."""
+        return self.live_macs / self.packed_bytes if self.packed_bytes else 0.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metrics(Figures):
     """Figures, and what is read of them beside: `class_a_*` is the class-A energy, four times,
     with the largest amplitude of a filter, a layer, the network; `other_*` are the digital metrics
-    under the width rule that was not chosen.
+    under the width rule that was not chosen; `stored_bits` are those of live weights in the type
+    that a file has, or would have, for each filter.
     """
 
     class_a_filter_x4: Weightings
@@ -96,6 +102,12 @@ class Metrics(Figures):
     class_a_network_x4: Weightings
     other_esn_d: Weightings
     other_esn_d_tilde: Weightings
+    stored_bits: int
+
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes of the live weights in integers of ONNX."""
+        return -(-self.stored_bits // 8)
 
     @property
     def esn_a_class_a(self) -> ClassA:

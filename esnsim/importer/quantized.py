@@ -157,19 +157,36 @@ def _divided(x: Array, scale: Array, node: NodeProto) -> Array:
     return np.asarray(ratio)
 
 
-def _clip(
-    node: NodeProto, x: Constant, low: Constant | None, high: Constant | None
-) -> Constant | None:
-    limits = [
+def clipped_bits(
+    node: NodeProto, stored: int, low: Constant | None, high: Constant | None
+) -> int | None:
+    """The width of integers of `stored` bits after a Clip; None where its ends are not known."""
+    limits = _limits(node, low, high)
+    if limits is None:
+        return None
+    a, b = limits
+    signed = (-a - 1).bit_length() if a < 0 else 0
+    bits = max(signed, b.bit_length()) + 1 if a < 0 else b.bit_length()
+    return max(1, min(bits, stored))
+
+
+def _limits(node: NodeProto, low: Constant | None, high: Constant | None) -> tuple[int, int] | None:
+    found = [
         int(c.read().ravel()[0]) if c is not None and c.size else attribute(node, name)
         for c, name in ((low, "min"), (high, "max"))
     ]
-    if any(not isinstance(limit, int | float) for limit in limits):
+    if any(not isinstance(limit, int | float) for limit in found):
         return None
-    a, b = int(limits[0]), int(limits[1])  # type: ignore[call-overload]
-    signed = (-a - 1).bit_length() if a < 0 else 0
-    bits = max(signed, b.bit_length()) + 1 if a < 0 else b.bit_length()
-    dtype, bits = x.dtype, max(1, min(bits, x.bits or 32))
+    return int(found[0]), int(found[1])  # type: ignore[call-overload]
+
+
+def _clip(
+    node: NodeProto, x: Constant, low: Constant | None, high: Constant | None
+) -> Constant | None:
+    limits, bits = _limits(node, low, high), clipped_bits(node, x.bits or 32, low, high)
+    if limits is None:
+        return None
+    (a, b), dtype = limits, x.dtype
     return Constant(
         shape=x.shape, dtype=dtype, origin=x.origin,
         read=lambda: np.clip(x.read().astype(np.int32), a, b).astype(dtype), bits=bits,

@@ -61,7 +61,10 @@ class Record:
         self.outer = gcd(self.outer, other.outer)
         self.endless = self.endless or other.endless
 
-    def layer(self, found: Weighted, name: str, op: str, output: Value, repeats: int) -> Value:
+    def layer(
+        self, found: Weighted, name: str, op: str, output: Value, repeats: int,
+        activation_bits: int | None = None,
+    ) -> Value:  # fmt: skip
         """Add a layer; the value that it gives."""
         name = f"{name}.{found.part}" if found.part else name
         sizes = (found.shape[0], prod(found.shape[1:]), len(found.channels))
@@ -73,7 +76,10 @@ class Record:
         weight = self._weight(found, name)
         ids = self.channels.filters(found.shape[0])
         try:
-            layer = Layer(name, op, weight, found.geometry, found.channels, int(ids[0]), repeats)
+            layer = Layer(
+                name, op, weight, found.geometry, found.channels, int(ids[0]), repeats,
+                activation_bits=activation_bits,
+            )  # fmt: skip
         except ValueError as error:
             raise ModelError(f"'{name}': {error}; the model is damaged") from None
         _check_macs(name, layer.macs)

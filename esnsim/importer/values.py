@@ -66,7 +66,8 @@ class Value:
 
     `producer` is the index of the layer whose direct output the value is. `cause` says which
     operator gave no shape, where that is why this value has none. `parts` are the tensors of a
-    sequence or an optional, where they are known.
+    sequence or an optional, where they are known. `bits` is the width of the integers that floats
+    stand for.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Value:
     producer: int | None = None
     cause: str = ""
     parts: "tuple[Value, ...] | None" = None
+    bits: int | None = None
 
     @property
     def shape(self) -> tuple[int, ...] | None:

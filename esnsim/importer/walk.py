@@ -33,6 +33,7 @@ from esnsim.importer.scope import Scope, add_initializers, count_uses, dense, la
 from esnsim.importer.sequences import SEQUENCES, concatenation, sequence_output
 from esnsim.importer.shapes import STANDARD, check_arity, infer, standard
 from esnsim.importer.values import Value, constant_value, known, type_shape
+from esnsim.importer.widths import output_bits, read_bits
 from esnsim.model.network import Product, Uncounted
 from esnsim.onnxfile.damage import reading
 from esnsim.onnxfile.nodes import check_names, stored_names
@@ -150,8 +151,11 @@ class Walker:
         if self._counted(original, given, outputs, scope):
             return outputs
         ids = follow(node, inputs, [v.shape for v in outputs], self.record.channels, scope.opsets)
-        pairs = zip(outputs, ids, strict=True)
-        return [v if i is None else replace(v, channels=i) for v, i in pairs]
+        bits = output_bits(original, given)
+        return [
+            v if i is None and bits is None else replace(v, channels=i, bits=bits)
+            for v, i in zip(outputs, ids, strict=True)
+        ]
 
     def _counted(self, node: NodeProto, inputs: Inputs, outputs: list[Value], scope: Scope) -> bool:
         """Record an operator that multiplies and accumulates, and what its first output becomes."""
@@ -165,8 +169,9 @@ class Walker:
                         record.product(product, found.outer)
                     else:
                         outputs[0] = record.layer(
-                            found, name, node.op_type, outputs[0], scope.repeats
-                        )
+                            found, name, node.op_type, outputs[0], scope.repeats,
+                            read_bits(node, inputs),
+                        )  # fmt: skip
             except (ShapeUnknownError, CannotCountError) as error:
                 reason = str(error)
         if reason is not None:

@@ -128,7 +128,8 @@ class Layer:
     """A weighted multiply-accumulate operator.
 
     `channels` (C,) holds the channel id that each input channel reads; the filters own the ids
-    from `first_filter` on. `repeats` counts the iterations of a Loop body.
+    from `first_filter` on. `repeats` counts the iterations of a Loop body. `activation_bits` is the
+    width that the model itself quantises the layer's activations to, None where it does not.
     """
 
     name: str
@@ -139,6 +140,7 @@ class Layer:
     first_filter: int
     repeats: int = 1
     batchnorm: BatchNorm | None = None
+    activation_bits: int | None = None
 
     def __post_init__(self) -> None:
         filters, fan_in = self.weight.shape[:2]

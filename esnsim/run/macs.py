@@ -10,15 +10,10 @@ from esnsim.graph.model import Model
 from esnsim.importer.constants import attribute
 from esnsim.importer.einsum import labels
 from esnsim.importer.values import width_of
+from esnsim.importer.widths import KEEP
 from esnsim.machines.activations import WIDEST, ActivationScale
 from esnsim.model.network import Array, Layer
 from esnsim.run.layout import Labelled, Layout, Matrix, Spatial
-
-#: Operators whose every output element is one of their input or 0: a quantised tensor stays one.
-KEEP = {
-    "DepthToSpace", "Expand", "Flatten", "Gather", "Identity", "MaxPool", "Relu", "Reshape",
-    "Slice", "SpaceToDepth", "Split", "Squeeze", "Tile", "Transpose", "Unsqueeze",
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ from esnsim.compression.allocate.effort import EFFORTS
 from esnsim.compression.export.formats import FORMATS
 from esnsim.compression.policies import POLICIES
 from esnsim.compression.prune.criteria import CRITERIA, SCOPES
+from esnsim.costs.bops import DEFINITIONS, Definition
 from esnsim.costs.equations import WIDTH_RULES, Width
 from esnsim.costs.metric import METRICS, Metric
 from esnsim.importer.operators import CONTRIB
@@ -73,6 +74,14 @@ def width_rule(tiny: Path, add: Add) -> None:
         for rule in ("code", "twice")
     ]
     assert totals[1]["esn_d"]["macs"] == 2 * totals[0]["esn_d"]["macs"]
+
+
+def bops(tiny: Path, add: Add) -> None:
+    own = Definition(help="MACs", source="here", layers="all", count=lambda row, _: row.layer.macs)
+    add.setitem(DEFINITIONS, "plain", own)
+    offered("cost", "plain: MACs")
+    found = report(esnsim("cost", tiny, "--activation-bits", 8, "--bops", "plain", "--json"))
+    assert found["bops"][1]["total"] == found["totals"]["macs"]
 
 
 def metric(tiny: Path, add: Add) -> None:
@@ -195,6 +204,7 @@ FOLLOWED = {
     "a step rule": step_rule,
     "a width rule": width_rule,
     "a metric": metric,
+    "a definition of BOPs": bops,
     "a schedule of the array": schedule,
     "a law of converters' energy": converter_law,
     "a machine of a kind that is there": machine,

@@ -6,6 +6,7 @@ from math import isnan
 from typing import Any
 
 import esnsim
+from esnsim.costs.bops import DEFINITIONS, layer_bops
 from esnsim.costs.cost import Cost, LayerCost, other_width_of
 from esnsim.costs.equations import WidthRule
 from esnsim.costs.figures import Metrics
@@ -25,6 +26,7 @@ def document(cost: Cost) -> dict[str, Any]:
         "layers": rows(cost),
         "products": [asdict(product) for product in cost.network.products],
         "machines": asdict(cost.machines),
+        "bops": [_bops(name, total) for name, total in cost.bops.items()],
         "uncounted": [asdict(item) for item in cost.network.uncounted],
         "notes": list(cost.notes),
     }
@@ -61,6 +63,14 @@ def _model(cost: Cost) -> dict[str, Any]:
         "batchnorms": source.batchnorms,
         "batchnorms_folded": cost.folded,
     }
+
+
+def _bops(name: str, total: float | None) -> dict[str, Any]:
+    definition = DEFINITIONS[name]
+    return {
+        "definition": name, "formula": definition.help, "source": definition.source,
+        "layers": definition.layers, "total": total,
+    }  # fmt: skip
 
 
 def _quantizer(cost: Cost) -> dict[str, Any]:
@@ -109,6 +119,8 @@ def _layer(row: LayerCost, width: WidthRule) -> dict[str, Any]:
         "steps": [None if isnan(step) else step for step in row.quantized.steps.tolist()],
         "macs_per_filter": row.macs_of_filters.tolist(),
         "live_macs_per_filter": row.live_macs_of_filters.tolist(),
+        "activation_bits": row.activation_bits,
+        "bops": layer_bops(row),
     }
 
 
@@ -128,4 +140,7 @@ def _metrics(metrics: Metrics, width: WidthRule) -> dict[str, Any]:
         "esn_d_tilde": asdict(metrics.esn_d_tilde),
         "esn_a_class_a": asdict(metrics.esn_a_class_a),
         "other_width": asdict(other_width_of(metrics, width)),
+        "packed_bytes": metrics.packed_bytes,
+        "stored_bytes": metrics.stored_bytes,
+        "intensity": metrics.intensity,
     }

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+from esnsim.costs.bops import DEFINITIONS
 from esnsim.costs.cost import Cost, LayerCost
 from esnsim.costs.figures import Metrics
 from esnsim.costs.metric import metric_value
@@ -19,6 +20,7 @@ TEXTS = {
     "op",
     "shape",
 }  # aligned left; the numbers after them are aligned right
+NONE = "–"
 BAR = 40  # characters of the longest bar of the histogram
 
 #: Sort keys of `--sort` besides the order of the graph.
@@ -128,6 +130,7 @@ def summary(cost: Cost, number: Number) -> list[str]:
             f"          and {number(cost.product_macs)} of products of two activations, "
             "in no other number"
         )
+    lines += [*_bops(cost, number), _bytes(total, number)]
     lines.append(
         f"machines  cpu {number(machines.cpu)}, gpu {number(machines.gpu)}, "
         f"int8 array {number(machines.int8_array)}, ideal digital "
@@ -145,6 +148,28 @@ def _widths(total: Metrics, number: Number) -> list[str]:
         f"width     {total.mean_width_by_macs:.2f} bits, mean by MACs; "
         f"{total.mean_width_by_weights:.2f} by weights",
     ]
+
+
+def _bops(cost: Cost, number: Number) -> list[str]:
+    """BOPs as we count them, a dash where nothing says b_a, and as others do where asked."""
+    total, *others = cost.bops.items()
+    widths = sorted({row.activation_bits for row in cost.layers if row.activation_bits})
+    told = "activations of " + " to ".join(dict.fromkeys(map(str, widths[:1] + widths[-1:])))
+    lines = [f"BOPs      {number(total[1])}, MAC×bit × {told} bits"] if total[1] is not None else [
+        "BOPs      –, as nothing says how wide activations are (--activation-bits)"
+    ]  # fmt: skip
+    for name, found in others:
+        value = NONE if found is None else number(found)
+        lines.append(f"          {name} {value}: {DEFINITIONS[name].help}")
+    return lines
+
+
+def _bytes(total: Metrics, number: Number) -> str:
+    return (
+        f"bytes     {number(total.packed_bytes)} of live weights at their widths, "
+        f"{number(total.stored_bytes)} in integers of ONNX; {number(round(total.intensity))} MACs "
+        "a byte"
+    )
 
 
 def _assumptions(cost: Cost) -> list[str]:

@@ -25,7 +25,7 @@ from esnsim.progress import show_progress
 from esnsim.quantization.filter_sums import Floats, Ints
 
 RIDGE = 0.1  # of the inputs' mean energy, as where pruned layers are refitted
-MOST = 0.5  # of the units of like layers go, at most
+MOST_SHARE = 0.5  # of the units of like layers go, at most
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +113,7 @@ def _removed(
     """The units of like layers as they go: each, the noise that it adds, the MACs that it saves."""
     reading = [each for each in readers.values() if np.isin(each.units, units).any()]
     left, found = list(units), []
-    while reading and len(left) > max(1.0, (1 - MOST) * len(units)):
+    while reading and len(left) > max(1.0, (1 - MOST_SHARE) * len(units)):
         noises = [sum(each.noise(unit) for each in reading) for unit in left]
         unit = left.pop(place := int(np.argmin(noises)))
         saved = sum(layers[index].macs / layers[index].filters for index in own)

@@ -6,7 +6,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Tests run in a process a core, up to eight: make test PYTEST="-n 0 -k quantizer"
 PYTEST ?= -n auto --maxprocesses 8 --dist worksteal
 
-.PHONY: demo test quick mutants properties check bench picture figures clean
+.PHONY: demo test quick mutants properties check docs bench picture figures clean
 
 demo: .venv/run.stamp
 	$(BIN)/esnsim cost builtin:resnet20 --bits-per-filter
@@ -35,6 +35,10 @@ check: .venv/test.stamp
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The site in build/site, warnings as errors: pages, reference, search, tutorials as notebooks
+docs: .venv/docs.stamp
+	$(BIN)/python -m mkdocs build --strict --quiet
 
 # A benchmark against peers or goals (docs/benchmarks.md): make bench BENCH=engines
 BENCH ?= cost

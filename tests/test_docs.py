@@ -15,11 +15,14 @@ from esnsim.cli import main, parse
 from tests.samples import EMBEDDED
 
 PAGES = sorted((Path(__file__).parents[1] / "docs").glob("*.md"))
-BLOCKS = [
-    (page.stem, kind, text)
-    for page in PAGES
-    for kind, text in re.findall(r"```(\w+)\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
-]
+
+
+def blocks(page: Path) -> list[tuple[str, str]]:
+    """The blocks of code of a page: language and text."""
+    return re.findall(r"```(\w+)\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
+
+
+BLOCKS = [(page.stem, kind, text) for page in PAGES for kind, text in blocks(page)]
 COMMANDS = [
     line.removeprefix("$ ")
     for _, _, text in BLOCKS

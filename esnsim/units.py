@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from math import inf
 
 from esnsim.errors import UsageError
 
@@ -36,9 +37,10 @@ def read_energy(text: str) -> Energy:
 def read_frequency(text: str) -> float:
     """A clock such as 500MHz, in any case, in Hz. Raises UsageError."""
     found = re.fullmatch(NUMBER + r"\s*([kmg]?)hz", text.strip(), re.IGNORECASE)
-    if found is None or not float(found[1]):
+    clock = float(found[1]) * HERTZ[found[2].lower()] if found else 0.0
+    if not 0 < clock < inf:
         raise UsageError(f"'{text}' is no clock: give 500MHz or 1GHz")
-    return float(found[1]) * HERTZ[found[2].lower()]
+    return clock
 
 
 def read_share(text: str) -> float:

@@ -46,7 +46,11 @@ class Geometry:
         if min(positive + self.strides + self.dilations, default=1) < 1:
             raise ValueError(f"batch, groups, sizes, strides, dilations must be positive: {self}")
         if min(self.output_size, default=1) < 1:
-            raise ValueError(f"the kernel does not fit into the padded input: {self}")
+            kernel, size = ("×".join(map(str, each)) for each in (self.kernel, self.input_size))
+            raise ValueError(
+                f"the kernel does not fit into the padded input: {kernel} into {size}, "
+                f"dilations {self.dilations}, pads {self.pads}"
+            )
 
     @property
     def output_size(self) -> tuple[int, ...]:

@@ -2,12 +2,12 @@
 
 import multiprocessing
 import signal
-import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
+from multiprocessing.resource_tracker import ensure_running
 from typing import Any, Generic, TypeVar
 
 from esnsim.errors import EsnsimError
@@ -93,15 +93,19 @@ def _again(worker: Worker[T]) -> tuple[T, int]:
 
 @contextmanager
 def _without_interrupts() -> Iterator[None]:
-    """Ctrl-C is for the process that the others work for, from their first instruction on."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may say what signals do
+    """Ctrl-C is for the process that the others work for, from their first instruction on.
+
+    It waits until a process has begun, which inherits that it is blocked.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ensure_running()  # the tracker of processes, whose start would let interrupts through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _serve(work: Callable[[T], R], pipe: "Connection[Any, Any]") -> None:

@@ -1,6 +1,7 @@
 """Work on several processes: every item once, whatever happens to the workers."""
 
 import multiprocessing
+import signal
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from esnsim.errors import EsnsimError
-from esnsim.sweeps.workers import spread
+from esnsim.sweeps.workers import _without_interrupts, spread
 from tests.compress.errands import die, die_once, slow_square, square
 
 ITEMS = range(7)
@@ -39,6 +40,14 @@ def test_an_item_that_ends_two_workers_ends_the_work() -> None:
         "heavy ended its process 2 times (exit code 7): give fewer --jobs if memory is short; "
         "finished points are kept, --resume goes on"
     )
+
+
+def test_an_interrupt_while_a_process_begins_is_heard_after_it() -> None:
+    begun = False
+    with pytest.raises(KeyboardInterrupt), _without_interrupts():  # noqa: PT012
+        signal.raise_signal(signal.SIGINT)
+        begun = True
+    assert begun
 
 
 def test_the_processes_end_with_the_generator() -> None:

@@ -15,6 +15,7 @@ from esnsim.importer.control import MOST_TRIPS
 from esnsim.model.network import Array
 from esnsim.onnxfile.tensors import element_dtype
 from esnsim.run.foreign import standardised
+from esnsim.threads import workers
 
 LARGE = 1 << 16  # bytes of a tensor that a session reads where it lies
 SHARED = {
@@ -115,7 +116,7 @@ def session_options(threads: int = 0) -> ort.SessionOptions:
     """Optimisation off, and threads that do not spin: idle sessions would slow the others."""
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = threads and workers(threads)
     options.log_severity_level = 4
     for pool in ("intra_op", "inter_op"):
         options.add_session_config_entry(f"session.{pool}.allow_spinning", "0")

@@ -1,7 +1,6 @@
 """The bit-serial kernel on random tensors: rates, checked answers, and peers."""
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from esnsim.machines.array.spec import ArraySpec
 from esnsim.machines.random_layers import matrix_layer
 from esnsim.quantization.quantizer import codes
 from esnsim.report.write import say
+from esnsim.threads import workers
 from esnsim.units import human
 
 PEERS = ("torch", "onnxruntime")
@@ -104,7 +104,7 @@ def bench(
     task: Task, widths: Sequence[int], threads: int = 0, repeats: int = 5, peers: bool = True
 ) -> Benchmark:
     """Measure a task at each width, on `threads` (0: one a core)."""
-    threads = threads or os.cpu_count() or 1
+    threads = workers(threads)
     peak = popcount_roofline(threads)
     return Benchmark(
         task=task,

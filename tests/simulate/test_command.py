@@ -3,11 +3,14 @@
 import csv
 import io
 import json
+import os
 import re
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,6 +26,8 @@ from esnsim.machines.crossbar.engine import AnalogEngine
 from esnsim.machines.presets import presets
 from esnsim.report import progress
 from esnsim.report.simulation.table import Look, render
+from esnsim.run import session
+from esnsim.threads import workers
 from esnsim.units import joules
 from tests.commandline import Terminal, esnsim, refused, report
 from tests.importer.models import model
@@ -348,3 +353,19 @@ def test_the_rate_is_in_images_not_in_layers(monkeypatch: pytest.MonkeyPatch) ->
     with meter:
         meter.advance("second", 10)  # after 4 s, 2 images are through
     assert "0.5 images/s" in screen.getvalue()
+
+
+@pytest.mark.parametrize("engine", ["digital", "analog"])
+def test_more_threads_than_cores_can_use_are_not_started(
+    engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = threading.active_count()
+    options = dict[str, Any]()
+    monkeypatch.setattr(session, "workers", lambda asked: options.setdefault("asked", asked) and 1)
+    words = "--images", 1, "--engine", engine, "--threads", 9999
+    ended = esnsim("simulate", "builtin:resnet8", *words)
+    assert ended.code == 0, ended.err
+    assert options == {"asked": 9999}
+    assert threading.active_count() - before <= 4 * (os.cpu_count() or 1)
+    assert workers(9999) == 4 * (os.cpu_count() or 1)
+    assert (workers(0), workers(1)) == (os.cpu_count() or 1, 1)

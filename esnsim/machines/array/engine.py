@@ -18,6 +18,7 @@ from esnsim.machines.array.spec import ArraySpec
 from esnsim.machines.lowering import lower, raise_outputs, weight_sums
 from esnsim.machines.windows import addresses, check_activations, padded_pixels
 from esnsim.quantization.quantizer import QuantizedLayer
+from esnsim.threads import workers
 
 Ints = NDArray[np.int64]
 Map = Callable[..., Iterable[Any]]
@@ -74,11 +75,11 @@ def _walk(
     program: Program, x: NDArray[Any], zero_point: int, signed: bool, engine: DigitalEngine
 ) -> tuple[Ints, Counts]:
     """Outputs (batch, M', windows) and counts, by the kernel in threads."""
-    workers = engine.threads or os.cpu_count() or 1
-    share_out: Map = map if workers == 1 else _pool(workers, os.getpid()).map
+    threads = workers(engine.threads)
+    share_out: Map = map if threads == 1 else _pool(threads, os.getpid()).map
     stream = _stream(program, x, zero_point, signed, engine.spec, share_out)
     shape = (len(program.lowered.values), len(stream.base))
-    shares = _shares(shape, len(program.schedule.used), stream.tiles, stream.stride, workers)
+    shares = _shares(shape, len(program.schedule.used), stream.tiles, stream.stride, threads)
     counts = list(share_out(partial(_run, program, stream, engine.spec), shares))
     outputs = shares[0].out
     for share in shares[1:]:

@@ -1,6 +1,5 @@
 """Activations on the rows of a crossbar, converted sums out of its columns, block by block."""
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ from esnsim.machines.crossbar import converters
 from esnsim.machines.crossbar.cells import Crossbar
 from esnsim.machines.crossbar.converters import Converter
 from esnsim.machines.windows import addresses, padded_pixels
+from esnsim.threads import workers
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -73,13 +73,13 @@ def read(
     sigma = what.crossbar.device.read_noise
     streams = rng.spawn(len(what.starts)) if sigma > 0 else [rng] * len(what.starts)
     blocks = list(zip(what.starts, streams, strict=True))
-    workers = threads or os.cpu_count() or 1
-    cuts = np.linspace(0, len(blocks), min(len(blocks), 4 * workers) + 1).astype(int)
+    threads = workers(threads)
+    cuts = np.linspace(0, len(blocks), min(len(blocks), 4 * threads) + 1).astype(int)
 
     def run(share: tuple[int, int]) -> Ints:
         return _run(what, blocks[slice(*share)], converter, sigma, out, NO_HISTOGRAM)
 
-    with ThreadPoolExecutor(workers) as pool:
+    with ThreadPoolExecutor(threads) as pool:
         return out, np.sum(list(pool.map(run, pairwise(cuts.tolist()))), axis=0)
 
 

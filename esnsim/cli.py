@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import esnsim
 from esnsim.commands import (
+    annotate,
     bench,
     compare,
     compress,
@@ -30,8 +31,8 @@ INTERRUPTED, CLOSED_PIPE = 130, 141  # 128 + the signal, as shells report them
 
 COMMANDS = {
     "cost": cost, "compress": compress, "simulate": simulate, "pareto": pareto,
-    "compare": compare, "bench": bench, "selftest": selftest, "machines": machines,
-    "models": models,
+    "compare": compare, "annotate": annotate, "bench": bench, "selftest": selftest,
+    "machines": machines, "models": models,
 }  # fmt: skip
 
 

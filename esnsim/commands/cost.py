@@ -71,6 +71,7 @@ def _add_output(group: "argparse._ArgumentGroup") -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; the exit code."""
+    from esnsim.annotation.annotate import annotation_notes
     from esnsim.costs.cost import cost
 
     form = _form(arguments)
@@ -91,6 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
             f"--layers '{arguments.layers.pattern}' matches none of the {len(network.layers)} "
             f"layers, such as '{network.layers[0].name}'"
         )
+    result = replace(result, notes=(*result.notes, *annotation_notes(arguments.model, result)))
     write(_render(result, form, arguments), arguments.output)
     output.write_page(result, arguments)
     if not arguments.quiet:

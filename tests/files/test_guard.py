@@ -18,6 +18,7 @@ LINES = {
     "compress": ["compress", MODEL, "-o", "small.onnx"],
     "pareto": ["pareto", MODEL],
     "compare": ["compare", MODEL, MODEL],
+    "annotate": ["annotate", MODEL, "-o", "annotated.onnx"],
     "bench": ["bench"],
     "selftest": ["selftest"],
     "machines": ["machines"],
@@ -82,7 +83,7 @@ def test_an_option_that_names_a_file_says_whether_it_is_read_or_written(command:
 def test_the_law_is_about_many_options() -> None:
     assert len(list(pairs())) > 25
     assert {command for command, _, _ in pairs()} >= {
-        "cost", "simulate", "compress", "pareto", "compare",
+        "cost", "simulate", "compress", "pareto", "compare", "annotate",
     }  # fmt: skip
 
 

@@ -1,0 +1,1 @@
+"""Costs written into a model's own file, for viewers such as Netron."""

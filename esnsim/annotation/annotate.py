@@ -1,0 +1,167 @@
+"""Costs in the metadata and the doc strings of a model's nodes, put in and taken out.
+
+Nothing that runs is touched: weights, external data and outputs stay bit for bit.
+"""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from onnx import ModelProto, NodeProto
+
+import esnsim
+from esnsim.costs.cost import Cost, LayerCost
+from esnsim.costs.cost import total as summed
+from esnsim.costs.figures import Metrics
+from esnsim.errors import UsageError
+from esnsim.graph.model import Model
+from esnsim.onnxfile.damage import reading
+from esnsim.onnxfile.external import external_files
+from esnsim.onnxfile.load import find, load
+from esnsim.units import human
+
+PREFIX = "esnsim."  # of the keys, which Netron shows 16 characters of
+#: Those of annotations: compress writes others.
+KEYS = {
+    f"{PREFIX}{name}" for name in (
+        "version", "quantizer", "inputs", "macs", "mac_bits", "esn_a", "filters", "pruned",
+        "widths",
+    )
+}  # fmt: skip
+LINE = "esnsim cost: "  # what our line of a doc string begins with
+
+Annotated = ModelProto | NodeProto
+
+
+def annotate(proto: ModelProto, model: Model, cost: Cost) -> int:
+    """Put the cost of an opened model into its `proto`, in place of what is there; the number of
+    nodes that have layers.
+
+    Layers of functions, branches and loops have no node of their own in the graph, and are in the
+    model's totals alone.
+    """
+    remove(proto)
+    layer_of = {model.nodes[place].output[0]: index for place, index in model.layer_at.items()}
+    count = 0
+    for node in proto.graph.node:
+        index = next((layer_of[name] for name in node.output if name in layer_of), None)
+        if index is not None and cost.layers[index].layer.op == node.op_type:
+            rows = _parts(cost.layers, index)
+            _write(node, summed(rows), _widths(rows))
+            count += 1
+    _write(proto, cost.total, _widths(cost.layers), _basis(cost))
+    return count
+
+
+def remove(proto: ModelProto) -> bool:
+    """Take all annotations out of a model; whether there were some."""
+    nodes = [_clear(node) for node in proto.graph.node]
+    return _clear(proto) or any(nodes)
+
+
+def annotation_notes(model: str, cost: Cost) -> tuple[str, ...]:
+    """What annotations say that a fresh cost does not, in a sentence; they are never believed."""
+    proto = load(model).proto
+    ours = (item for item in proto.metadata_props if item.key in KEYS)
+    stated = {item.key.removeprefix(PREFIX): item.value for item in ours}
+    if not stated or len(cost.layers) < len(cost.network.layers):
+        return ()
+    basis, figures = _basis(cost), _figures(cost.total, _widths(cost.layers))
+    version = stated.get("version")
+    if version != esnsim.__version__:
+        return (
+            f"the model's annotations are by esnsim {version}, and not compared: annotate anew",
+        )
+    if any(stated.get(key) != value for key, value in basis.items()):
+        return ("the model's annotations are of other codes or inputs, and not compared",)
+    wrong = [key for key, value in figures.items() if stated.get(key) != value]
+    if not wrong:
+        return ()
+    return (
+        f"the model's annotations say {wrong[0]} = {stated.get(wrong[0])}, and it is "
+        f"{figures[wrong[0]]}: the model has changed, annotate anew",
+    )
+
+
+def read_whole(model: str) -> ModelProto:
+    """A model with all that its own file holds; external data stays where it is."""
+    path = find(model)
+    with reading(f"'{path}'"):
+        return ModelProto.FromString(path.read_bytes())
+
+
+def check_place(proto: ModelProto, model: str, output: Path) -> None:
+    """Raise UsageError where external data would not lie beside the model that is written."""
+    path = find(model)
+    beside = external_files(proto, path.parent, path.resolve().parent)
+    if beside and os.path.realpath(output.parent) != os.path.realpath(path.parent):
+        raise UsageError(
+            f"the weights lie in '{beside[0].name}' beside '{path}': give -o a file in that folder"
+        )
+
+
+def _parts(rows: Sequence[LayerCost], last: int) -> Sequence[LayerCost]:
+    """The layers of a node, of which this is the last: an LSTM has one a factor, named W and R."""
+    stem, _, part = rows[last].layer.name.rpartition(".")
+    both = part == "R" and last > 0 and rows[last - 1].layer.name == f"{stem}.W"
+    return rows[last - both : last + 1]
+
+
+def _basis(cost: Cost) -> dict[str, str]:
+    """What figures depend on."""
+    document = cost.to_dict()
+    return {
+        "version": esnsim.__version__,
+        "quantizer": json.dumps(document["quantizer"]),
+        "inputs": json.dumps(document["model"]["inputs"]),
+    }
+
+
+def _figures(metrics: Metrics, widths: dict[int, int]) -> dict[str, str]:
+    return {
+        "macs": str(metrics.macs),
+        "mac_bits": str(metrics.esn_d_tilde.macs),
+        "esn_a": f"{metrics.esn_a_x4.macs / 4:.12g}",
+        "filters": str(metrics.filters),
+        "pruned": str(metrics.pruned_filters),
+        "widths": " ".join(f"{bits}:{count}" for bits, count in widths.items()),
+    }
+
+
+def _widths(rows: Sequence[LayerCost]) -> dict[int, int]:
+    """How many filters have each width."""
+    counts: Counter[int] = Counter()
+    for row in rows:
+        counts.update(row.bits.tolist())
+    return dict(sorted(counts.items()))
+
+
+def _write(
+    to: Annotated, metrics: Metrics, widths: dict[int, int], more: dict[str, str] | None = None
+) -> None:
+    for key, value in {**(more or {}), **_figures(metrics, widths)}.items():
+        to.metadata_props.add(key=PREFIX + key, value=value)
+    told = ", ".join(f"{count:,} of {bits} bits" for bits, count in widths.items())
+    line = (
+        f"{LINE}{human(metrics.macs)} MACs, {human(metrics.esn_d_tilde.macs)} MAC×bit, ESNa "
+        f"{human(metrics.esn_a_x4.macs / 4)}; filters: {told}; {metrics.pruned_filters:,} of "
+        f"{metrics.filters:,} pruned"
+    )
+    to.doc_string = f"{to.doc_string}\n{line}" if to.doc_string else line
+
+
+def _clear(of: Annotated) -> bool:
+    """Take annotations out of a node or a model; whether there were some."""
+    lines = of.doc_string.split("\n")
+    kept = [line for line in lines if not line.startswith(LINE)]
+    if len(kept) == len(lines) and not KEYS.intersection(i.key for i in of.metadata_props):
+        return False
+    for place in reversed(range(len(of.metadata_props))):
+        if of.metadata_props[place].key in KEYS:
+            del of.metadata_props[place]
+    of.doc_string = "\n".join(kept)
+    if not kept:
+        of.ClearField("doc_string")
+    return True

@@ -1,0 +1,131 @@
+"""Costs in a model's own file: nothing that runs changes, and what was put in comes out again."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+
+import esnsim
+from esnsim.annotation.annotate import PREFIX, annotate, remove
+from esnsim.graph.model import open_model
+from tests.commandline import esnsim as command
+from tests.commandline import refused
+from tests.importer.models import model
+from tests.samples import EMBEDDED, SAMPLES, saved, two_layers, weights
+
+
+def stated(of: Any) -> dict[str, str]:
+    return {i.key.removeprefix(PREFIX): i.value for i in of.metadata_props if PREFIX in i.key}
+
+
+def annotated(path: Path, *words: object) -> onnx.ModelProto:
+    output = path.with_name("annotated.onnx")
+    ended = command("annotate", path, "-o", output, *words)
+    assert ended.code == 0, ended.err
+    return onnx.load(output, load_external_data=False)
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_what_was_put_in_comes_out_again(name: str) -> None:
+    proto = SAMPLES[name]()
+    proto.doc_string = "one\ntwo"
+    before, opened = proto.SerializeToString(deterministic=True), open_model(proto)
+    cost = esnsim.cost(proto)
+    assert annotate(proto, opened, cost) <= len(cost.layers)
+    once = proto.SerializeToString(deterministic=True)
+    annotate(proto, opened, cost)
+    assert proto.SerializeToString(deterministic=True) == once != before
+    assert remove(proto)
+    assert proto.SerializeToString(deterministic=True) == before
+    assert not remove(proto)
+
+
+def test_outputs_are_the_same_bit_for_bit(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes((EMBEDDED / "resnet8.onnx").read_bytes())
+    proto = annotated(path)
+    onnx.checker.check_model(proto, full_check=True)
+    image = np.random.default_rng(0).normal(size=(2, 1, 28, 28)).astype(np.float32)
+    before, after = (
+        ort.InferenceSession(file, providers=["CPUExecutionProvider"]).run(None, {"image": image})
+        for file in (path, tmp_path / "annotated.onnx")
+    )
+    assert before[0].tobytes() == after[0].tobytes()
+    assert stated(proto) or not proto.doc_string
+
+
+def test_nodes_say_what_cost_says_and_add_up_to_the_totals(tmp_path: Path) -> None:
+    proto = annotated(saved(two_layers(), tmp_path), "--bits", 2)
+    cost = esnsim.cost(two_layers(), scheme=esnsim.Scheme(bits=2))
+    nodes = [stated(node) for node in proto.graph.node]
+    for node, row in zip(nodes, cost.layers, strict=True):
+        assert int(node["mac_bits"]) == row.metrics.esn_d_tilde.macs
+        assert float(node["esn_a"]) == row.metrics.esn_a.macs
+        assert int(node["pruned"]) == row.metrics.pruned_filters
+    assert nodes[0]["widths"] == "0:1 1:1 2:2"
+    totals = stated(proto)
+    for key in ("macs", "mac_bits", "filters"):
+        assert int(totals[key]) == sum(int(node[key]) for node in nodes)
+    assert proto.graph.node[0].doc_string == (
+        "esnsim cost: 24 MACs, 30 MAC×bit, ESNa 28.5; filters: 1 of 0 bits, 1 of 1 bits, 2 of 2 "
+        "bits; 1 of 4 pruned"
+    )
+
+
+def test_an_lstm_has_both_its_factors(tmp_path: Path) -> None:
+    proto = annotated(saved(SAMPLES["products"](), tmp_path))
+    found = next(stated(node) for node in proto.graph.node if node.op_type == "LSTM")
+    assert int(found["macs"]) == 5 * 2 * (12 * 4 + 12 * 3)
+
+
+def test_external_data_stays_external(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    proto = model("y = Conv(x, w)", w=weights(40, 3, 3, 3))
+    onnx.save(proto, path, save_as_external_data=True, location="w.bin", size_threshold=0)
+    data = (tmp_path / "w.bin").read_bytes()
+    found = annotated(path)
+    assert (tmp_path / "annotated.onnx").stat().st_size < 2000
+    assert found.graph.initializer[0].data_location == onnx.TensorProto.EXTERNAL
+    assert (tmp_path / "w.bin").read_bytes() == data
+    assert esnsim.cost(tmp_path / "annotated.onnx").total == esnsim.cost(path).total
+    (tmp_path / "other").mkdir()
+    elsewhere = tmp_path / "other" / "a.onnx"
+    refused(command("annotate", path, "-o", elsewhere), "the weights lie in 'w.bin'", code=2)
+    assert not elsewhere.exists()
+    refused(command("annotate", path, "-o", tmp_path / "w.bin"), "would overwrite", code=2)
+
+
+def test_cost_compares_annotations_and_believes_its_own_figures(tmp_path: Path) -> None:
+    proto = annotated(saved(two_layers(), tmp_path))
+    path = tmp_path / "annotated.onnx"
+
+    def note(key: str | None = None, value: str = "", *words: object) -> str:
+        changed = onnx.ModelProto()
+        changed.CopyFrom(proto)
+        for item in changed.metadata_props:
+            item.value = value if item.key == f"{PREFIX}{key}" else item.value
+        path.write_bytes(changed.SerializeToString())
+        ended = command("cost", path, *words)
+        assert ended.out == command("cost", tmp_path / "model.onnx", *words).out
+        return " ".join(line for line in ended.err.splitlines() if "annotations" in line)
+
+    assert note() == note("macs", "7", "--layers", "first") == ""
+    assert "annotations say macs = 7, and it is 48: the model has changed" in note("macs", "7")
+    assert "are by esnsim 9.9, and not compared" in note("version", "9.9")
+    assert "are of other codes or inputs" in note(None, "", "--bits", 3)
+
+
+def test_errors_are_one_line(tmp_path: Path) -> None:
+    path, output = saved(two_layers(), tmp_path), tmp_path / "a.onnx"
+    refused(command("annotate", path, "-o", output, "--remove"), "has no annotations: there is")
+    refused(
+        command("annotate", path, "-o", output, "--remove", "--bits", 3),
+        "--bits is about costs", code=2,
+    )  # fmt: skip
+    refused(command("annotate", path, "-o", "-"), "a model is no text", code=2)
+    refused(command("annotate", path, "-o", path), "would overwrite", code=2)
+    refused(command("annotate", "no.onnx", "-o", output), "there is no file 'no.onnx'")
+    assert not output.exists()

@@ -1,4 +1,4 @@
-"""MAC×bit of published quantisers on ResNet-18 and ResNet-50: `python -m benchmarks literature`.
+"""MAC×bit of published quantisers on ImageNet's networks: `python -m benchmarks literature`.
 
 The widths are those that the methods' own texts state; esnsim prices them. An accuracy stands
 beside a row only where a public text says it (docs/literature.md names the texts and holds this
@@ -6,13 +6,19 @@ table). Needs the extra `[train]`, for the networks' shapes: the weights are ran
 filter is coded to its full width, decide nothing.
 """
 
+import csv
+from argparse import Namespace
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
+from typing import Any
 
 import torch
+from torch import nn
 
 import esnsim
-from benchmarks.harness import Benchmark, table
+from benchmarks.harness import ROOT, Benchmark, Document, check, table
 from esnsim.model.network import Network
 from esnsim.training.catalog import entry
 
@@ -67,6 +73,19 @@ PUBLISHED = (
     Published("HAQ (codebook)", "resnet50", HAQ, ALL, None, "75.48", "H"),
 )
 
+POINTS, PICTURE = Path(__file__).parent / "published.csv", ROOT / "docs" / "images" / "literature"
+MOBILE = "mobilenetv2"
+NETWORKS = {"ResNet-18": "resnet18", "ResNet-50": "resnet50", "MobileNetV2": MOBILE}
+#: Expansion, filters, blocks and stride of each stage of MobileNetV2.
+INVERTED = (
+    (1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2),
+    (6, 320, 1, 1),
+)  # fmt: skip
+NEAR = 0.005  # of MAC×bit, between that here and that in the file of points
+LEAST, LOST = 0.02, 40.0  # points of top-1 that a picture shows
+
+POINTS_HEAD = ("network", "method", "W/A", "kind", "MAC×bit", "mean bits", "top-1, %", "lost",
+               "source")  # fmt: skip
 HEAD = ("network", "method", "W/A", "layers", "MAC×bit", "MACs in float", "mean bits", "top-1, %",
         "text")  # fmt: skip
 
@@ -97,10 +116,89 @@ def price(row: Published) -> Price:
 
 @cache
 def network(name: str) -> Network:
-    """A network of the catalogue with random weights, at 224×224."""
-    known = entry(name)
+    """A network with random weights, at 224×224."""
     torch.manual_seed(0)
-    return esnsim.from_torch(known.build(), torch.zeros(1, *known.input_shape))
+    module = mobilenet_v2() if name == MOBILE else entry(name).build()
+    return esnsim.from_torch(module, torch.zeros(1, 3, 224, 224))
+
+
+def mobilenet_v2() -> nn.Module:
+    """Sandler et al. 2018, Table 2 (arXiv:1801.04381); no residual additions."""
+    layers, channels = [nn.Conv2d(3, 32, 3, 2, 1)], 32
+    for expand, filters, depth, stride in INVERTED:
+        for block in range(depth):
+            inner = channels * expand
+            if expand > 1:
+                layers.append(nn.Conv2d(channels, inner, 1))
+            step = 1 if block else stride
+            layers.append(nn.Conv2d(inner, inner, 3, step, 1, groups=inner))
+            layers.append(nn.Conv2d(inner, filters, 1))
+            channels = filters
+    head = (nn.Conv2d(channels, 1280, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    return nn.Sequential(*layers, *head, nn.Linear(1280, 1000)).eval()
+
+
+def points() -> list[dict[str, str]]:
+    """The points that others published, as their texts say, a row each (docs/literature.md)."""
+    with POINTS.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+SOURCES = [*dict.fromkeys(point["source"] for point in points())]
+
+
+def priced(point: Document) -> float | None:
+    """MAC×bit of a point whose layers have one width, the ends perhaps 8 bits; else None.
+
+    A mean width that is no whole number is charged as such.
+    """
+    name = NETWORKS.get(point["network"])
+    if name is None or "list" in point["layers"]:
+        return None
+    macs = [layer.macs for layer in network(name).layers]
+    bits = [float(point["W"])] * len(macs)
+    if not point["layers"].startswith("all layers"):
+        bits[0] = bits[-1] = 8.0
+    return sum(m * b for m, b in zip(macs, bits, strict=True))
+
+
+def rows() -> list[dict[str, Any]]:
+    """Each point with its price; where widths of layers are its text's alone, that of the text."""
+    found = []
+    for point in points():
+        given, price_ = 1e9 * float(point["macbit_G"]), priced(point)
+        if price_ is not None:
+            check(abs(price_ - given) < NEAR * given, f"{point['method']}: {price_} and {given}")
+        floats = point["float_top1"]
+        lost = float(floats) - float(point["top1"]) if floats else None
+        own = {"mac_bits": price_ or given, "own": price_ is not None, "lost": lost}
+        found.append({**point, **own})
+    return sorted(found, key=lambda row: (row["network"], row["mac_bits"], row["lost"] or 0))
+
+
+def draw(found: Sequence[Document], path: Path) -> None:
+    """Points of top-1 lost over MAC×bit, a panel a network, those of training apart."""
+    from benchmarks.paper.plots import Panel, panels
+
+    shown = []
+    for name in NETWORKS:
+        of = [row for row in found if row["network"] == name and (row["lost"] or LOST) < LOST]
+        series = {
+            title: [(r["mac_bits"] / 1e9, max(r["lost"], LEAST)) for r in of if r["kind"] == kind]
+            for kind, title in {"PTQ": "after training", "QAT": "with training"}.items()
+        }
+        axes = f"MAC×bit of {name}, G", "points of top-1 lost"
+        shown.append(Panel(series, *axes, log="xy", marks_only=[*series]))
+    panels(path, *shown)
+
+
+def _point_cells(row: Document) -> list[str]:
+    return [
+        row["network"], row["method"], f"{row['W']}/{row['A']}", row["kind"],
+        f"{row['mac_bits'] / 1e9:.2f}G{'' if row['own'] else ' *'}", row["mean_bits"],
+        row["top1"], "–" if row["lost"] is None else f"{row['lost']:.2f}",
+        str(SOURCES.index(row["source"]) + 1),
+    ]  # fmt: skip
 
 
 def _cells(row: Published, priced: Price) -> list[str]:
@@ -113,8 +211,24 @@ def _cells(row: Published, priced: Price) -> list[str]:
     ]  # fmt: skip
 
 
+def measure(arguments: Namespace) -> dict[str, Any]:
+    """Both tables; with `--picture` the picture too."""
+    found = rows()
+    if getattr(arguments, "picture", None):
+        draw(found, arguments.picture)
+    return {
+        "rows": [_cells(row, price(row)) for row in PUBLISHED],
+        "points": [_point_cells(row) for row in found],
+    }
+
+
 main = Benchmark(
-    name="literature", text=__doc__, keeps=False,
-    measure=lambda _: {"rows": [_cells(row, price(row)) for row in PUBLISHED]},
-    render=lambda results: table(HEAD, results["rows"]),
+    name="literature", text=__doc__, keeps=False, measure=measure,
+    render=lambda results: "\n\n".join(
+        (table(HEAD, results["rows"]), table(POINTS_HEAD, results["points"]),
+         "\n".join(f"{i}. {source}" for i, source in enumerate(SOURCES, 1)))
+    ),
+    options={
+        "--picture": {"type": Path, "metavar": "FILE", "nargs": "?", "const": PICTURE},
+    },
 )  # fmt: skip

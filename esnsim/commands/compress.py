@@ -137,6 +137,10 @@ def _add_output(group: "argparse._ArgumentGroup") -> None:
         help="the JSON report (default beside the model)",
     )  # fmt: skip
     output.add_page(group)
+    group.add_argument(
+        "--resume", type=OutputFile(), metavar="FILE",
+        help="keeps layers as they are done, and goes on with those that are; gone at the end",
+    )  # fmt: skip
     group.add_argument("-q", "--quiet", action="store_true", help="no notes and no progress")
 
 
@@ -177,7 +181,15 @@ def _compressed(arguments: argparse.Namespace, recipe: "Recipe") -> "Compressed"
         refuse(a, ["correct"], "corrects with images: give --data or --calibration")
     with Meter(12 if recipe.searches else 3, a.quiet) as meter, listening(meter.within):
         return compress(
-            model, recipe, pictures, used, a.threads, meter.advance, images.scoring_of(a), a.images
+            model,
+            recipe,
+            pictures,
+            used,
+            a.threads,
+            meter.advance,
+            images.scoring_of(a),
+            a.images,
+            a.resume,
         )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import inf
+from pathlib import Path
 from warnings import warn
 
 from onnx import ModelProto
@@ -11,7 +12,9 @@ from esnsim.compression.allocate.targets import read_targets
 from esnsim.compression.export.build import build
 from esnsim.compression.export.export import opset_of, upgraded
 from esnsim.compression.export.qdq import NARROW
+from esnsim.compression.journal import Journal, weights_digest
 from esnsim.compression.paying import pruned, worth
+from esnsim.compression.planning import planned
 from esnsim.compression.policies import POLICIES, Plan, Problem
 from esnsim.compression.prune.prune import choose
 from esnsim.compression.recipe import Recipe
@@ -136,9 +139,11 @@ class Compressed(Outcome):
                 f"codes of up to 4 bits are stored in 8, as opset {opset} has no int4: raise the "
                 f"model to opset {NARROW} for a smaller file"
             )
-        few = work.calibration.count if work.calibration else FEW
+        images = work.calibration
+        few = _different(images) if images else FEW
         if self.rounding == COMPENSATED and few < FEW:
-            notes.append(f"codes compensate over {few} images: give {FEW} or more of the kind")
+            what = "images" if images and few == images.count else "different images"
+            notes.append(f"codes compensate over {few} {what}: give {FEW} or more of the kind")
         if used is not None and used < WELL_USED:
             policy = self.recipe.policy
             why = POLICIES[policy].limit
@@ -160,6 +165,12 @@ class Compressed(Outcome):
                 "data: give fewer bits, or the format qdq"
             )
         return self.model.SerializeToString()
+
+
+def _different(images: ImageSet) -> int:
+    """How many of the first images are not alike."""
+    first = images.first(FEW)
+    return len({row.tobytes() for row in first.read(0, first.count)})
 
 
 def _named(layers: Sequence[Layer], most: int = 3) -> str:
@@ -191,11 +202,13 @@ def compress(
     progress: Progress = lambda step: None,
     scoring: Scoring = GUESS,
     count: int | None = None,
+    resume: Path | None = None,
 ) -> Compressed:
     """Compress a model as a recipe says, and evaluate it on `count` of the `images`, or all.
 
     `calibration` are the images that statistics, sensitivities and ranges come from, by default
-    the first of `images`, which are then not scored; labels are not looked at. Raises WidthError
+    the first of `images`, which are then not scored; labels are not looked at. `resume` is a file
+    that keeps layers as they are done, which a second run goes on with. Raises WidthError
     for a budget below the least possible, ModelError where pruning alone removes nothing,
     UsageError for what does not go together.
     """
@@ -208,6 +221,7 @@ def compress(
     if calibration is None and recipe.activations:
         raise UsageError("ranges of activations need images: give --data")
     progress("preparing")
+    journal = _journal(resume, model, recipe, images, calibration)
     before, model = cost(quantize(model.network)), upgraded(model, recipe.form)
     kept = None
     if recipe.ratio:
@@ -217,7 +231,7 @@ def compress(
         return prepare(
             model, images, calibration, kept, correct=recipe.correct, rounding=recipe.rounding,
             activation_bits=8 if recipe.activations else None, threads=threads, scoring=scoring,
-            floats=floats,
+            floats=floats, journal=journal,
         )  # fmt: skip
 
     workspace = prepared(kept)
@@ -235,12 +249,31 @@ def compress(
         after=cost(quantize(built.network)), floats=floats, evaluation=evaluation,
         trials=chosen.trials, alone=candidate.alone if candidate else (),
     )  # fmt: skip
-    if recipe.budget is not None and result.spent[1] > recipe.budget:
+    _check_spent(result)
+    if journal is not None:
+        journal.finish()
+    return result
+
+
+def _journal(
+    path: Path | None, model: Model, recipe: Recipe, images: ImageSet | None,
+    calibration: ImageSet | None,
+) -> Journal | None:  # fmt: skip
+    """The file of finished layers, bound to the model, the images and the recipe."""
+    if path is None:
+        return None
+    sets = [None if x is None else dict(x.fingerprint()) for x in (images, calibration)]
+    return Journal(path, f"{weights_digest(model.network)} {recipe} {sets}")
+
+
+def _check_spent(result: Compressed) -> None:
+    """Raise WidthError where more than the budget came out."""
+    recipe, spent = result.recipe, result.spent[1]
+    if recipe.budget is not None and spent > recipe.budget:
         raise WidthError(
-            f"{recipe.metric} came out as {result.spent[1]:,.10g}, above the budget of "
+            f"{recipe.metric} came out as {spent:,.10g}, above the budget of "
             f"{recipe.budget:,.10g}: weights that several layers share became several; give more"
         )
-    return result
 
 
 def _check(recipe: Recipe, workspace: Workspace) -> None:
@@ -321,14 +354,12 @@ def _chosen(
         return _Chosen(workspace, None)
     if recipe.scheme is not None:
         return _Chosen(workspace, workspace.candidate(recipe.scheme))
-    progress("planning")
-    plan = POLICIES[recipe.policy].plan(
-        Problem(
-            workspace=workspace, metric=recipe.metric, rule=recipe.rule, effort=recipe.effort,
-            targets=read_targets(recipe.targets, recipe.epoch) if recipe.targets else None,
-            gains=gains,
-        )
+    problem = Problem(
+        workspace=workspace, metric=recipe.metric, rule=recipe.rule, effort=recipe.effort,
+        targets=read_targets(recipe.targets, recipe.epoch) if recipe.targets else None,
+        gains=gains,
     )  # fmt: skip
+    plan = planned(problem, recipe.policy, lambda: progress("planning"))
     if not recipe.searches or floats is None:
         return _Chosen(workspace, _within(workspace, plan, recipe))
 

@@ -56,12 +56,15 @@ class Policy:
 
 
 def _allocate(problem: Problem) -> Plan:
-    """By noise at the output where there are images, else by the squared error of the weights."""
+    """By noise at the output where it is measured, else by the squared error of the weights."""
     from esnsim.compression.allocate.allocate import allocate, choices
+    from esnsim.compression.allocate.effort import EFFORTS
     from esnsim.compression.allocate.weighing import allocator
 
     workspace, metric, rule = problem.workspace, problem.metric, problem.rule or "mse"
-    if workspace.evaluator is not None and workspace.calibration is not None:
+    seen = workspace.evaluator is not None and workspace.calibration is not None
+    if seen and (EFFORTS[problem.effort].probes or problem.gains is not None):
+        assert workspace.calibration is not None
         best = allocator(
             workspace, workspace.calibration, metric, rule, effort=problem.effort,
             gains=problem.gains,

@@ -8,6 +8,7 @@ from esnsim.compression.correct.meters import Output, meters
 from esnsim.compression.correct.moments import ByName
 from esnsim.compression.correct.recalibrate import Corrector, float_moments
 from esnsim.compression.fixed import with_fixed_codes
+from esnsim.compression.journal import Journal
 from esnsim.compression.prune.shrink import shrink
 from esnsim.compression.prune.units import unprunable_layers
 from esnsim.compression.round.inputs import Setting
@@ -38,7 +39,7 @@ class Workspace:
     filter could go. `calibration` are images whose labels nobody looks at. `evaluator` compares
     with `whole` in float, None without images; `corrector` corrects statistics towards `targets`,
     None where they stay. Codes are of a `rounding`, one of ROUNDINGS, on the activations of `kept`
-    filters, which are quantised if they have `activation_bits`.
+    filters, which are quantised if they have `activation_bits`. The `journal` keeps rounded layers.
     """
 
     whole: Model
@@ -54,6 +55,7 @@ class Workspace:
     rounding: str = NEAREST
     activation_bits: int | None = None
     threads: int = 0
+    journal: Journal | None = None
 
     @property
     def network(self) -> Network:
@@ -106,6 +108,7 @@ class Workspace:
         return Setting(
             whole=self.whole, model=self.model, images=self.calibration, kept=self.kept,
             targets=self.targets, activation_bits=self.activation_bits, threads=self.threads,
+            journal=self.journal,
         )  # fmt: skip
 
 
@@ -121,14 +124,16 @@ def prepare(
     floats: Evaluator | None = None,
     threads: int = 0,
     scoring: Scoring | Scored = GUESS,
+    journal: Journal | None = None,
 ) -> Workspace:
     """A workspace for a model, without the filters (M,) of each layer that are not `kept`.
 
     Candidates are evaluated on `images`; where there are some, statistics are corrected with
     `calibration`, unless not `correct`. By the `rounding`, None for compensated where there is a
     `calibration`, what pruning leaves is refitted on it too. `floats` evaluates the whole model on
-    these images, made here by default, under what the user says of `scoring`. Raises UsageError,
-    DataError, ModelError for images that do not fit the model.
+    these images, made here by default, under what the user says of `scoring`; rounded layers are
+    kept in the `journal`. Raises UsageError, DataError, ModelError for images that do not fit the
+    model.
     """
     rounding = resolved(rounding, calibration is not None)
     whole, unprunable = model, tuple[Skipped, ...]()
@@ -152,6 +157,7 @@ def prepare(
         whole=whole, model=model, sites=found, unquantisable=stay, unprunable=unprunable,
         calibration=calibration, evaluator=evaluator, corrector=corrector, targets=targets,
         kept=kept, rounding=rounding, activation_bits=activation_bits, threads=threads,
+        journal=journal,
     )  # fmt: skip
 
 

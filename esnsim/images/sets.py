@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from math import isfinite, prod
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from esnsim.images.files import DataError as DataError
 from esnsim.images.files import read_idx as read_idx
 
 MOST_CLASSES = 1 << 31
+SAMPLED = 32  # images at each end of a set that tell it from others
 EMBEDDED = Path(__file__).parents[1] / "embedded" / "fashion_mnist_1000.npz"
 TRAINING = EMBEDDED.with_name("fashion_mnist_train_512.npz")
 
@@ -100,6 +102,15 @@ class ImageSet:
             labels=None if self.labels is None else self.labels[count:],
             arrays={name: a[count:] if a.ndim else a for name, a in self.arrays.items()},
         )  # fmt: skip
+
+    def fingerprint(self) -> Mapping[str, Any]:
+        """What tells images from others: how many, labels, some at each end as they are fed."""
+        count, found = self.count, sha256()
+        for start, stop in ((0, min(SAMPLED, count)), (max(0, count - SAMPLED), count)):
+            found.update(self.read(start, stop).tobytes())
+        found.update(b"" if self.labels is None else self.labels.tobytes())
+        labels = self.labels is not None
+        return {"count": count, "labels": labels, "sha256": found.hexdigest()}
 
 
 def embedded() -> ImageSet:

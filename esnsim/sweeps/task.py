@@ -1,7 +1,7 @@
 """What a process has to know to evaluate any candidate, and what all points depend on."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,6 @@ from esnsim.images.split import OF_SCORED, calibrating, first_of
 
 #: Models: the name that each goes by, and where it lies.
 Files = tuple[tuple[str, str], ...]
-SAMPLED = 32  # images at each end of a set that tell it from others
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,10 +95,10 @@ class Task:
         """What all points depend on, for the results file: images and options."""
         target = self.target
         return {
-            "images": _fingerprint(self.images.open()),
+            "images": self.images.open().fingerprint(),
             "options": {
                 "correct": self.correct,
-                "calibration": _fingerprint(self.calibrating),
+                "calibration": self.calibrating.fingerprint(),
                 "criterion": self.criterion,
                 "scope": self.scope,
                 "input_shapes": {name: list(shape) for name, shape in self.shapes},
@@ -164,11 +163,3 @@ def sha256(*parts: bytes) -> str:
     for part in parts:
         found.update(part)
     return found.hexdigest()
-
-
-def _fingerprint(images: ImageSet) -> Mapping[str, Any]:
-    """What tells images from others: how many, labels, some at each end as they are fed."""
-    ends = [(0, min(SAMPLED, images.count)), (max(0, images.count - SAMPLED), images.count)]
-    labels = b"" if images.labels is None else images.labels.tobytes()
-    digest = sha256(*(images.read(start, stop).tobytes() for start, stop in ends), labels)
-    return {"count": images.count, "labels": images.labels is not None, "sha256": digest}

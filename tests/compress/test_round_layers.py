@@ -24,6 +24,7 @@ from esnsim.evaluate.evaluator import Evaluator
 from esnsim.graph.model import Model, open_model
 from esnsim.graph.sites import Slot, sites
 from esnsim.graph.substitute import dequantized, with_weights
+from esnsim.images.files import DataError
 from esnsim.images.sets import ImageSet
 from esnsim.model.network import Array
 from esnsim.quantization.quantizer import QuantizedNetwork, codes, quantize
@@ -235,3 +236,29 @@ def test_the_noise_that_remains_is_that_of_the_codes_chosen(rule: str) -> None:
         np.testing.assert_allclose(found[:, bits - 1], wanted / energy, rtol=0.25)
     assert (found.sum(axis=0) < plain.sum(axis=0)).all()
     assert (np.diff(found, axis=1) < 0).all()
+
+
+@pytest.mark.parametrize("made", [
+    lambda x: x[:1], lambda x: np.ones_like(x), lambda x: np.zeros_like(x),
+    lambda x: np.repeat(x[:1], len(x), axis=0),
+], ids=["one image", "constant", "zeros", "one image many times"])  # fmt: skip
+@pytest.mark.parametrize("name", ["residual", "folded", "fully connected"])
+def test_images_that_say_little_are_compensated_for_as_they_are(made: Any, name: str) -> None:
+    graph = open_model(MODELS[name][0])
+    x = made(images(graph).read(0, 40))
+    some = ImageSet(name="few", count=len(x), read=lambda start, stop: x[start:stop])
+    plain = near(graph, bits=4)
+    found = round_layers(Setting(whole=graph, model=graph, images=some), plain)
+    judge = Evaluator(graph, some)
+    nearest = judge(weights(graph, plain)).sqnr_db
+    assert judge(found.changes).sqnr_db >= nearest - 1e-3
+    assert all(np.isfinite(array).all() for array in found.changes.values())
+
+
+def test_images_that_are_not_finite_are_refused() -> None:
+    graph = open_model(MODELS["residual"][0])
+    x = images(graph).read(0, 40).copy()
+    x[7, 0, 0, 0] = np.nan
+    some = ImageSet(name="bad", count=40, read=lambda start, stop: x[start:stop])
+    with pytest.raises(DataError, match="of 'bad'"):
+        prepare(graph, images(graph), some)

@@ -5,13 +5,32 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.literature import ENDS, HAQ, INSIDE, PUBLISHED, Published, main, network, price
+from benchmarks.literature import (
+    ENDS,
+    HAQ,
+    INSIDE,
+    PUBLISHED,
+    Published,
+    main,
+    network,
+    price,
+    rows,
+)
 
 PAGE = Path(__file__).parents[2] / "docs" / "literature.md"
 
 
-def test_the_page_holds_the_table() -> None:
-    assert main.render(main.measure(Namespace())) in PAGE.read_text()
+def test_the_page_holds_the_tables() -> None:
+    page = PAGE.read_text()
+    tables = main.render(main.measure(Namespace())).split("\n\n")
+    assert len(tables) == 3
+    assert all(table in page for table in tables)
+
+
+def test_points_of_others_cost_what_their_texts_give() -> None:
+    found = rows()
+    assert len(found) == 201
+    assert sum(row["own"] for row in found) == 177
 
 
 def test_haq_has_a_width_for_each_layer_of_resnet50() -> None:

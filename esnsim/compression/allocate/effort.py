@@ -5,14 +5,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How many images probe each filter, and the most MACs of all probes."""
+    """How many images probe each filter, the most MACs of all probes, and whether allocations are
+    rounded and compared. Without probes nothing is measured.
+    """
 
     probes: int
     macs: int
+    compared: bool
     help: str
 
 
 EFFORTS = {
-    "normal": Effort(1, 10**12, "one image probes each filter"),
-    "thorough": Effort(16, 5 * 10**12, "16 images do, in up to ten times the time"),
+    "quick": Effort(0, 0, False, "the weights' squared error, nothing is measured"),
+    "normal": Effort(1, 3 * 10**10, False, "one image probes each filter, or some alike"),
+    "thorough": Effort(16, 5 * 10**12, True, "16 images do, and allocations are compared"),
 }

@@ -84,26 +84,33 @@ def allocator(
     as they were measured, without pruning. `images` calibrate, their labels unseen; the workspace
     has images, too. `gains` are those of `gains_of`, measured here with an `effort` unless given.
     """
-    threads = threads or workspace.threads
+    threads, given = threads or workspace.threads, _effort(effort)
     found = gains_of(workspace, images, effort, threads) if gains is None else list(gains)
-    model, network, evaluator = workspace.model, workspace.network, workspace.evaluator
-    assert evaluator is not None
+    model, network = workspace.model, workspace.network
     runs = every_width(network, rule)
     plain = choices(network, metric, rule, runs=runs)
     if workspace.rounding == COMPENSATED:
         centred = workspace.corrector is not None
         noises = remaining(model, images, runs, rule, centred, threads)
-        weighed = [choices(network, metric, rule, drawn(found), runs=runs, noises=noises)]
-    else:
-        weighed = [
-            choices(network, metric, rule, drawn(found), runs=runs),
-            choices(network, metric, rule, found, prune=False, runs=runs),
-        ]
-    judged = replace(images.after(max(0, images.count - JUDGED)), labels=None)
-    scored = evaluator.scored
-    whole = Evaluator(workspace.whole, judged, threads=threads, scored=scored).reference
-    evaluator = Evaluator(model, judged, whole, threads, scored=scored)
-    return Allocator((*weighed, plain), _judge(replace(workspace, evaluator=evaluator)))
+        weighed = choices(network, metric, rule, drawn(found), runs=runs, noises=noises)
+        if not given.compared:
+            return Allocator((weighed,), workspace)
+        return Allocator((weighed, plain), _judge(workspace))
+    offers = (
+        choices(network, metric, rule, drawn(found), runs=runs),
+        choices(network, metric, rule, found, prune=False, runs=runs),
+        plain,
+    )
+    return Allocator(offers, _judge(workspace))
+
+
+def _effort(effort: str | int) -> Effort:
+    given = (
+        EFFORTS.get(effort) if isinstance(effort, str) else Effort(PROBES, effort, True, "given")
+    )
+    if given is None:
+        raise UsageError(f"no effort '{effort}': use one of {', '.join(EFFORTS)}")
+    return given
 
 
 def gains_of(
@@ -113,23 +120,28 @@ def gains_of(
 
     `effort` is one of EFFORTS, or the most MACs of all probes. Raises UsageError for another.
     """
-    given = Effort(PROBES, effort, "given") if isinstance(effort, int) else EFFORTS.get(effort)
-    if given is None:
-        raise UsageError(f"no effort '{effort}': use one of {', '.join(EFFORTS)}")
+    given = _effort(effort)
     if workspace.evaluator is None:
         raise UsageError("there is nothing to measure noise on: prepare the model with images")
     return sensitivity(
         workspace.model, images.first(PROBED), threads=threads,
         centred=workspace.corrector is not None, trust=1.0, scored=workspace.evaluator.scored,
-        probes=given.probes, effort=given.macs, joined=JOINED,
+        probes=max(1, given.probes), effort=given.macs, joined=JOINED,
     )  # fmt: skip
 
 
 def _judge(workspace: Workspace) -> Workspace:
-    """The workspace; where codes compensate they do with fewer images, in a part of the time."""
-    if workspace.rounding != COMPENSATED or workspace.calibration is None:
+    """The workspace on few of the calibration images; where codes compensate they see as few."""
+    images, evaluator, threads = workspace.calibration, workspace.evaluator, workspace.threads
+    assert images is not None
+    assert evaluator is not None
+    judged = replace(images.after(max(0, images.count - JUDGED)), labels=None)
+    whole = Evaluator(workspace.whole, judged, threads=threads, scored=evaluator.scored).reference
+    judge = Evaluator(workspace.model, judged, whole, threads, scored=evaluator.scored)
+    workspace = replace(workspace, evaluator=judge)
+    if workspace.rounding != COMPENSATED:
         return workspace
-    few, targets = workspace.calibration.first(JUDGED), workspace.targets
+    few, targets = images.first(JUDGED), workspace.targets
     if targets is not None:
-        targets = float_targets(workspace.whole, workspace.kept, few, workspace.threads)
+        targets = float_targets(workspace.whole, workspace.kept, few, threads)
     return replace(workspace, calibration=few, targets=targets)

@@ -36,6 +36,11 @@ class Problem:
         """The error at the output (M,), but for a constant of each filter."""
         return np.asarray(np.einsum("mk,mk->m", values @ self.gram - 2 * self.pull, values))
 
+    @property
+    def signal(self) -> float:
+        """The energy at the output of the weights that are to be met: what `noise` leaves out."""
+        return float(np.einsum("mk,mk->", self.pull, self.target))
+
     def compensated(self, steps: Floats, limit: Ints) -> NDArray[np.int32]:
         """Odd integers q = 2·W_int (M, K) at steps Δ (M,) > 0, |q| ≤ limit (M,); 0 where kept."""
         from esnsim_kernels import compensate

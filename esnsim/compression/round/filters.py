@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from math import inf, log10
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,9 +30,17 @@ def refitted(layer: Layer, weights: Array, moments: Sequence[Moments]) -> Array:
     return found.reshape(layer.weight.shape)
 
 
+class Compensated(NamedTuple):
+    """A layer in codes, and the SQNR in dB at its output with nearest codes and with these."""
+
+    layer: QuantizedLayer
+    before: float
+    after: float
+
+
 def compensated(
     layer: QuantizedLayer, weights: Array, moments: Sequence[Moments], rule: str, pruned: bool
-) -> QuantizedLayer:
+) -> Compensated:
     """A layer with codes that compensate, no filter wider than it was, none noisier at the output.
 
     `weights` (M, K') are those in float, on inputs whose `moments` there are for each group.
@@ -40,6 +50,7 @@ def compensated(
     limit = (np.int64(1) << layer.sums.width_code) - 1
     parts = [*problems(layer, weights, moments, pruned)]
     found = [tries(problem, steps[rows], limit[rows], rule) for rows, _, problem in parts]
+    signal = before = after = 0.0
     for chosen, (rows, lanes, problem) in zip(_best(found, rule), parts, strict=True):
         near = coded(problem, q[rows][:, lanes], steps[rows])
         better = polished(problem, chosen, limit[rows], rule)
@@ -48,7 +59,14 @@ def compensated(
             which[:] = which.any() and better.noise.sum() < near.noise.sum()
         best = near.better(better, which)
         q[rows, lanes], steps[rows] = best.q, best.steps
-    return given(layer, q, steps)
+        signal += problem.signal
+        before += problem.signal + float(near.noise.sum())
+        after += problem.signal + float(best.noise.sum())
+    return Compensated(given(layer, q, steps), _decibels(signal, before), _decibels(signal, after))
+
+
+def _decibels(signal: float, noise: float) -> float:
+    return 10 * log10(signal / noise) if signal > 0 and noise > 0 else inf
 
 
 def given(layer: QuantizedLayer, q: NDArray[np.int32], steps: Floats) -> QuantizedLayer:

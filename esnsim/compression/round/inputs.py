@@ -8,6 +8,7 @@ from itertools import accumulate
 import numpy as np
 
 from esnsim.compression.correct.moments import ByName
+from esnsim.compression.journal import Journal
 from esnsim.compression.round.moments import Moments, Sums, places_in
 from esnsim.compression.round.walk import Walk
 from esnsim.compression.round.windows import sampled
@@ -33,7 +34,7 @@ class Setting:
 
     `images` are what layers read, labels unseen. With `targets`, the whole model's moments in
     float, statistics are corrected on the way; None leaves them. `activation_bits` quantise what
-    layers read, None in float.
+    layers read, None in float. The `journal` has layers that are rounded already.
     """
 
     whole: Model
@@ -43,6 +44,7 @@ class Setting:
     targets: ByName | None = None
     activation_bits: int | None = None
     threads: int = 0
+    journal: Journal | None = None
 
 
 class Inputs:

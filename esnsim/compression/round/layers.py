@@ -1,12 +1,14 @@
 """Layers in graph order, each refitted or rounded on what the changed layers before it deliver."""
 
 from dataclasses import replace
+from time import monotonic
 from typing import NamedTuple
 
 import numpy as np
 
 from esnsim.compression.correct.meters import Meter, Norm, Output, constant, meters
 from esnsim.compression.correct.moments import anchor_of, pooled
+from esnsim.compression.journal import digest
 from esnsim.compression.round.filters import compensated, flat, given, refitted
 from esnsim.compression.round.inputs import Inputs, Setting
 from esnsim.compression.round.moments import Moments
@@ -71,6 +73,8 @@ class _Work:
             wanted |= {name: site.place for name in model.nodes[site.place].input}
         end = max(wanted.values(), default=0) + 1
         self._walk = Walk(model, feeds, end, wanted, self._slots(), setting.threads)
+        self._journal, self._key = setting.journal, "" if near is None else digest(near)
+        self._started, self._done = monotonic(), 0
 
     def run(self) -> None:
         """Stop at every layer, and wherever statistics are corrected."""
@@ -81,19 +85,30 @@ class _Work:
                 stops.append((meter.place + 1, 0, meter))
             else:
                 stops.append((meter.place, 1, meter))
-        done = 0
         for place, _, stop in sorted(stops, key=lambda stop: stop[:2]):
             reached = self._reach(place)
-            if isinstance(stop, Site):
-                done += 1
-                show_progress(f"rounding layer {done:,} of {len(self._sites):,}")
-                self._solve(stop, self._moments(stop) if reached else None)
+            if isinstance(stop, Site) and self.rows:
+                self._told(stop, self._round(stop, reached))
+            elif isinstance(stop, Site):
+                self._told(stop, "")
+                self._refit(stop, self._moments(stop) if reached else None)
             elif not reached:
                 self._leave(stop)
             elif isinstance(stop, Norm):
                 self._normalise(stop)
             else:
                 self._centre(stop)
+
+    def _told(self, site: Site, gained: str) -> None:
+        """Say which layer is done, what that gained, and how long the others will take."""
+        self._done += 1
+        total, taken = len(self._sites), monotonic() - self._started
+        left = taken / self._done * (total - self._done)
+        what = "rounding" if self.rows else "refitting"
+        show_progress(
+            f"{what} layer {self._done:,} of {total:,}, '{site.layer.name}'{gained}, "
+            f"{left:.0f} s left"
+        )
 
     def _reach(self, place: int) -> bool:
         """Whether all before a place runs: a part that can't run alone may with what follows."""
@@ -119,30 +134,39 @@ class _Work:
             return None
         return [each.centred for each in found] if found and self._centred(site) else found
 
-    def _solve(self, site: Site, moments: list[Moments] | None) -> None:
-        """Refit a layer, or round it; a weight that several layers use is that of the first."""
-        index = site.index
-        if moments is None:
+    def _refit(self, site: Site, moments: list[Moments] | None) -> None:
+        """Refit a layer; a weight that several layers use is that of the first."""
+        index, first = site.index, self._inputs.first_use(site)
+        if first == index:
+            self._refitted[index] = site.layer.weight.load()
+            if moments:
+                weights = flat(self._inputs.weights(site))
+                self._refitted[index] = refitted(site.layer, weights, moments)
+        self._put(site.slot, site.to_operand(self._refitted[first]))
+
+    def _round(self, site: Site, reached: bool) -> str:
+        """Round a layer, a weight that several layers use as at the first; what that gained."""
+        index, first, gained = site.index, self._inputs.first_use(site), ""
+        known = self._journal.get(f"{self._key}/{index}") if self._journal else None
+        moments = None
+        if known is None or self._setting.activation_bits is not None:
+            moments = self._moments(site) if reached else None
+        if known is not None:
+            self.rows[index] = given(self.rows[index], known["q"], known["steps"])
+        elif moments is None:
             self.alone.append(site.layer)
-        first, weights = self._inputs.first_use(site), flat(self._inputs.weights(site))
-        if self.rows:
-            if moments and first == index:
-                pruned = self._setting.kept is not None
-                self.rows[index] = compensated(
-                    self.rows[index], weights, moments, self._rule, pruned
-                )
-            self.rows[index] = given(
-                self.rows[index], codes(self.rows[first]), self.rows[first].steps
-            )
-            found = dequantized(self.rows[index])
-        else:
-            if first == index:
-                layer = site.layer
-                self._refitted[index] = (
-                    refitted(layer, weights, moments) if moments else layer.weight.load()
-                )
-            found = self._refitted[first]
-        self._put(site.slot, site.to_operand(found))
+        elif first == index:
+            weights, pruned = flat(self._inputs.weights(site)), self._setting.kept is not None
+            found = compensated(self.rows[index], weights, moments, self._rule, pruned)
+            self.rows[index] = found.layer
+            gained = f", {found.before:.1f} → {found.after:.1f} dB at its output"
+        row = self.rows[first]
+        self.rows[index] = given(self.rows[index], codes(row), row.steps)
+        if self._journal and known is None and moments is not None:
+            q, steps = codes(self.rows[index]), self.rows[index].steps
+            self._journal.put(f"{self._key}/{index}", {"q": q, "steps": steps})
+        self._put(site.slot, site.to_operand(dequantized(self.rows[index])))
+        return gained
 
     def _centred(self, site: Site) -> bool:
         """Whether what a layer that lost inputs gives on average is made up for behind it."""

@@ -87,6 +87,14 @@ def test_a_grid_without_a_point_leaves_no_file(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_a_sweep_that_fails_before_a_point_leaves_no_file_that_it_made(tmp_path: Path) -> None:
+    path = tmp_path / "found.jsonl"
+    for _ in range(2):  # the second is not refused for what the first left
+        with pytest.raises(esnsim.ModelError, match="names 'no', which is no input"):
+            esnsim.sweep(MODEL, bits=[4], input_shapes={"no": (1,)}, results=path)
+        assert not path.exists()
+
+
 def test_a_repr_is_one_screen() -> None:
     for result in (
         esnsim.cost("builtin:resnet20"),

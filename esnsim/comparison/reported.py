@@ -6,7 +6,7 @@ from pathlib import Path
 
 from esnsim.costs.cost import Cost
 from esnsim.costs.figures import Figures
-from esnsim.errors import UsageError
+from esnsim.errors import ModelError
 from esnsim.files.read import read_small
 from esnsim.files.records import from_record
 from esnsim.model.network import Uncounted
@@ -52,7 +52,7 @@ def reported(cost: Cost) -> Reported:
 
 
 def read_report(path: Path) -> Reported:
-    """A report that `esnsim cost --json` wrote. Raises UsageError for what is none."""
+    """A report that `esnsim cost --json` wrote. Raises ModelError for what is none."""
     try:
         content = json.loads(read_small(path, LARGEST_BYTES).decode("utf-8-sig"))
         if not isinstance(content, dict) or content.get("schema") != SCHEMA:
@@ -60,9 +60,9 @@ def read_report(path: Path) -> Reported:
         found = from_record(Reported, content)
         _check(found)
     except FileNotFoundError:
-        raise UsageError(f"there is no file '{path}': check the path") from None
+        raise ModelError(f"there is no file '{path}': check the path") from None
     except Exception as error:  # json and records raise each their own
-        raise UsageError(
+        raise ModelError(
             f"'{path}' is no report of a cost ({type(error).__name__}: {error}): give a model, or "
             "what esnsim cost --json wrote"
         ) from None

@@ -61,7 +61,7 @@ class Results(Finished):
 
     def __init__(self, path: Path, binding: Mapping[str, Any], resume: bool = False) -> None:
         super().__init__()
-        self.path = path
+        self.path, self._made = path, not path.exists()
         header = {"schema": SCHEMA, "esnsim": esnsim.__version__, **binding}
         self._file = self._open(resume)
         try:
@@ -81,8 +81,10 @@ class Results(Finished):
         super().add(item)
 
     def __exit__(self, *error: object) -> None:
-        """Close the file."""
+        """Close the file; one that was made for a sweep that failed before a point goes again."""
         self._file.close()
+        if self._made and not self.points and any(isinstance(e, EsnsimError) for e in error):
+            self.path.unlink(missing_ok=True)
 
     def _open(self, resume: bool) -> IO[bytes]:
         try:
@@ -196,8 +198,12 @@ def _difference(found: object, wanted: object) -> str:
     if isinstance(found, dict) and isinstance(wanted, dict):
         for key in (*wanted, *found):
             if found.get(key) != wanted.get(key):
-                return f"{key} {found.get(key)}, now {wanted.get(key)}"
+                return f"{key} {_told(found, key)}, now {_told(wanted, key)}"
     return f"{found}, now {wanted}"
+
+
+def _told(options: Mapping[str, Any], key: str) -> object:
+    return options.get(key, "not given")
 
 
 def _plain(item: Baseline | Point) -> dict[str, Any]:

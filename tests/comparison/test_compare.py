@@ -104,7 +104,7 @@ def test_accuracies_are_of_the_same_images_and_have_intervals() -> None:
     assert one == other
     assert one is not None
     assert one.images == found.images == 40
-    assert one.interval[0] < one.accuracy < one.interval[1]
+    assert one.interval[0] < one.accuracy <= one.interval[1]
     assert found.differences[0].tie
     compressed = esnsim.compress(MODEL, scheme=Scheme(bits=8), images=embedded())
     beside = esnsim.compare(MODEL, compressed.model, images=embedded())
@@ -148,17 +148,17 @@ def test_errors_are_one_line(tmp_path: Path) -> None:
     path = saved(chain(), tmp_path)
     text = tmp_path / "x.json"
     refused(command("compare", path), "compares with nothing: give two", code=2)
-    refused(command("compare", path, "no.json"), "there is no file 'no.json'", code=2)
+    refused(command("compare", path, "no.json"), "there is no file 'no.json'")
     text.write_text('{"schema": "esnsim.pareto/1"}')
-    refused(command("compare", path, text), "is no report of a cost", "esnsim cost --json", code=2)
+    refused(command("compare", path, text), "is no report of a cost", "esnsim cost --json")
     text.write_text("[" * 100_000)
-    refused(command("compare", text, path), "is no report of a cost", code=2)
+    refused(command("compare", text, path), "is no report of a cost")
     other = tmp_path / "other.onnx"
     wide = model("[z] y = Conv(x, w)", "float[1,3,2,6] x", w=np.ones((5, 3, 1, 2), np.float32))
     other.write_bytes(wide.SerializeToString())
     refused(command("compare", path, other), "no layer of", "by name nor by weight shape")
     command("cost", path, "--width", "paper", "--json", "-o", text)
-    refused(command("compare", text, path), "--width paper", code=2)
+    refused(command("compare", text, path), "--width paper")
     refused(command("compare", path, path, "--fail-above", "-1"), "is no share from 0 on", code=2)
     refused(command("compare", path, path, "--md", "--top", 2), "--top is about the table", code=2)
     with pytest.raises(esnsim.UsageError, match="compare takes two models or more"):

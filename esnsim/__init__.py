@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from esnsim.training.export import from_torch
     from esnsim.training.tracker import ESNTracker as ESNTracker
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "AnalogEngine": "machines.crossbar.engine", "CrossbarSpec": "machines.crossbar.spec",

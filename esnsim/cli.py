@@ -1,8 +1,10 @@
 """The command line: a parser, and one place that turns errors into exit codes."""
 
 import argparse
+import logging
 import os
 import sys
+import time
 import warnings
 from collections.abc import Sequence
 
@@ -20,12 +22,15 @@ from esnsim.commands import (
     selftest,
     simulate,
 )
+from esnsim.commands.log import add_log, logged
 from esnsim.commands.machine import join_compared
 from esnsim.commands.parser import WRONG_USAGE, Parser
 from esnsim.commands.paths import check_files
+from esnsim.commands.shell import add_told
 from esnsim.errors import EsnsimError, UsageError
 from esnsim.report.write import say
 
+LOG = logging.getLogger(__name__)
 BAD_INPUT = 1
 INTERRUPTED, CLOSED_PIPE = 130, 141  # 128 + the signal, as shells report them
 
@@ -45,6 +50,7 @@ def parser(command: str | None = None) -> Parser:
         allow_abbrev=False,
     )
     p.add_argument("--version", action="version", version=f"esnsim {esnsim.__version__}")
+    add_told(p, parser)
     commands = p.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, module in COMMANDS.items():
         each = commands.add_parser(
@@ -54,6 +60,7 @@ def parser(command: str | None = None) -> Parser:
         each.set_defaults(run=module.run, parser=each)
         if command in (None, name):
             module.add_options(each)
+            add_log(each)
     return p
 
 
@@ -73,7 +80,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             if not sys.warnoptions:  # what libraries say is not for the reader of a report
                 warnings.simplefilter("ignore")
             check_files(arguments)
-            return int(arguments.run(arguments))
+            with logged(arguments):
+                return _run(arguments)
     except UsageError as error:
         return _fail(error, WRONG_USAGE)
     except EsnsimError as error:
@@ -84,6 +92,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         return CLOSED_PIPE
     except KeyboardInterrupt:
         return _fail("interrupted", INTERRUPTED)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    """Run a command, with its start, its end and its errors in the log."""
+    start = time.monotonic()
+    LOG.info("esnsim %s %s", esnsim.__version__, arguments.command)
+    try:
+        code = int(arguments.run(arguments))
+    except BaseException as error:
+        LOG.info("%s after %.2f s: %s", type(error).__name__, time.monotonic() - start, error)
+        LOG.debug("where it comes from", exc_info=True)
+        raise
+    LOG.info("exit code %d after %.2f s", code, time.monotonic() - start)
+    return code
 
 
 def _fill_closed_streams() -> None:

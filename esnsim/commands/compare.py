@@ -1,7 +1,6 @@
 """`esnsim compare`: models beside the first, layer by layer."""
 
 import argparse
-from argparse import ArgumentTypeError
 from typing import TYPE_CHECKING
 
 from esnsim.commands import codes, images, options, output
@@ -11,7 +10,6 @@ from esnsim.onnxfile.path import builtins
 from esnsim.progress import listening
 from esnsim.report.progress import Meter
 from esnsim.report.write import say, screen, write
-from esnsim.units import read_share
 
 if TYPE_CHECKING:
     from esnsim.comparison.compare import Compared
@@ -24,18 +22,6 @@ Compares models, or reports of `esnsim cost --json`, with the first of them: MAC
 ESNd~, ESNa, ESNd and bytes of layers that are matched by name, then by weight shape and order, and
 what made the difference; with images also accuracies. --fail-above makes a pull request fail that
 makes a model dearer."""
-
-
-def _limit(text: str) -> tuple[str, float]:
-    """1%, of MAC×bit, or METRIC=1%."""
-    metric, _, share = text.rpartition("=")
-    try:
-        allowed = read_share(share)
-    except ValueError:
-        allowed = -1.0
-    if not 0 <= allowed < float("inf"):
-        raise ArgumentTypeError(f"'{text}' is no share from 0 on: give 1% or macs=1%")
-    return options.metric(metric or "esn_d_tilde"), allowed
 
 
 def add_options(p: argparse.ArgumentParser) -> None:
@@ -64,7 +50,7 @@ def add_options(p: argparse.ArgumentParser) -> None:
     )
     out.add_argument("--exact", action="store_true", help="all digits instead of 41.1M")
     out.add_argument(
-        "--fail-above", action="append", default=[], metavar="[METRIC=]1%", type=_limit,
+        "--fail-above", action="append", default=[], metavar="[METRIC=]1%", type=options.growth,
         help=f"exit code {ABOVE} if a total is so much above the first model's (METRIC: default "
         f"esn_d_tilde, MAC×bit; {', '.join(METRICS)}), with the layers that got dearer",
     )  # fmt: skip

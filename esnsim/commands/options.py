@@ -243,6 +243,18 @@ def limit(text: str) -> tuple[str, float]:
     return name, number(amount)
 
 
+def growth(text: str) -> tuple[str, float]:
+    """A share from 0 on that a metric may grow by: 1%, of MAC×bit, or METRIC=1%."""
+    name, _, share = text.rpartition("=")
+    try:
+        allowed = read_share(share)
+    except ValueError:
+        allowed = -1.0
+    if not 0 <= allowed < inf:
+        raise ArgumentTypeError(f"'{text}' is no share from 0 on: give 1% or macs=1%")
+    return metric(name or "esn_d_tilde"), allowed
+
+
 def number(text: str) -> float:
     """A number from 0 on with an optional SI prefix in any case: 200M. An e is an exponent's."""
     last = text[-1:] if text[-1:] == "E" else text[-1:].lower()

@@ -1,5 +1,6 @@
 """An ONNX file found and parsed, its large tensors left where they are."""
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import suppress
@@ -19,6 +20,8 @@ from esnsim.onnxfile.nodes import check_names, order_of, stored_names
 from esnsim.onnxfile.path import BUILTIN, EMBEDDED, ModelPath, builtins
 from esnsim.onnxfile.tensors import Store
 from esnsim.onnxfile.wire import skeleton
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,9 @@ def load(model: str | PathLike[str] | ModelProto) -> Loaded:
             proto = _parse(data, path)
             loaded = Loaded(proto, store, str(model), len(data) + _size_beside(proto, path))
     _check(loaded)
+    LOG.info(
+        "read %s: %d bytes, %d nodes", loaded.title, loaded.size_bytes, len(loaded.proto.graph.node)
+    )
     return _in_order(loaded)
 
 

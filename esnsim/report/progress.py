@@ -1,11 +1,13 @@
 """How far long work is, on standard error: a bar on a terminal, else a line now and then."""
 
+import logging
 import sys
 import time
 from types import TracebackType
 
 from esnsim.report.write import say
 
+LOG = logging.getLogger(__name__)
 DELAY = 1.0  # seconds before anything is shown
 BETWEEN = 30.0  # seconds between lines where standard error is no terminal
 
@@ -30,6 +32,7 @@ class Meter:
 
     def advance(self, step: str = "", count: int = 1) -> None:
         """A step begins; `count` is what it adds when it ends."""
+        LOG.info("%s", f"{self._verb} {step}".strip())
         self._step, self._done = step, self._count
         self.within("")
         self._count += count

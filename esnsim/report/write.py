@@ -1,6 +1,7 @@
 """Results to files, whole or not at all, and to standard output; talk to standard error."""
 
 import io
+import logging
 import os
 import shutil
 import sys
@@ -15,6 +16,7 @@ from esnsim.report.units import printable
 
 STDOUT = (Path("-"), Path("/dev/stdout"))
 DEVICES = (Path("/dev"), Path("/dev/fd"))  # folders of what is written to, never replaced
+SAID = logging.getLogger("esnsim.said")  # what goes to standard error, for a log
 ENCODING, ERRORS = "utf-8", "backslashreplace"  # names of files may be no Unicode
 
 
@@ -28,6 +30,7 @@ def screen(output: Path | None) -> tuple[int | None, bool]:
 
 def say(text: str) -> None:
     """One line to standard error; nothing where that is closed or full."""
+    SAID.info("%s", printable(text))
     if sys.stderr is not None:  # it is None where the shell closed it
         with suppress(OSError):
             _flushed(sys.stderr, f"esnsim: {printable(text)}\n")

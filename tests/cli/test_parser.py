@@ -53,7 +53,7 @@ def test_help_names_the_embedded_models_and_says_how_images_are_scaled(command: 
     models, images = re.search(r"\] (MODEL|\[MODEL)", text) is not None, "--data" in text
     assert all(name in text for name in builtins()) == models
     assert ("pixels of 0 to 255 divided by 255" in text) == images
-    assert models == images or command == "cost"
+    assert models == images or command in ("cost", "annotate")
 
 
 #: What one value may be spelled as, by the type of the options that take it.
@@ -62,6 +62,7 @@ ALIKE: dict[object, tuple[str, ...]] = {
     values.shares: ("0.25,0.5", "25%,50%", ".25,50 %"),
     values.number: ("2.5M", "2.5m", "2500k", "2500K", "2500000", "2.5e6", "2.5E6", "0.0025g"),
     values.limit: ("macs=2.5M", "macs=2.5m", "macs=2500k", "macs=2500K", "macs=2.5e6"),
+    values.growth: ("macs=2.5%", "macs=2.5 %", "macs=0.025", "macs=2.5e-2", "macs=25e-1%"),
     values.energy: ("50fJ", "50FJ", "50fj", "50 fJ", "0.05pJ", "0.05PJ", "5e-5nj", "5E-5 nJ"),
     values.frequency: ("500MHz", "500mhz", "500 MHZ", "0.5GHz", "500000khz", "5e8Hz"),
     values.decibels: ("25dB", "25db", "25 DB", "25", "2.5e1dB"),

@@ -251,14 +251,14 @@ def sweep(
     where no point can be made.
     """
     from esnsim.compression.round.methods import resolved
-    from esnsim.costs.metric import find_metric
     from esnsim.evaluate.outputs import GUESS
+    from esnsim.machines.named.aim import known_metric
     from esnsim.sweeps import sweep as sweeps
     from esnsim.sweeps.points import candidates
     from esnsim.sweeps.results import opened
     from esnsim.sweeps.task import Pictures, Task, checked, split_pictures
 
-    find_metric(metric)
+    known_metric(metric)
     _check_images(*(x for x in (images, calibration) if not isinstance(x, Pictures)))
     grid = (ratios, policies, rules, bits)
     with _files(sources, example) as files:
@@ -269,7 +269,7 @@ def sweep(
             rounding=resolved(rounding, True), criterion=criterion, scope=scope,
             shapes=tuple((input_shapes or {}).items()), targets=targets,
             values=tuple((input_values or {}).items()), scoring=scoring or GUESS,
-            threads=max(1, (cpu_count() or 1) // jobs),
+            threads=max(1, (cpu_count() or 1) // jobs), metric=metric,
         )  # fmt: skip
         todo = candidates([name for name, _ in files], *grid)
         with opened(results, task.binding, resume) as finished:

@@ -71,7 +71,11 @@ def _add_aim(group: "argparse._ArgumentGroup") -> None:
 
     aim = group.add_mutually_exclusive_group()
     aim.add_argument(
-        "--budget", type=options.number, metavar="200M", help="the most that the metric may be"
+        "--budget",
+        type=options.budget,
+        metavar="200M|2ms@maki",
+        help="the most that the metric may be; or of a machine: 2ms@maki, 5uJ@isaac, 90k@bismo "
+        "cycles",
     )
     aim.add_argument(
         "--drop", type=options.share, metavar="1%",
@@ -82,9 +86,9 @@ def _add_aim(group: "argparse._ArgumentGroup") -> None:
         help="the least cost at which the outputs' error is so far below the float model's signal",
     )  # fmt: skip
     group.add_argument(
-        "--metric", default="esn_d_tilde", metavar="NAME",
+        "--metric", metavar="NAME",
         help=f"one of {', '.join(budgeted())} (default esn_d_tilde, MAC×bit); .weights by "
-        "parameters",
+        "parameters; or a machine's: cycles@maki, time@maki, energy@isaac",
     )  # fmt: skip
     group.add_argument(
         "--policy", choices=list(POLICIES),
@@ -219,12 +223,15 @@ def _recipe(arguments: argparse.Namespace) -> "Recipe":
     if not aimed:
         refuse(a, ["effort"], "is about how a budget is shared: give --budget, --drop or --sqnr")
     scheme = None if aimed or not a.quantize else codes.scheme_of(a)
+    budget, metric = a.budget or (None, None)
+    if metric is not None and a.metric not in (None, metric):
+        raise UsageError(f"--budget is of {metric}, --metric of {a.metric}: leave --metric out")
     return Recipe(
         ratio=a.prune, criterion=a.criterion, scope=a.scope, scheme=scheme,
         policy=a.policy or ("esna-targets" if a.targets else "allocate"),
         rule=a.step if aimed else None, effort=a.effort,
-        targets=a.targets, epoch=a.epoch, metric=check_metric(a.metric),
-        budget=a.budget, drop=a.drop, sqnr=a.sqnr, correct=a.correct,
+        targets=a.targets, epoch=a.epoch, metric=check_metric(metric or a.metric or "esn_d_tilde"),
+        budget=budget, drop=a.drop, sqnr=a.sqnr, correct=a.correct,
         rounding=a.rounding,
         form=a.format or ("qdq" if a.quantize else "float"),
         activations=a.activations is not None, quantize=a.quantize,

@@ -7,9 +7,10 @@ from math import inf
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from esnsim.costs.metric import METRICS, find_metric
+from esnsim.costs.metric import METRICS
 from esnsim.errors import UsageError
-from esnsim.units import PREFIXES, Energy, read_energy, read_frequency, read_share
+from esnsim.machines.named.aim import known_metric
+from esnsim.units import PICOJOULES, PREFIXES, Energy, read_energy, read_frequency, read_share
 
 T = TypeVar("T")
 
@@ -225,9 +226,23 @@ def names(known: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
     return parse
 
 
+def budget(text: str) -> tuple[float, str | None]:
+    """A number, of the metric, or of a machine's, such as 2ms@maki, 5uJ@isaac or 90k@bismo."""
+    amount, at, machine = text.partition("@")
+    if not at:
+        return number(text), None
+    duration = re.fullmatch(r"(\d+\.?\d*|\.\d+)\s*([munµ]?)s", amount.strip())
+    if duration:
+        micro = PICOJOULES["u"]
+        return float(duration[1]) * PICOJOULES[duration[2]] / micro, f"time@{machine}"
+    if amount.strip().lower().endswith("j"):
+        return _parsed(read_energy, amount).amount, f"energy@{machine}"
+    return number(amount.removesuffix("cycles").strip()), f"cycles@{machine}"
+
+
 def metric(text: str) -> str:
     """A metric, with .weights for the weighting by parameters."""
-    return _parsed(find_metric, text)
+    return _parsed(known_metric, text)
 
 
 def limit(text: str) -> tuple[str, float]:

@@ -92,7 +92,7 @@ def _add_output(group: "argparse._ArgumentGroup") -> None:
     group.add_argument(
         "--metric", type=options.metric, default="esn_d_tilde", metavar="NAME",
         help=f"cost: one of {', '.join(METRICS)} (default esn_d_tilde, MAC×bit); .weights by "
-        "parameters",
+        "parameters; or a machine's: cycles@maki, time@bitfusion, energy@isaac",
     )  # fmt: skip
     group.add_argument(
         "--drop", type=options.share, default=0.01, metavar="1%",

@@ -33,9 +33,10 @@ from esnsim.graph.graph import accepts_pair
 from esnsim.graph.model import Model
 from esnsim.images.sets import ImageSet
 from esnsim.images.split import OF_SCORED, first_of, split
+from esnsim.machines.named.aim import AT
 from esnsim.model.network import Layer, Mask, Skipped
 from esnsim.quantization.filter_sums import Floats
-from esnsim.quantization.quantizer import quantize
+from esnsim.quantization.quantizer import QuantizedNetwork, quantize
 from esnsim.results import Outcome
 
 ATTEMPTS, SMALLER = 4, 0.99  # at a budget of what codes are not charged by their width alone
@@ -54,7 +55,8 @@ class Compressed(Outcome):
     `before` is the cost of the model as it was given, `after` that of this one read anew, both as
     `esnsim cost` prints them. `floats` and `evaluation` are what the two are worth, None without
     images. `trials` are those of a search, in order. `alone` are layers whose codes could not be
-    made to compensate.
+    made to compensate. `on_machine` is what a machine takes before and after, where the metric is
+    one's.
     """
 
     recipe: Recipe
@@ -66,10 +68,13 @@ class Compressed(Outcome):
     evaluation: Evaluation | None
     trials: tuple[Trial, ...]
     alone: tuple[Layer, ...] = ()
+    on_machine: tuple[float, float] | None = None
 
     @property
     def spent(self) -> tuple[float, float]:
         """The cost before and after, in units of the recipe's metric."""
+        if self.on_machine is not None:
+            return self.on_machine
         before, after = (
             metric_value(c.total, self.recipe.metric) for c in (self.before, self.after)
         )
@@ -244,10 +249,12 @@ def compress(
     progress("writing")
     workspace, candidate = chosen.workspace, chosen.candidate
     built, evaluation = build(workspace, candidate, recipe.form, recipe.activations)
+    after = quantize(built.network)
     result = Compressed(
         recipe=recipe, workspace=workspace, model=built.proto, before=before,
-        after=cost(quantize(built.network)), floats=floats, evaluation=evaluation,
+        after=cost(after), floats=floats, evaluation=evaluation,
         trials=chosen.trials, alone=candidate.alone if candidate else (),
+        on_machine=_on_machine(workspace, recipe.metric, after),
     )  # fmt: skip
     _check_spent(result)
     if journal is not None:
@@ -274,6 +281,16 @@ def _check_spent(result: Compressed) -> None:
             f"{recipe.metric} came out as {spent:,.10g}, above the budget of "
             f"{recipe.budget:,.10g}: weights that several layers share became several; give more"
         )
+
+
+def _on_machine(
+    workspace: Workspace, metric: str, after: QuantizedNetwork
+) -> tuple[float, float] | None:
+    """What a machine takes of the whole model, its weights in 8 bits, and of what became of it."""
+    if AT not in metric:
+        return None
+    whole = replace(workspace, model=workspace.whole, aims={})
+    return whole.spent(quantize(workspace.whole.network), metric), workspace.spent(after, metric)
 
 
 def _check(recipe: Recipe, workspace: Workspace) -> None:
@@ -330,7 +347,7 @@ def _as_pays(
             continue
         trials += found.trials
         assert found.candidate is not None
-        price = metric_value(cost(found.candidate.quantized).total, recipe.metric)
+        price = found.workspace.spent(found.candidate.quantized, recipe.metric)
         now = -price if recipe.searches else worth(work, found.candidate)
         if now <= score:
             break
@@ -379,7 +396,7 @@ def _within(workspace: Workspace, plan: Plan, recipe: Recipe) -> Candidate:
     budget = asked = inf if recipe.budget is None else recipe.budget
     for _ in range(ATTEMPTS):
         candidate = workspace.candidate(plan(asked))
-        spent = metric_value(cost(candidate.quantized).total, recipe.metric)
+        spent = workspace.spent(candidate.quantized, recipe.metric)
         if spent <= budget:
             break
         asked *= SMALLER * budget / spent

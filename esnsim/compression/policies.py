@@ -10,12 +10,18 @@ from math import isinf
 from typing import TYPE_CHECKING
 
 from esnsim.errors import UsageError
+from esnsim.machines.named.aim import Aim
 
 if TYPE_CHECKING:
+    from esnsim.compression.allocate.allocate import Choices
     from esnsim.compression.allocate.targets import Target
     from esnsim.compression.workspace import Workspace
+    from esnsim.model.network import Network
     from esnsim.quantization.filter_sums import Floats
     from esnsim.quantization.scheme import Scheme
+
+FITTED = 1.02  # a budget on a machine is met within this factor
+FURTHER, FURTHEST = 1.2, 4  # times the budget that is asked for, step by step, and at most
 
 #: The codes for a budget in units of the metric; inf is no budget.
 Plan = Callable[[float], "Scheme"]
@@ -57,11 +63,12 @@ class Policy:
 
 def _allocate(problem: Problem) -> Plan:
     """By noise at the output where it is measured, else by the squared error of the weights."""
-    from esnsim.compression.allocate.allocate import allocate, choices
+    from esnsim.compression.allocate.allocate import choices
     from esnsim.compression.allocate.effort import EFFORTS
-    from esnsim.compression.allocate.weighing import allocator
+    from esnsim.compression.allocate.weighing import Allocator, allocator
 
     workspace, metric, rule = problem.workspace, problem.metric, problem.rule or "mse"
+    aim = workspace.aim(metric)
     seen = workspace.evaluator is not None and workspace.calibration is not None
     if seen and (EFFORTS[problem.effort].probes or problem.gains is not None):
         assert workspace.calibration is not None
@@ -69,9 +76,33 @@ def _allocate(problem: Problem) -> Plan:
             workspace, workspace.calibration, metric, rule, effort=problem.effort,
             gains=problem.gains,
         )  # fmt: skip
+    else:
+        best = Allocator((choices(workspace.network, metric, rule, aim=aim),), workspace)
+    if aim is None or not aim.machine.by_filter:
         return lambda budget: best(budget).scheme
-    offer = choices(workspace.network, metric, rule)
-    return lambda budget: allocate(offer, budget).scheme
+    return lambda budget: _fitted(best.offer(budget), aim, workspace.network, budget)
+
+
+def _fitted(offer: "Choices", aim: Aim, network: "Network", budget: float) -> "Scheme":
+    """The scheme that takes most of a budget on a machine, where filters do not just add up."""
+    from esnsim.compression.allocate.allocate import allocate
+    from esnsim.quantization.quantizer import quantize
+
+    def scheme(asked: float) -> "Scheme":
+        return allocate(offer, max(offer.least, asked)).scheme
+
+    def within(asked: float) -> bool:
+        return aim.of(quantize(network, scheme(asked))) <= budget
+
+    low = high = budget
+    while within(high) and high < FURTHEST * budget:
+        low, high = high, FURTHER * high
+    if low == high:
+        low = offer.least
+    while high > FITTED * low:
+        middle = (low + high) / 2
+        low, high = (middle, high) if within(middle) else (low, middle)
+    return scheme(low)
 
 
 def _uniform(problem: Problem) -> Plan:

@@ -11,6 +11,7 @@ from esnsim.compression.export.formats import FORMATS
 from esnsim.compression.policies import find_policy
 from esnsim.compression.round.methods import ROUNDINGS
 from esnsim.errors import UsageError
+from esnsim.machines.named.aim import AT
 from esnsim.quantization.scheme import Scheme
 
 
@@ -67,6 +68,8 @@ class Recipe:
             raise UsageError("give one of a budget, a drop of accuracy, an SQNR, and codes")
         if find_policy(self.policy).needs_targets != (self.targets is not None):
             raise UsageError("the policy esna-targets takes a file of targets, and no other does")
+        if AT in self.metric and self.policy != "allocate":
+            raise UsageError("a machine's budget is shared by the policy allocate alone")
         if self.effort not in EFFORTS:
             raise UsageError(f"no effort '{self.effort}': use one of {', '.join(EFFORTS)}")
         if self.rounding is not None and self.rounding not in ROUNDINGS:

@@ -8,8 +8,6 @@ from math import sqrt
 from esnsim.compression.policies import Plan
 from esnsim.compression.round.layers import Candidate
 from esnsim.compression.workspace import Workspace
-from esnsim.costs.cost import cost
-from esnsim.costs.metric import metric_value
 from esnsim.errors import EsnsimError, UsageError, WidthError
 from esnsim.evaluate.scores import Evaluation
 from esnsim.quantization.quantizer import quantize
@@ -79,13 +77,13 @@ def search(
 
     def tried(budget: float) -> Candidate:
         candidate = workspace.candidate(plan(budget))
-        price = float(metric_value(cost(candidate.quantized).total, metric))
+        price = float(workspace.spent(candidate.quantized, metric))
         progress(f"{metric} {price:.3g}")
         trials.append(Trial(price, evaluate(candidate)))
         return candidate
 
     trials: list[Trial] = []
-    widest = metric_value(cost(quantize(workspace.network, Scheme(bits=WIDEST))).total, metric)
+    widest = workspace.spent(quantize(workspace.network, Scheme(bits=WIDEST)), metric)
     high = widest if most is None else most
     best, low = tried(high), widest / SPAN
     if reason := goal.missed(trials[0].evaluation):

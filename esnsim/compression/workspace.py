@@ -1,7 +1,7 @@
 """What all candidates of one model, pruned to one ratio, share: made once, used for all of them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from warnings import warn
 
 from esnsim.compression.correct.meters import Output, meters
@@ -14,7 +14,10 @@ from esnsim.compression.prune.units import unprunable_layers
 from esnsim.compression.round.inputs import Setting
 from esnsim.compression.round.layers import Candidate, refit_layers, round_layers
 from esnsim.compression.round.methods import COMPENSATED, NEAREST, resolved
+from esnsim.costs.cost import cost
+from esnsim.costs.metric import metric_value
 from esnsim.errors import UsageError
+from esnsim.evaluate.comparison import captured
 from esnsim.evaluate.evaluator import Evaluator
 from esnsim.evaluate.outputs import GUESS, Scoring
 from esnsim.evaluate.scores import Evaluation, Scored
@@ -23,11 +26,14 @@ from esnsim.graph.model import Model
 from esnsim.graph.sites import Site, sites, unquantisable_layers
 from esnsim.graph.substitute import Changes, dequantized_at, with_weights
 from esnsim.images.sets import ImageSet
+from esnsim.machines.named.aim import AT, Aim, read_aim
 from esnsim.model.network import Array, Mask, Network, Skipped
 from esnsim.quantization.quantizer import QuantizedNetwork, quantize
 from esnsim.quantization.scheme import Scheme
+from esnsim.run.cut import cut
 
 CALIBRATION = 512  # images that calibrate, at most
+AIMED = 64  # of them, that set the ranges of activations on a machine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +62,7 @@ class Workspace:
     activation_bits: int | None = None
     threads: int = 0
     journal: Journal | None = None
+    aims: dict[str, Aim] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def network(self) -> Network:
@@ -77,6 +84,21 @@ class Workspace:
     def statistics(self) -> Changes:
         """What changes where weights stay in float; a refitted model has it already."""
         return self.corrector({}) if self.corrector and self.rounding == NEAREST else {}
+
+    def aim(self, metric: str) -> Aim | None:
+        """The metric of a machine, on the activations of the model in float; None of all others."""
+        if AT not in metric:
+            return None
+        if metric not in self.aims:
+            images = self.calibration and self.calibration.first(AIMED)
+            found = captured(cut(self.model, self.threads), images)
+            self.aims[metric] = read_aim(metric, found)
+        return self.aims[metric]
+
+    def spent(self, quantized: QuantizedNetwork, metric: str) -> float:
+        """What a candidate of this workspace takes, in units of the metric."""
+        aim = self.aim(metric)
+        return metric_value(cost(quantized).total, metric) if aim is None else aim.of(quantized)
 
     def candidate(self, scheme: Scheme) -> Candidate:
         """The codes of a scheme as they are rounded, and the constants that follow."""

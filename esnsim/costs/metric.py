@@ -46,6 +46,10 @@ METRICS = {
 }
 
 
+#: Of what machines take.
+UNITS = {"time": ", µs", "energy": ", pJ"}
+
+
 def find_metric(metric: str) -> str:
     """The name of a metric, if there is one. Raises UsageError."""
     name = metric.removesuffix(".weights")
@@ -69,6 +73,9 @@ def metric_value(total: "Figures", metric: str) -> float:
 
 
 def metric_title(metric: str) -> str:
-    """A metric as people write it: ESNa by weights."""
+    """A metric as people write it: ESNa by weights, cycles on maki."""
+    if "@" in metric:
+        quantity, _, machine = metric.partition("@")
+        return f"{quantity} on {machine}" + UNITS.get(quantity, "")
     name, _, weighting = metric.partition(".")
     return METRICS[name].title + (" by weights" if weighting == "weights" else "")

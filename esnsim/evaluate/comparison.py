@@ -5,14 +5,30 @@ from collections.abc import Mapping
 from esnsim.errors import UsageError
 from esnsim.evaluate import inference
 from esnsim.evaluate.simulation import Activations, Watch, check_runs, used_images
+from esnsim.images.sets import ImageSet
 from esnsim.machines.activations import WIDEST
-from esnsim.machines.base import random_activations
+from esnsim.machines.base import Activations as Integers
+from esnsim.machines.base import random_activations, random_integers
 from esnsim.machines.named.comparison import Comparison, Counter
 from esnsim.machines.named.description import Described
 from esnsim.machines.named.memory import Memory
 from esnsim.machines.named.prices import Prices
 from esnsim.quantization.quantizer import QuantizedNetwork
 from esnsim.run.cut import CutGraph
+
+
+def captured(graph: CutGraph, images: ImageSet | None, bits: int = 8) -> dict[int, Integers]:
+    """Activations of each layer that can run, by index: of one of the images, which all calibrate.
+
+    Random integers where there are none.
+    """
+    if images is None:
+        layers = ((mac.index, mac.layer) for mac in graph.macs)
+        return {index: random_integers(layer, bits, (0, index)) for index, layer in layers}
+    found: dict[int, Integers] = {}
+    scales = inference.calibrated(graph, images, bits, None, signed=False)
+    inference.layer_by_layer(graph, found.__setitem__, images.first(1), scales, lambda *_: None)
+    return found
 
 
 def compare_graph(

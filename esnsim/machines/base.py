@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from esnsim.costs.equations import esn_a_x4, esn_d_tilde
 from esnsim.errors import EsnsimError
+from esnsim.model.network import Layer
 from esnsim.quantization.quantizer import QuantizedLayer
 from esnsim.units import Digits
 
@@ -259,6 +260,11 @@ def unit_of(machine: Machine) -> str:
 
 def random_activations(layer: QuantizedLayer, bits: int, seed: Sequence[int]) -> Activations:
     """Uniform unsigned integers for one inference of a layer, where there are no images to run."""
-    geometry, rng = layer.layer.geometry, np.random.default_rng(seed)
-    shape = (geometry.rows, len(layer.layer.channels), *geometry.input_size)
+    return random_integers(layer.layer, bits, seed)
+
+
+def random_integers(layer: Layer, bits: int, seed: Sequence[int]) -> Activations:
+    """The same for a layer that is not quantised."""
+    geometry, rng = layer.geometry, np.random.default_rng(seed)
+    shape = (geometry.rows, len(layer.channels), *geometry.input_size)
     return Activations(rng.integers(0, 1 << bits, shape, np.uint8 if bits <= 8 else np.uint16))

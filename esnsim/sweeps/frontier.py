@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from esnsim.costs.metric import metric_value
 from esnsim.results import Outcome
 from esnsim.sweeps.points import Baseline, Point, Refused
 
@@ -34,7 +33,7 @@ class Sweep(Outcome):
 
     def price(self, point: Point) -> float:
         """The cost of a point under the sweep's metric."""
-        return metric_value(point.total, self.metric)
+        return point.price(self.metric)
 
     @property
     def left(self) -> int:

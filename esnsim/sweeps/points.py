@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 from esnsim.compression.policies import find_policy
 from esnsim.costs.figures import Metrics
+from esnsim.costs.metric import metric_value
 from esnsim.errors import UsageError
 from esnsim.evaluate.scores import Evaluation, Scored
+from esnsim.machines.named.aim import AT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +31,7 @@ class Point:
     """A candidate and what came of it.
 
     `histogram` counts filters by width, those that were pruned away at 0. `seconds` is the time
-    that the point took.
+    that the point took, `on_machine` what a machine takes, where the sweep's metric is one's.
     """
 
     candidate: Candidate
@@ -37,6 +39,13 @@ class Point:
     evaluation: Evaluation
     histogram: Mapping[int, int]
     seconds: float
+    on_machine: float | None = None
+
+    def price(self, metric: str) -> float:
+        """The cost under a metric; a machine's is that of the sweep."""
+        if AT in metric:
+            return self.on_machine or 0.0
+        return metric_value(self.total, metric)
 
     @property
     def accuracy(self) -> float:

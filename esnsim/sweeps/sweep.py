@@ -19,6 +19,7 @@ from esnsim.evaluate.evaluator import Evaluator
 from esnsim.graph.model import Model, open_model
 from esnsim.graph.sites import unquantisable_layers
 from esnsim.importer import find
+from esnsim.machines.named.aim import AT
 from esnsim.quantization.scheme import DEFAULT_BITS, Scheme
 from esnsim.sweeps import cluster, workers
 from esnsim.sweeps.frontier import Sweep
@@ -107,6 +108,7 @@ def point(task: Task, candidate: Candidate) -> Point | Refused:
     return Point(
         candidate=candidate, total=priced.total, evaluation=evaluation, histogram=histogram,
         seconds=time.perf_counter() - started,
+        on_machine=workspace.spent(found.quantized, task.metric) if AT in task.metric else None,
     )  # fmt: skip
 
 

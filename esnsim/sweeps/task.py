@@ -15,6 +15,7 @@ from esnsim.evaluate.outputs import GUESS, Scoring
 from esnsim.images.sets import ImageSet, Preparation, embedded, embedded_training
 from esnsim.images.sets import load as load_images
 from esnsim.images.split import OF_SCORED, calibrating, first_of
+from esnsim.machines.named.aim import AT
 
 #: Models: the name that each goes by, and where it lies.
 Files = tuple[tuple[str, str], ...]
@@ -51,7 +52,8 @@ class Task:
     """Models, images and options that all points share.
 
     `files` are the models, each the name that it goes by and where it lies. `targets` is the file
-    of ESNa that the policy `esna-targets` takes. `threads` run the operators of a model.
+    of ESNa that the policy `esna-targets` takes. `threads` run the operators of a model. `metric`
+    is that of the sweep, which points need where it is a machine's.
     """
 
     files: Files
@@ -66,6 +68,7 @@ class Task:
     targets: Path | None = None
     threads: int = 0
     scoring: Scoring = GUESS
+    metric: str = "esn_d_tilde"
 
     @property
     def calibrating(self) -> ImageSet:
@@ -105,6 +108,7 @@ class Task:
                 **({"input_values": dict(self.values)} if self.values else {}),
                 **({} if self.rounding == NEAREST else {"rounding": self.rounding}),
                 **({} if self.scoring == GUESS else {"scoring": asdict(self.scoring)}),
+                **({"metric": self.metric} if AT in self.metric else {}),
                 "targets": None if target is None else sha256(repr(target).encode()),
             },
         }

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from esnsim.compression.allocate.budget import by_weights, check_metric, of_filters, unit
 from esnsim.errors import UsageError, WidthError
+from esnsim.machines.named.aim import Aim
 from esnsim.model.liveness import Liveness
 from esnsim.model.network import Mask, Network
 from esnsim.quantization.filter_sums import Floats, Ints, midrise_sums, stored_sums
@@ -39,18 +40,21 @@ class Choices:
 
     Column b is the filter at b bits, 0 for pruned. `cost` is in units of the metric (a quarter of
     it for esn_a, to be integers), `noise` in those of the output. `first` (M,) is the least column
-    that a filter may have. `names` are the layers that share each weight, `filters` how many it
-    has. `fixed` is the cost of layers that are quantised already.
+    that a filter may have. `names` are the layers that share each weight, `filters` how many rows
+    it has, each of which stands for `alike` filters. `fixed` is the cost of layers that are
+    quantised already, `parts` what makes 1 of the metric.
     """
 
     rule: str
     metric: str
     names: tuple[tuple[str, ...], ...]
     filters: tuple[int, ...]
+    alike: tuple[int, ...]
     cost: Ints
     noise: Floats
     first: Ints
     fixed: int
+    parts: float
 
     @property
     def offered(self) -> NDArray[np.bool_]:
@@ -61,7 +65,7 @@ class Choices:
     def least(self) -> float:
         """The least budget that there is an allocation for, in the metric's units."""
         cheapest = np.where(self.offered, self.cost, NEVER).min(axis=1)
-        return (self.fixed + int(cheapest.sum())) / unit(self.metric)
+        return (self.fixed + int(cheapest.sum())) / self.parts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +103,7 @@ def choices(
     prune: bool | None = None,
     runs: Runs | None = None,
     noises: Sequence[Floats | None] | None = None,
+    aim: Aim | None = None,
 ) -> Choices:
     """Cost and noise of every filter at every width, once for all budgets.
 
@@ -108,7 +113,9 @@ def choices(
     gain, filters may be given a width of 0, all but the one of most noise in each layer. Layers
     that share a weight share its widths. `runs` are those of `every_width` for this network and
     rule, made here unless given; `noises` (M, widths) take the place of their squared errors, as
-    `remaining` gives them. Raises UsageError or WidthError for what is not offered.
+    `remaining` gives them. Costs are those of the metric, or of an `aim`: on a machine that charges
+    all filters as the widest of a layer a layer has one width. Raises UsageError or WidthError for
+    what is not offered.
     """
     metric = check_metric(metric)
     if rule not in RULES or not RULES[rule].by_filter:
@@ -117,17 +124,24 @@ def choices(
     if prune is None:
         prune = gains is not None and all(gain.ndim == 2 for gain in gains)
     runs = every_width(network, rule) if runs is None else runs
-    merge = np.maximum if by_weights(metric) else np.add  # a shared weight is stored once
-    tables: dict[object, tuple[Ints, Floats, Ints]] = {}
+    whole = aim is not None and not aim.machine.by_filter
+    merge = (
+        np.maximum if aim is None and by_weights(metric) else np.add
+    )  # a shared weight is stored once
+    tables: dict[tuple[str, tuple[int, ...]], tuple[Ints, Floats, Ints]] = {}
     names: dict[object, tuple[str, ...]] = {}
     fixed = 0
     for index, name in enumerate(_names(network)):
         layer, each = network.layers[index], runs[index]
         if layer.weight.codes is not None:
-            fixed += int(of_filters(each[0], metric).sum())
+            fixed += int(_costs(each[0], index, metric, aim).sum())
             continue
         gain, left = (None if of is None else of[index] for of in (gains, noises))
-        cost, noise, first = _table(each, metric, gain, left, prune)
+        costs = [_costs(run, index, metric, aim) for run in each]
+        cost, noise, first = _table(each, costs, gain, left, prune)
+        if whole:
+            cost, noise = (x.sum(axis=0, keepdims=True) for x in (cost, noise))
+            first = first.max(keepdims=True)
         key = layer.weight.origin, layer.weight.shape
         if key in tables:
             old = tables[key]
@@ -139,15 +153,18 @@ def choices(
         raise UsageError("every layer is quantised already: widths are for a float model")
     cost, noise, first = (np.concatenate(part) for part in zip(*tables.values(), strict=True))
     filters = tuple(len(table[0]) for table in tables.values())
+    alike = tuple(key[1][0] // rows for key, rows in zip(tables, filters, strict=True))
     return Choices(
         rule=rule,
         metric=metric,
         names=tuple(names.values()),
         filters=filters,
+        alike=alike,
         cost=cost,
         noise=noise,
         first=first,
         fixed=fixed,
+        parts=unit(metric) if aim is None else aim.parts,
     )
 
 
@@ -175,7 +192,7 @@ def allocate(offer: Choices, budget: float) -> Allocation:
         )
     rows = np.arange(len(offer.cost))
     at, steps = _hulls(offer)
-    spare = floor(budget * unit(offer.metric)) - offer.fixed - int(offer.cost[rows, at].sum())
+    spare = floor(budget * offer.parts) - offer.fixed - int(offer.cost[rows, at].sum())
     taken = int(np.searchsorted(np.cumsum(steps.cost), spare, "right"))
     at[steps.filter[:taken]] = steps.column[:taken]  # the last of a filter stays
     spare -= int(steps.cost[:taken].sum())
@@ -184,8 +201,8 @@ def allocate(offer: Choices, budget: float) -> Allocation:
         bound -= float(steps.slope[taken]) * spare
         _fill(at, steps, taken, spare)
     noise = float(offer.noise[rows, at].sum())
-    cost = (offer.fixed + int(offer.cost[rows, at].sum())) / unit(offer.metric)
-    parts = np.split(at, np.cumsum(offer.filters)[:-1])
+    cost = (offer.fixed + int(offer.cost[rows, at].sum())) / offer.parts
+    parts = map(np.repeat, np.split(at, np.cumsum(offer.filters)[:-1]), offer.alike)
     widths = {name: part for names, part in zip(offer.names, parts, strict=True) for name in names}
     return Allocation(
         rule=offer.rule,
@@ -256,13 +273,18 @@ def _with_live(quantized: QuantizedLayer, live: Mask) -> QuantizedLayer:
     return replace(quantized, live=live, sums=sums)
 
 
+def _costs(run: QuantizedLayer, index: int, metric: str, aim: Aim | None) -> Ints:
+    """What each filter (M,) of a layer costs, in the offer's parts."""
+    return of_filters(run, metric) if aim is None else aim.of_filters(index, run)
+
+
 def _table(
-    runs: Sequence[QuantizedLayer], metric: str, gain: Floats | None, left: Floats | None,
-    prune: bool,
+    runs: Sequence[QuantizedLayer], costs: Sequence[Ints], gain: Floats | None,
+    left: Floats | None, prune: bool,
 ) -> tuple[Ints, Floats, Ints]:  # fmt: skip
     """Cost and noise (M, widths) of a layer's filters, and their first columns (M,)."""
     none = np.zeros(runs[0].layer.filters, np.int64)
-    cost = np.stack([none, *(of_filters(run, metric) for run in runs)], axis=1)
+    cost = np.stack([none, *costs], axis=1)
     errors = np.stack([run.sums.noise for run in runs], axis=1) if left is None else left
     noise = np.column_stack([runs[0].sums.signal, errors]).astype(np.float64)
     if gain is not None:

@@ -2,6 +2,7 @@
 
 from esnsim.costs.metric import METRICS, Metric
 from esnsim.errors import UsageError
+from esnsim.machines.named.aim import AT, check_aim
 from esnsim.quantization.filter_sums import Ints
 from esnsim.quantization.quantizer import QuantizedLayer
 
@@ -16,11 +17,14 @@ def budgeted() -> list[str]:
 
 def check_metric(metric: str) -> str:
     """The metric's name without aliases. Raises UsageError for one that there is no budget of."""
+    if AT in metric:
+        return check_aim(metric)
     metric = ALIASES.get(metric, metric)
     if metric.removesuffix(WEIGHTS).removesuffix(MACS) not in budgeted():
         known = ", ".join((*budgeted(), *ALIASES))
         raise UsageError(
-            f"no budget of '{metric}': use one of {known}, with .weights for those of parameters"
+            f"no budget of '{metric}': use one of {known}, with .weights for those of parameters, "
+            "or a machine's, as cycles@maki"
         )
     return metric
 

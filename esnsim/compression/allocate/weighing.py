@@ -53,6 +53,11 @@ class Allocator:
         self.best[_size(budget)], found = self._judged(able, budget)
         return found
 
+    def offer(self, budget: float) -> Choices:
+        """The offer whose allocation within a budget is the best."""
+        able = [offer for offer in self.offers if budget >= offer.least] or self.offers[:1]
+        return able[self._judged(able, budget)[0]]
+
     def _judged(self, offers: Sequence[Choices], budget: float) -> tuple[int, Allocation]:
         found = [allocate(offer, budget) for offer in offers]
         if len(found) == 1:
@@ -88,17 +93,18 @@ def allocator(
     found = gains_of(workspace, images, effort, threads) if gains is None else list(gains)
     model, network = workspace.model, workspace.network
     runs = every_width(network, rule)
-    plain = choices(network, metric, rule, runs=runs)
+    aim = workspace.aim(metric)
+    plain = choices(network, metric, rule, runs=runs, aim=aim)
     if workspace.rounding == COMPENSATED:
         centred = workspace.corrector is not None
         noises = remaining(model, images, runs, rule, centred, threads)
-        weighed = choices(network, metric, rule, drawn(found), runs=runs, noises=noises)
+        weighed = choices(network, metric, rule, drawn(found), runs=runs, aim=aim, noises=noises)
         if not given.compared:
             return Allocator((weighed,), workspace)
         return Allocator((weighed, plain), _judge(workspace))
     offers = (
-        choices(network, metric, rule, drawn(found), runs=runs),
-        choices(network, metric, rule, found, prune=False, runs=runs),
+        choices(network, metric, rule, drawn(found), runs=runs, aim=aim),
+        choices(network, metric, rule, found, prune=False, runs=runs, aim=aim),
         plain,
     )
     return Allocator(offers, _judge(workspace))

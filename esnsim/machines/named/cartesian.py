@@ -8,7 +8,15 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from esnsim.machines.named.description import About, Count, Ints, check_sizes, whole_widths
+from esnsim.machines.named.description import (
+    CLOCK_MHZ,
+    About,
+    Count,
+    Ints,
+    check_clock,
+    check_sizes,
+    whole_widths,
+)
 from esnsim.machines.named.events import INPUTS, OUTPUTS, WEIGHTS, output_bits
 from esnsim.machines.named.work import Groups, Work, window_sums
 from esnsim.model.network import Geometry
@@ -39,8 +47,10 @@ class Cartesian(About):
     accumulator: int = 6144
     banks: int = 0
     bits: int = 8
+    clock_mhz: float = CLOCK_MHZ
 
     def __post_init__(self) -> None:
+        check_clock(self.clock_mhz)
         least = dict.fromkeys(("side", "activations", "weights", "accumulator", "bits"), 1)
         check_sizes(self, least | {"banks": 0})
 
@@ -53,6 +63,11 @@ class Cartesian(About):
     def size(self) -> str:
         """Its dimensions in words."""
         return f"{self.side}×{self.side} of {self.activations}×{self.weights}"
+
+    @property
+    def hertz(self) -> float:
+        """Cycles a second."""
+        return self.clock_mhz * 1e6
 
     def stored_widths(self, widths: Ints) -> Ints:
         """Bits that a weight of each filter (filters,) is stored in, given its width."""

@@ -140,6 +140,7 @@ HELP = {
     "lookaside": "neighbours from which they are",
     "row_units": "units of a row in a window; 0: one a lane",
     "share": "units that share a multiplier",
+    "clock_mhz": "MHz; 500 where no clock was published",
     "dataflow": "weight-, input- or output-stationary",
     "side": "elements along either side of the plane",
     "activations": "activations that are paired at once",

@@ -9,7 +9,6 @@ from esnsim.machines.base import Activations, MismatchError
 from esnsim.machines.named.description import Count, Described
 from esnsim.machines.named.memory import LEVELS, Memory, moved_bits
 from esnsim.machines.named.prices import Parts, Prices
-from esnsim.machines.named.reads import Reads
 from esnsim.machines.named.work import work_of
 from esnsim.machines.simulator import NotRun
 from esnsim.model.network import Skipped
@@ -115,11 +114,10 @@ class Comparison(Outcome):
         return cell * sum(sums) / 4 if cell else None
 
     def rate(self, taken: Taken) -> float | None:
-        """Inferences a second: at `clock` Hz, of analog machines at the time of their reads."""
-        clock = self.clock
-        if isinstance(taken.machine, Reads):
-            clock = 1e9 / taken.machine.read_ns
-        return clock / float(taken.cycles) if clock and taken.cycles else None
+        """Inferences a second at the machine's clock, or digital ones at `clock` Hz."""
+        analog = taken.machine.multipliers is None
+        clock = self.clock if self.clock and not analog else taken.machine.hertz
+        return clock / float(taken.cycles) if taken.cycles else None
 
     def of_ideal(self, taken: Taken) -> float | None:
         """Times what ideal hardware takes: of one-bit MACs, of ESNa on analog machines."""

@@ -2,7 +2,7 @@
 
 from dataclasses import Field, dataclass, field, fields
 from fractions import Fraction
-from math import isfinite
+from math import inf, isfinite
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
@@ -29,6 +29,7 @@ RUNS = ("image", "row")
 WAITS = ("all", "lanes")
 MOST_LANES = 1 << 20  # rows, lanes, windows
 MOST_CYCLES = 255  # that a group of integers takes at least
+CLOCK_MHZ = 500.0  # ours, where no clock was published
 CONSTANT = "constant"  # the cause of cycles that a step takes whatever it holds
 
 
@@ -99,6 +100,14 @@ class Described(Protocol):
     def masks(self) -> bool:
         """Whether filters with kept zeros take a mask plane."""
 
+    @property
+    def by_filter(self) -> bool:
+        """Whether a filter counts by its own width, and not by its layer's widest."""
+
+    @property
+    def hertz(self) -> float:
+        """Cycles, of analog machines reads, a second."""
+
     def full_power(self, activation_bits: int) -> int:
         """x²·G of the largest input and cell of analog machines."""
 
@@ -120,6 +129,11 @@ class About:
     @property
     def masks(self) -> bool:
         """Whether filters with kept zeros take a mask plane."""
+        return False
+
+    @property
+    def by_filter(self) -> bool:
+        """Whether a filter counts by its own width, and not by its layer's widest."""
         return False
 
     def full_power(self, activation_bits: int) -> int:
@@ -178,6 +192,7 @@ class Lanes(About):
     lookaside: int = 0
     row_units: int = 0
     share: int = 1
+    clock_mhz: float = CLOCK_MHZ
 
     def __post_init__(self) -> None:
         check_sizes(self, {"rows": 1, "lanes": 1, "windows": 1, "bits": 1, "share": 1})
@@ -196,6 +211,7 @@ class Lanes(About):
         extra = self.step_extra, self.zero_extra
         if not all(isfinite(x) and x >= 0 for x in extra):
             raise UsageError("step_extra and zero_extra: give numbers of 0 or more")
+        check_clock(self.clock_mhz)
         for broken, what in (
             (self.wait == "lanes" and {self.activation, self.weight} != {"ones"},
              'lanes that wait apart need activation and weight = "ones"'),
@@ -225,6 +241,16 @@ class Lanes(About):
     def masks(self) -> bool:
         """Whether filters with kept zeros take a mask plane: where bits of k are read."""
         return self.weight not in (ONE, LINES) and self.encoding != MIDRISE
+
+    @property
+    def by_filter(self) -> bool:
+        """Whether a filter counts by its own width, and not by its layer's widest."""
+        return self.stored == "filter" and self.weight not in (ONE, LINES) and not self.bricks
+
+    @property
+    def hertz(self) -> float:
+        """Cycles a second."""
+        return self.clock_mhz * 1e6
 
     def stored_widths(self, widths: Ints) -> Ints:
         """Bits that a weight of each filter (filters,) is stored in, given its width."""
@@ -265,6 +291,12 @@ def check_sizes(machine: object, least: dict[str, int], most: int = MOST_LANES) 
             raise UsageError(
                 f"a machine with {name} = {value}: give a whole number from {low} to {most:,}"
             )
+
+
+def check_clock(mhz: float) -> None:
+    """Raise UsageError unless a clock is a number above 0."""
+    if not 0 < mhz < inf:
+        raise UsageError(f"a clock of {mhz} MHz: give a number above 0")
 
 
 def check_name(name: str, value: object, known: tuple[str, ...]) -> None:

@@ -64,6 +64,16 @@ class Reads(About):
         """Cells are no one-bit multipliers."""
 
     @property
+    def by_filter(self) -> bool:
+        """Whether a filter counts by its own width: by the columns that hold it."""
+        return not self.serial
+
+    @property
+    def hertz(self) -> float:
+        """Reads a second."""
+        return 1e9 / self.read_ns
+
+    @property
     def size(self) -> str:
         """Its dimensions in words."""
         return f"{self.rows}×{self.columns} cells"

@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from esnsim.machines.named.description import (
+    CLOCK_MHZ,
     About,
     Count,
     Ints,
+    check_clock,
     check_name,
     check_sizes,
     whole_widths,
@@ -40,9 +42,11 @@ class Systolic(About):
     columns: int = 128
     dataflow: str = "weight-stationary"
     bits: int = 8
+    clock_mhz: float = CLOCK_MHZ
 
     def __post_init__(self) -> None:
         check_sizes(self, {"rows": 1, "columns": 1, "bits": 1})
+        check_clock(self.clock_mhz)
         check_name("dataflow", self.dataflow, DATAFLOWS)
 
     @property
@@ -54,6 +58,11 @@ class Systolic(About):
     def size(self) -> str:
         """Its dimensions in words."""
         return f"{self.rows}×{self.columns}"
+
+    @property
+    def hertz(self) -> float:
+        """Cycles a second."""
+        return self.clock_mhz * 1e6
 
     def stored_widths(self, widths: Ints) -> Ints:
         """Bits that a weight of each filter (filters,) is stored in, given its width."""

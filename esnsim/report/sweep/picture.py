@@ -3,7 +3,7 @@
 import io
 from typing import Any
 
-from esnsim.costs.metric import metric_title, metric_value
+from esnsim.costs.metric import metric_title
 from esnsim.errors import EsnsimError
 from esnsim.report.sweep.table import chosen_named, titles
 from esnsim.sweeps.compare import by_network
@@ -44,7 +44,7 @@ def draw_curves(axis: Any, sweep: Sweep, metric: str) -> None:
     from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
     def cost(point: Point) -> float:
-        return metric_value(point.total, metric)
+        return point.price(metric)
 
     names = titles(sweep)
     for index, ((model, ratio), points) in enumerate(by_network(sweep).items()):

@@ -34,10 +34,12 @@ def offer(
         metric="esn_d_tilde",
         names=(("layer",),),
         filters=(len(costs),),
+        alike=(1,),
         cost=costs,
         noise=noise,
         first=firsts,
         fixed=0,
+        parts=1,
     )
 
 

@@ -36,7 +36,7 @@ def usable(network: Network) -> bool:
     return all(not x.geometry.transposed and x.repeats == 1 for x in network.layers)
 
 
-@settings(max_examples=10)
+@settings(max_examples=5)
 @given(networks().filter(usable), st.sampled_from(METRICS), st.integers(1, WIDEST))
 def test_filters_of_one_width_take_what_the_network_takes(
     network: Network, metric: str, bits: int
@@ -50,7 +50,7 @@ def test_filters_of_one_width_take_what_the_network_takes(
             assert whole - 1e-6 * whole <= shares.sum() <= whole * (1 + 1e-6) + len(shares)
 
 
-@settings(max_examples=6)
+@settings(max_examples=4)
 @given(networks().filter(usable), st.floats(1.0, 4.0))
 def test_a_machine_of_whole_layers_gets_one_width_a_layer_within_its_budget(
     network: Network, factor: float

@@ -4,13 +4,14 @@ import json
 import os
 import subprocess
 import sys
+from argparse import Namespace
 from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from benchmarks import harness, models
+from benchmarks import harness, models, silicon
 from benchmarks.__main__ import BENCHMARKS
 from benchmarks.harness import Benchmark, check, interleave, ratio, run, spread, table, timed, turns
 from esnsim import cost, quantize, read_onnx
@@ -108,6 +109,29 @@ def test_every_benchmark_has_its_name_options_and_results_file(name: str) -> Non
     assert main.name == name
     given = main.parser().parse_args([])
     assert given.output in (harness.RESULTS / f"{name}.json", None)
+
+
+def test_costs_against_times_measured_on_a_t4() -> None:
+    """What the benchmark's page says: correlations by layer, exponents, and the fit's errors."""
+    found = silicon.measure(Namespace())
+    first, second = (found["rows"][name] for name in ("resnet18", "resnet50"))
+    rounded = [[round(row["by_layer"][place], 3) for place in (0, 1)] for row in (first, second)]
+    assert rounded == [[0.984, 0.920], [0.908, 0.852]]
+    assert [round(row["exponent"], 2) for row in (first, second)] == [0.72, 0.63]
+    assert (first["layers"] + second["layers"], first["nets"] + second["nets"]) == (71, 21)
+    assert found["nets_off"]["mean"] < 0.06
+    kept = json.loads((harness.RESULTS / "silicon.json").read_text("utf-8"))
+    assert kept["t4"] == pytest.approx(found["t4"])
+
+
+def test_a_fit_finds_its_own_law() -> None:
+    net = {"layers": [
+        {"shape": [n, 8, 1, 1], "output": n, **{f"ms_int{b}": 3e-6 * n**3 * 8 * b**0.8 + 0.5
+                                                for b in (4, 8)}}
+        for n in (5, 9, 20)
+    ]}  # fmt: skip
+    t4 = silicon.fit(net)
+    assert (t4.rate, t4.exponent, t4.launch) == pytest.approx((3e-6, 0.8, 0.5))
 
 
 def test_an_unknown_benchmark_names_those_there_are() -> None:

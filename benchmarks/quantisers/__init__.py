@@ -1,5 +1,5 @@
 """Other quantisers beside ours: `python -m benchmarks quantisers` (docs/quantisers.md)."""
 
-from benchmarks.quantisers.run import main
+from benchmarks.quantisers.paired import main
 
 __all__ = ["main"]

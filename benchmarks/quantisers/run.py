@@ -128,7 +128,7 @@ def numbers(candidate: Candidate, plain: Evaluation, corrected: Evaluation | Non
 
 
 main = Benchmark(
-    name="quantisers", text=__doc__, measure=measure, render=render,
+    name="quantisers.run", text=__doc__, measure=measure, render=render,
     options={
         "--data": {"type": Path, "help": "Fashion-MNIST as idx files; else the 1,000 embedded"},
         "--calibration": {"type": int, "default": 1000, "help": "how many unlabelled images"},

@@ -120,6 +120,16 @@ def test_models_are_compared_with_the_first() -> None:
     assert "at 92.5% resnet20 costs 4.00 times less than resnet8" in words
 
 
+def test_a_verdict_is_a_sentence_a_metric() -> None:
+    good = [replace(each, evaluation=point(1, 0.94).evaluation) for each in OTHER]
+    found = pareto.verdicts(sweep([*FAT, *good], baseline(), baseline(0.945, SLIM)))
+    assert len(found) == len(pareto.VERDICTS)
+    assert found[0].startswith("by MAC×bit, within 1 point of float: resnet20 costs ")
+    assert all(" resnet20" in text and " resnet8" in text for text in found)
+    none = pareto.verdicts(sweep(FAT, baseline(), baseline(0.945, SLIM)))
+    assert none[0] == "by MAC×bit, within 1 point of float: no two networks reach it"
+
+
 def test_models_of_one_name_go_by_their_paths() -> None:
     both = sweep([], baseline(model="a/net.onnx"), baseline(model="b/net.onnx"))
     assert [*pareto.titles(both).values()] == ["a/net.onnx", "b/net.onnx"]

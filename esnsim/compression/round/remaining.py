@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from esnsim.compression.round.codes import Problem
+from esnsim.compression.round.codes import Problem, values
 from esnsim.compression.round.filters import problems
 from esnsim.compression.round.inputs import moments_in_float
 from esnsim.compression.round.moments import Moments
-from esnsim.compression.round.steps import tries
+from esnsim.compression.round.steps import Coded, tries
 from esnsim.evaluate.feeds import Feeds
 from esnsim.graph.model import Model
 from esnsim.graph.sites import sites
@@ -48,21 +48,27 @@ def _of_layer(
     noise = np.stack([run.sums.noise for run in runs], axis=1)
     weights = layer.weight.load().reshape(layer.filters, -1).astype(np.float64)
     for rows, _, problem in problems(runs[-1], weights, moments, pruned=False):
-        energy = float(np.trace(problem.gram)) / len(problem.gram)
+        energy = float(np.trace(problem.gram)) / len(problem.gram) + problem.factor.ridge
         noise[rows] = _at_widths(problem, rows, runs, rule) / energy
     return noise
 
 
+def _damped(problem: Problem, tried: Coded) -> Floats:
+    """(T − Q)·(H + λI)·(T − Q)ᵀ of each filter (M,)."""
+    error = problem.target - values(tried.q, tried.steps)
+    damped = error @ problem.gram + problem.factor.ridge * error
+    return np.asarray(np.einsum("mk,mk->m", damped, error))
+
+
 def _at_widths(problem: Problem, rows: slice, runs: Sequence[QuantizedLayer], rule: str) -> Floats:
-    """The error (M, widths) at the output of a group's filters."""
-    signal = np.einsum("mk,mk->m", problem.pull, problem.target)
+    """The error (M, widths) at the output of a group's filters, damped: windows may be few."""
     found: list[Floats] = []
     for width, run in enumerate(runs):
         steps = np.where(run.steps > 0, run.steps, 1.0)[rows]
         if width < TRIED:
             limit = (np.int64(1) << run.sums.width_code[rows]) - 1
-            least = np.min([each.noise for each in tries(problem, steps, limit, rule)], axis=0)
-            last = np.maximum(least + signal, 0.0), steps
+            each = [_damped(problem, tried) for tried in tries(problem, steps, limit, rule)]
+            last = np.min(each, axis=0), steps
             found.append(last[0])
         else:
             found.append(last[0] * (steps / last[1]) ** 2)

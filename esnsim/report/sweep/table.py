@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 
-from esnsim.costs.metric import metric_title
+from esnsim.costs.metric import metric_title, metric_value
 from esnsim.report.grid import SCREEN, fitting, folded, grid
 from esnsim.report.scored import scored_words
 from esnsim.report.units import printable, times
@@ -22,6 +22,8 @@ from esnsim.units import human
 
 EXPENDABLE = ("by MACs", "95%", "SQNR")  # columns, on a narrow screen
 MARK = "●"  # of a point on the frontier
+#: What a verdict is given by: bits by MACs, by filter and by weight, squares, and stored bits.
+VERDICTS = ("esn_d_tilde", "esn_d", "esn_a", "esn_d_tilde.weights")
 LETTERS = dict(zip(METHODS, ("Q", "P", "PQ"), strict=True))
 
 
@@ -49,7 +51,7 @@ def words(sweep: Sweep) -> str:
         baseline = next(b for b in sweep.baselines if b.model == model)
         lines += _methods(sweep, baseline, points, name)
     if len(sweep.baselines) > 1:
-        lines += _between_models(sweep)
+        lines += [*_between_models(sweep), "", *verdicts(sweep)]
     lines += _widths(sweep)
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
@@ -194,6 +196,30 @@ def _between_models(sweep: Sweep) -> list[str]:
     return ["", title, *_equal(sweep, groups, pairs, levels(sweep.best, sweep.drop))]
 
 
+def verdicts(sweep: Sweep) -> list[str]:
+    """Whether another model beats the first within the drop, a sentence a metric."""
+    least, names = floor(sweep.best, sweep.drop), titles(sweep)
+    first, *others = by_model(sweep).items()
+    found = []
+    for metric in VERDICTS:
+
+        def price(point: Point, metric: str = metric) -> float:
+            return metric_value(point.total, metric)
+
+        each = [
+            (item, names[model])
+            for model, points in others
+            for item in compare(points, first[1], [least], price)
+        ]
+        what = f"by {metric_title(metric)}, within {_points(sweep.drop)} of float:"
+        if each:
+            item, name = max(each, key=lambda pair: pair[0].ratio)
+            found.append(f"{what} {_says(item, name, names[first[0]])}")
+        else:
+            found.append(f"{what} no two networks reach it")
+    return found
+
+
 def _equal(
     sweep: Sweep,
     groups: Mapping[str, Sequence[Point]],
@@ -264,11 +290,15 @@ def _apart(groups: Mapping[str, Sequence[Point]], *names: str) -> list[str]:
 
 
 def _sentence(item: Comparison, ours: str, theirs: str) -> str:
+    return f"at {_percent(item.accuracy)} {_says(item, ours, theirs)}"
+
+
+def _says(item: Comparison, ours: str, theirs: str) -> str:
     less, more = (ours, theirs) if item.ratio > 1 else (theirs, ours)
     ratio = max(item.ratio, 1 / item.ratio)
     says = f"costs {ratio:.2f} times less than" if ratio > 1 else "costs as much as"
     tie = ": a tie, as within that cost both may reach it" if item.tie else ""
-    return f"at {_percent(item.accuracy)} {less} {says} {more}{tie}"
+    return f"{less} {says} {more}{tie}"
 
 
 def _accuracy_name(baseline: Baseline) -> str:

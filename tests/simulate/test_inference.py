@@ -81,6 +81,31 @@ def test_figures_of_data_are_sums_over_the_images(small: tuple[Path, Path]) -> N
     assert found[0] == found[1] + found[2] > 0
 
 
+@pytest.mark.parametrize("array", ["8x4x4", "isaac"])
+def test_right_answers_are_sums_over_the_images_for_any_split(
+    array: str, small: tuple[Path, Path]
+) -> None:
+    path, data = small
+    images, labels = np.load(data), np.arange(74) % 7
+
+    def right(first: int, last: int) -> np.ndarray:
+        extremes = np.zeros((last - first, *images.shape[1:]), np.float32)
+        extremes[0] = 1
+        np.savez(
+            path.parent / "part.npz", images=np.concatenate([extremes, images[first:last]]),
+            labels=np.concatenate([labels[first:last]] * 2),
+        )  # fmt: skip
+        words = ("simulate", path, "--data", path.parent / "part.npz", "--array", array)
+        found = report(esnsim(*words, "--end-to-end", "--json"))["accuracy"]
+        assert found["images"] == last - first
+        shares = [found["simulated"], found["float_model"], found["agreement"]]
+        return np.array(shares) * (last - first)
+
+    whole, parts = right(0, 40), right(0, 13) + right(13, 40)
+    np.testing.assert_allclose(whole, parts, rtol=1e-12)
+    assert 0 < whole[0] < 40
+
+
 @settings(max_examples=15)
 @given(st.integers(1, 70), st.integers(1, 70), st.integers(1, 70),
        st.sampled_from(["bit-parallel", "sorted", "serial"]))  # fmt: skip

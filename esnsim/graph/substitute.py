@@ -84,7 +84,7 @@ def renamed(graph: Model, model: ModelProto, changes: Changes) -> dict[Slot, str
         node.input.extend([""] * (slot.input + 1 - len(node.input)))
         old = node.input[slot.input]
         alone = uses[old] == 1 and list(node.input).count(old) == 1 and old in stored
-        names[slot] = old if alone else _free(f"{node.output[0]}.{slot.input}", taken)
+        names[slot] = old if alone else free_name(f"{node.output[0]}.{slot.input}", taken)
         node.input[slot.input] = names[slot]
     mine = set(names.values())
     _keep(model.graph.initializer, lambda tensor: tensor.name not in mine)
@@ -146,7 +146,8 @@ def _keep(items: Any, wanted: Callable[[Any], bool]) -> None:
             del items[place]
 
 
-def _free(name: str, taken: set[str]) -> str:
+def free_name(name: str, taken: set[str]) -> str:
+    """The name, or one like it that is not taken yet; then it is."""
     while name in taken:
         name += "_"
     taken.add(name)

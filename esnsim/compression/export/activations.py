@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from onnx import ModelProto, NodeProto
 
-from esnsim.compression.export.export import names_of
+from esnsim.compression.export.export import names_of, titles_of
 from esnsim.compression.export.stored import Parts
 from esnsim.errors import ModelError
 from esnsim.evaluate.feeds import Feeds
@@ -32,7 +32,7 @@ def with_activations(
     at = {mac.result: mac for mac in graph.macs if mac.index in scales}
     new = ModelProto()
     new.CopyFrom(model)
-    parts, pairs = Parts(names_of(new)), dict[str, str]()
+    parts, pairs = Parts(names_of(new), titles_of(new)), dict[str, str]()
     nodes: list[NodeProto] = []
     for node in new.graph.node:
         mac = at.get(node.output[0])

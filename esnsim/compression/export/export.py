@@ -52,7 +52,7 @@ def exported(
     model = copied(graph)
     here = {site.slot: np.empty(0) for site in sites}
     names = renamed(graph, model, changes | here)
-    parts = Parts(names_of(model) | set(names.values()))
+    parts = Parts(names_of(model) | set(names.values()), titles_of(model))
     for slot in changes.keys() - here.keys():
         array = np.ascontiguousarray(changes[slot], dtype_of(graph, slot))
         parts.tensors.append(numpy_helper.from_array(array, names[slot]))
@@ -89,6 +89,11 @@ def upgrade_opset(model: ModelProto, form: str = "qdq") -> ModelProto:
 def opset_of(model: ModelProto) -> int:
     """The version of the standard operators."""
     return next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 1)
+
+
+def titles_of(model: ModelProto) -> set[str]:
+    """The names of the nodes of a model's graph, which may be those of values too."""
+    return {node.name for node in model.graph.node}
 
 
 def names_of(model: ModelProto) -> set[str]:

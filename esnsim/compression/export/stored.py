@@ -10,7 +10,7 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from esnsim.errors import ModelError
 from esnsim.graph.sites import Site
-from esnsim.graph.substitute import dequantized
+from esnsim.graph.substitute import dequantized, free_name
 from esnsim.model.network import Array
 from esnsim.quantization.filter_sums import Floats
 from esnsim.quantization.quantizer import QuantizedLayer, codes
@@ -44,22 +44,20 @@ class Stored:
 
 @dataclass(slots=True)
 class Parts:
-    """Nodes and tensors under construction, beside names that are `taken`.
+    """Nodes and tensors under construction, beside values and nodes whose names are taken.
 
     `half_steps` are the filters of a value that hold q at Δ/2.
     """
 
     taken: set[str]
+    titles: set[str]  # of nodes
     nodes: list[NodeProto] = field(default_factory=list)
     tensors: list[TensorProto] = field(default_factory=list)
     half_steps: dict[str, list[int]] = field(default_factory=dict)
 
     def fresh(self, name: str) -> str:
-        """A name that nothing has, this one if it may be."""
-        while name in self.taken:
-            name += "_"
-        self.taken.add(name)
-        return name
+        """A name that no value has, this one if it may be."""
+        return free_name(name, self.taken)
 
     def constant(self, name: str, array: npt.ArrayLike) -> str:
         """Add a tensor under a fresh name; that name."""
@@ -70,8 +68,9 @@ class Parts:
     def node(
         self, op: str, inputs: Sequence[str], output: str, domain: str = "", **attributes: Any
     ) -> str:
-        """Add a node that gives `output`, and is called like it; the name of the output."""
-        node = helper.make_node(op, inputs, [output], output, domain=domain, **attributes)
+        """Add a node that gives `output`, and is called so if it may be; the name of the output."""
+        title = free_name(output, self.titles)
+        node = helper.make_node(op, inputs, [output], title, domain=domain, **attributes)
         self.nodes.append(node)
         return output
 

@@ -160,7 +160,7 @@ def _rebuild(
 def _gather(target: GraphProto, source: str, output: str, axis: int, index: Array) -> NodeProto:
     name = f"{output}.channels"
     target.initializer.append(numpy_helper.from_array(index.astype(np.int64), name))
-    return helper.make_node("Gather", [source, name], [output], name=output, axis=axis)
+    return helper.make_node("Gather", [source, name], [output], axis=axis)
 
 
 def _set(node: NodeProto, name: str, value: object) -> None:

@@ -1,12 +1,10 @@
 """Published numbers and random cross-checks, on the machine that runs them."""
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,18 +12,16 @@ from numpy.typing import NDArray
 from esnsim.machines.array.engine import DigitalEngine
 from esnsim.machines.array.schedule import SCHEDULES
 from esnsim.machines.array.spec import ArraySpec
-from esnsim.machines.base import Activations
 from esnsim.machines.crossbar.engine import AnalogEngine, energy
 from esnsim.machines.crossbar.spec import PRESETS, CrossbarSpec
-from esnsim.machines.named.catalog import machine
-from esnsim.machines.named.work import work_of
 from esnsim.machines.random_layers import random_layer, stored_layer
 from esnsim.machines.reference import integer_convolution
 from esnsim.model.network import Codes, Geometry
 from esnsim.quantization.quantizer import QuantizedLayer
 from esnsim.quantization.scheme import Scheme
+from esnsim.selfcheck import accelerators
+from esnsim.selfcheck.accelerators import golden, same
 
-GOLDENS = Path(__file__).parent / "goldens"
 LAYERS = 60  # random layers of the cross-check
 
 #: A name, and a check that raises AssertionError with what was found.
@@ -53,11 +49,6 @@ def run() -> Iterator[Outcome]:
         yield Outcome(name, passed, detail, time.perf_counter() - start)
 
 
-def golden(name: str) -> Any:
-    """A file of published numbers."""
-    return json.loads((GOLDENS / f"{name}.json").read_text())
-
-
 def schedules() -> str:
     """Cycles of the hand-computed layer under each schedule, and its outputs."""
     numbers = golden("schedules")
@@ -68,26 +59,11 @@ def schedules() -> str:
     for rows, kinds in numbers["rows"].items():
         for kind, expected in kinds.items():
             run = DigitalEngine(ArraySpec(int(rows), 8, 1, kind)).run(layer, x)
-            _same(
-                f"cycles, {rows} rows, {kind}", run.counts.cycles, expected["plane_steps"] * steps
-            )
-            _same("MAC×bit", run.counts.active, numbers["mac_bits"])
-            _same("outputs", bool(np.array_equal(run.outputs, wanted)), True)
+            same(f"cycles, {rows} rows, {kind}", run.counts.cycles, expected["plane_steps"] * steps)
+            same("MAC×bit", run.counts.active, numbers["mac_bits"])
+            same("outputs", bool(np.array_equal(run.outputs, wanted)), True)
             checked += 1
     return f"{checked} arrays: cycles, MAC×bit and outputs"
-
-
-def accelerators() -> str:
-    """The same layer on machines by name, as DNNsim counts their cycles."""
-    numbers, checked = golden("dnnsim"), 0
-    work = work_of(golden_layer(), Activations(golden_activations()))
-    for grid in numbers["grids"]:
-        sizes = {side: grid[side] for side in ("rows", "lanes", "windows")}
-        for name, cycles in grid["cycles"].items():
-            found = replace(machine("loom" if name == "loom-dynamic" else name), **sizes)
-            _same(f"cycles of {name}, {sizes}", found.count(work).cycles, cycles)
-            checked += 1
-    return f"{checked} cycles of {len(numbers['grids'][0]['cycles'])} machines"
 
 
 def crossbar() -> str:
@@ -98,7 +74,7 @@ def crossbar() -> str:
     for bits, name in ((None, "ideal"), (8, "adc_8_bits")):
         engine = AnalogEngine(replace(spec, adc_bits=bits))
         outputs = engine.run(layer, x, np.random.default_rng(0)).outputs
-        _same(name, np.rint(outputs).astype(int).ravel().tolist(), numbers[name])
+        same(name, np.rint(outputs).astype(int).ravel().tolist(), numbers[name])
     return "outputs of 4 columns, ideal and through 8-bit converters"
 
 
@@ -111,14 +87,14 @@ def isaac() -> str:
     layer = stored_layer(values, Geometry(), Codes(8, False, False, lambda: np.ones(values.shape)))
     x = rng.integers(0, 256, (1, rows))
     counts = AnalogEngine(spec).run(layer, x, rng).counts
-    _same("reads, one for each bit", counts.array_reads, spec.activation_bits)
-    _same("conversions of a read", counts.conversions // counts.array_reads, columns)
+    same("reads, one for each bit", counts.array_reads, spec.activation_bits)
+    same("conversions of a read", counts.conversions // counts.array_reads, columns)
     spent = energy(counts, spec)
     a_read, share = spent.total / counts.array_reads, spent.adc / spent.total
     derived = numbers["derived"]
     wanted = derived["energy_pj_per_array_read_with_converters"]
-    _same("pJ of an array read", round(a_read), wanted)
-    _same("share of converters", round(share, 2), derived["adc_share"])
+    same("pJ of an array read", round(a_read), wanted)
+    same("share of converters", round(share, 2), derived["adc_share"])
     return f"{a_read:.0f} pJ an array read, {share:.0%} of it in converters"
 
 
@@ -134,7 +110,7 @@ def mac_counts() -> str:
     for name in found:
         layers = read_onnx(folder / f"{name}.onnx").layers
         ours = [sum(layer.macs for layer in layers), sum(layer.weight.size for layer in layers)]
-        _same(name, ours, counts[name])
+        same(name, ours, counts[name])
     return f"{len(found)} networks of the onnx package, to the unit"
 
 
@@ -156,9 +132,9 @@ def _random_layer(rng: np.random.Generator, name: str) -> None:
     for kind in SCHEDULES:
         rows, lanes, windows = (int(n) for n in rng.integers(1, 20, 3))
         outputs = DigitalEngine(ArraySpec(rows, lanes, windows, kind)).run(layer, x).outputs
-        _same(f"{name}, {kind}", bool(np.array_equal(outputs, wanted)), True)
+        same(f"{name}, {kind}", bool(np.array_equal(outputs, wanted)), True)
     outputs = AnalogEngine(CrossbarSpec(bits_per_cell=2, dac_bits=1)).run(layer, x, rng).outputs
-    _same(f"{name}, crossbar", bool(np.array_equal(outputs, wanted)), True)
+    same(f"{name}, crossbar", bool(np.array_equal(outputs, wanted)), True)
 
 
 def _random_geometry(rng: np.random.Generator) -> Geometry:
@@ -208,14 +184,13 @@ def crosssim_layer() -> tuple[QuantizedLayer, NDArray[np.int64]]:
     return stored_layer(values, Geometry(), stored), x[None]
 
 
-def _same(what: str, found: object, wanted: object) -> None:
-    if found != wanted:
-        raise AssertionError(f"{what}: {found}, but {wanted} is right")
-
-
 CHECKS: tuple[Check, ...] = (
     ("schedules of the MAC array (schedules.json)", schedules),
-    ("accelerators by name (dnnsim.json)", accelerators),
+    ("seven machines of DNNsim (dnnsim.json)", accelerators.check_dnnsim),
+    ("Bit Fusion's own sweep (bitfusion.json)", accelerators.check_bitfusion),
+    ("traces of SCALE-Sim (scalesim.json)", accelerators.check_scalesim),
+    ("measured bars of BitWave (bitwave.json)", accelerators.check_bitwave),
+    ("BitSim, SCNN, BitTactical, PUMA, BISMO (machines_extra.json)", accelerators.check_others),
     ("analog core of CrossSim 3.2 (crossbar.json)", crossbar),
     ("energies of ISAAC (isaac.json)", isaac),
     ("MACs of known networks (mac_counts.json)", mac_counts),

@@ -14,6 +14,7 @@ from esnsim.machines.crossbar.engine import AnalogCounts, energy
 from esnsim.machines.crossbar.spec import PRESETS, CrossbarSpec
 from esnsim.quantization.quantizer import QuantizedLayer, quantize
 from esnsim.quantization.scheme import Scheme
+from esnsim.selfcheck.accelerators import golden
 from tests.analog.tasks import dense_task, run, stored_layer
 from tests.engines import activations, exact
 from tests.networks import layer, network
@@ -81,7 +82,7 @@ def test_energy_of_a_16_bit_mac_of_isaac():
     counts, spec = isaac_run(16, 16)
     total = energy(counts, spec).total
     assert total / (128 * 16) == pytest.approx(ISAAC["derived"]["pj_per_16b_mac"], abs=0.05)
-    headlines = json.loads((GOLDENS / "headlines.json").read_text())["rows"]
+    headlines = golden("headlines")["rows"]
     [headline] = [row for row in headlines if row["machine"] == "ISAAC"]
     assert total / (128 * 16) == pytest.approx(headline["value"], rel=0.015)
 

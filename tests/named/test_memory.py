@@ -1,8 +1,6 @@
 """DRAM behind machines by name: what moves, who waits, and the published cycles."""
 
-import json
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,11 +11,10 @@ from esnsim.machines.named.catalog import machines
 from esnsim.machines.named.description import Count
 from esnsim.machines.named.events import BUFFER
 from esnsim.machines.named.memory import MEMORIES, Memory, moved_bits
+from esnsim.selfcheck.accelerators import golden
 from tests.named.tasks import Task, tasks
 
-EXTRA = json.loads(
-    (Path(__file__).parents[1] / "goldens" / "machines_extra.json").read_text("utf-8")
-)
+EXTRA = golden("machines_extra")
 BITS = st.integers(0, 400)
 SMALL = Memory(source="here", weights=8, activations=4, dram_bits=3, dram_pj=1.0)
 

@@ -4,7 +4,6 @@ from dataclasses import replace
 from math import isclose
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,11 +14,12 @@ from esnsim.machines.named.description import Count, Lanes
 from esnsim.machines.named.memory import LEVELS
 from esnsim.machines.named.prices import NODES, Prices, find_prices
 from esnsim.model.network import Geometry
+from esnsim.selfcheck.accelerators import bitwave, golden, of
 from tests.commandline import esnsim, refused
 from tests.named.tasks import Task, tasks
-from tests.named.test_goldens import EXTRA, golden, of, work
 
 KNOWN = machines()
+EXTRA = golden("machines_extra")
 
 
 def energy(node: str, name: str, count: Count, bits: int = 8) -> dict[str, float]:
@@ -52,11 +52,8 @@ def test_prices_of_isaac_s_memory() -> None:
 def test_efficiency_of_bitwave(zero: int) -> None:
     """bitwave.json, measured: cycles within 5.2 %, and power within 1.3 %."""
     bars = golden("bitwave")
-    geometry = Geometry(1, (28, 28), (3, 3), (1, 1), (1, 1), ((1, 1), (1, 1)))
-    values = np.full((128, 128, 3, 3), (1 << 7 - zero) - 1)
-    values[0, 0, 0, 0] = 64  # the layer keeps its 8 bits
-    given = work(values, np.zeros((128, 28, 28), np.uint8), geometry)
-    spent = sum(energy("16nm", "bitwave", machine("bitwave").count(given)).values())
+    given, count = bitwave(zero)
+    spent = sum(energy("16nm", "bitwave", count).values())
     operations = 2 * 64 * given.macs  # of one bit by one
     assert operations / spent == pytest.approx(bars["btops_per_watt"][zero], rel=0.066)
 

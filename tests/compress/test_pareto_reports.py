@@ -49,6 +49,15 @@ def test_the_table_can_be_of_the_frontier_alone() -> None:
     assert shown == [row for row in whole if row != whole[3]]
 
 
+def test_a_long_frontier_is_cut_to_one_screen() -> None:
+    many = sweep([point(10**6 * (n + 1), 0.5 + n / 200) for n in range(90)])
+    assert len(many.frontier) == 90
+    assert "… and 70 cheaper points of the frontier" in repr(many)
+    assert len(repr(many).splitlines()) < 40
+    assert "94.5%" in repr(many)
+    assert "cheaper points" not in repr(SWEEP)
+
+
 def test_the_words_name_the_cheapest_point_within_the_drop() -> None:
     words = lines(pareto.words(SWEEP))
     assert words[:6] == [

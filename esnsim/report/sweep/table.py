@@ -21,6 +21,7 @@ from esnsim.sweeps.points import Baseline, Point
 from esnsim.units import human
 
 EXPENDABLE = ("by MACs", "95%", "SQNR")  # columns, on a narrow screen
+BRIEF = 20  # points that one screen has room for
 MARK = "●"  # of a point on the frontier
 #: What a verdict is given by: bits by MACs, by filter and by weight, squares, and stored bits.
 VERDICTS = ("esn_d_tilde", "esn_d", "esn_a", "esn_d_tilde.weights")
@@ -38,9 +39,11 @@ def render(
 
 
 def brief(sweep: Sweep) -> str:
-    """The frontier, what the models are in float, and the cheapest point within the drop."""
-    table = _table(sweep, sweep.frontier, columns=100)
-    return "\n".join([table, *_models(sweep), *_cheapest(sweep)])
+    """The end of the frontier, the models in float, and the cheapest point within the drop."""
+    table = _table(sweep, sweep.frontier[-BRIEF:], columns=100)
+    cheaper = len(sweep.frontier) - BRIEF
+    more = [f"… and {cheaper:,} cheaper points of the frontier"] if cheaper > 0 else []
+    return "\n".join([table, *more, *_models(sweep), *_cheapest(sweep)])
 
 
 def words(sweep: Sweep) -> str:

@@ -69,8 +69,19 @@ def price(layer: Coded, width: str, network_top: int) -> dict[str, int | tuple[i
         "macs": by_mac["macs"],
         "live_macs": by_mac["live_macs"],
         "mac_bits_layerwise": by_mac["layerwise"],
+        "stored_bits": _stored(layer),
         **{name: (by_weight[name], by_mac[name]) for name in pairs},
     }
+
+
+def _stored(layer: Coded) -> int:
+    """Bits of the live weights, each in the narrowest of 4, 8 and 16 bits that its filter fits."""
+    tops, paid = layer.tops(), 0
+    for m, _, _, q in multiplies(layer, [()]):
+        width = WIDTHS["code"](tops[m])
+        if q is not None and width:
+            paid += 4 if width <= 4 else 8 if width <= 8 else 16
+    return paid
 
 
 def machines(layers: Sequence[Coded], width: str) -> dict[str, float]:

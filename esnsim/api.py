@@ -119,7 +119,7 @@ def simulate(
 @overload
 def simulate(
     source: "Source", *, machines: "str | Sequence[str | Described]", memory: str | None = None,
-    node: str | None = None, **given: Unpack[Given],
+    node: str | None = None, density: str | None = None, **given: Unpack[Given],
 ) -> "Comparison": ...  # fmt: skip
 
 
@@ -131,6 +131,7 @@ def simulate(
     machines: "str | Sequence[str | Described] | None" = None,
     memory: str | None = None,
     node: str | None = None,
+    density: str | None = None,
     scheme: Scheme | None = None,
     images: "ImageSet | None" = None,
     count: int | None = None,
@@ -145,7 +146,8 @@ def simulate(
 
     `machine` is a name, a size or a file, as `--array` takes it, or a description; `machines` are
     names, files, descriptions or "all", as `--machines` takes them, behind a `memory` of `--memory`
-    or none, at the prices of a `node` or a file as `--node`, and give a Comparison. Layers run on
+    or none, at the prices of a `node` or a file as `--node`, and give a Comparison;
+    without images `density` says how their activations are drawn, as `--density`. Layers run on
     the float model's activations for `count` of the `images`, or on random integers without any.
     Raises UsageError, ModelError.
     """
@@ -155,7 +157,7 @@ def simulate(
 
     if machines is not None and (machine != "maki" or end_to_end):
         raise UsageError("machines= goes with neither machine= nor end_to_end=: leave one out")
-    for option, value in (("memory", memory), ("node", node)):
+    for option, value in (("memory", memory), ("node", node), ("density", density)):
         if value is not None and machines is None:
             raise UsageError(f"{option}= is about machines by name: give machines=")
 
@@ -166,21 +168,18 @@ def simulate(
         raise UsageError(f"a {type(machine).__name__} is no machine: give a name such as 'maki'")
     given = Activations(images=images, count=count, end_to_end=end_to_end, seed=seed)
     quantized = quantize(model.network, scheme)
-    graph = cut(model, threads)
     if machines is not None:
-        from esnsim.evaluate.comparison import compare_graph
+        from esnsim.evaluate.comparison import Choice, compare_model
         from esnsim.machines.named.catalog import choose
         from esnsim.machines.named.memory import find_memory
         from esnsim.machines.named.prices import find_prices
 
-        behind, prices = (
-            find_memory(memory) if memory else None,
-            find_prices(node) if node else None,
-        )
-        return compare_graph(
-            graph, quantized, choose(machines), given, memory=behind, prices=prices
-        )
-    return simulate_graph(graph, quantized, described, given, threads)
+        choice = Choice(
+            machines=choose(machines), memory=find_memory(memory) if memory else None,
+            prices=find_prices(node) if node else None, density=density, threads=threads,
+        )  # fmt: skip
+        return compare_model(model, quantized, choice, given)
+    return simulate_graph(cut(model, threads), quantized, described, given, threads)
 
 
 def compress(

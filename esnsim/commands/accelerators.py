@@ -12,11 +12,11 @@ from esnsim.errors import UsageError
 
 if TYPE_CHECKING:
     from esnsim.evaluate.simulation import Activations, Watch
+    from esnsim.graph.model import Model
     from esnsim.machines.named.comparison import Comparison
     from esnsim.machines.named.description import Described
     from esnsim.quantization.quantizer import QuantizedNetwork
     from esnsim.report.simulation.table import Look
-    from esnsim.run.cut import CutGraph
 
 EQUAL = ("multipliers", "none")
 BITS = 8  # of an activation
@@ -43,12 +43,17 @@ def add_accelerators(group: "argparse._ArgumentGroup") -> None:
         "--node", metavar=f"{'|'.join(NODES)}|FILE", type=InputFile(str, machine_files),
         help="with --machines: energy by part at these prices, or those of a file",
     )  # fmt: skip
+    group.add_argument(
+        "--density", metavar="40%|FILE", type=InputFile(str, _counts),
+        help="with --machines, without images: the share of activations that are not 0, or a .json "
+        "list of how often there is each integer (default: all alike)",
+    )  # fmt: skip
 
 
 def chosen(arguments: argparse.Namespace) -> "Mapping[str, Described]":
     """The machines that --machines names, none without it. Raises UsageError."""
     if arguments.machines is None:
-        for option in ("equal", "memory", "node", "picture"):
+        for option in ("equal", "memory", "node", "density", "picture"):
             if getattr(arguments, option):
                 raise UsageError(f"--{option} is about machines by name: give --machines")
         return {}
@@ -61,18 +66,21 @@ def chosen(arguments: argparse.Namespace) -> "Mapping[str, Described]":
 
 
 def compare(
-    arguments: argparse.Namespace, graph: "CutGraph", network: "QuantizedNetwork",
+    arguments: argparse.Namespace, model: "Model", network: "QuantizedNetwork",
     machines: "Mapping[str, Described]", given: "Activations", watch: "Watch",
 ) -> "Comparison":  # fmt: skip
     """What each machine takes of the network."""
-    from esnsim.evaluate.comparison import compare_graph
+    from esnsim.evaluate.comparison import Choice, compare_model
     from esnsim.machines.named.memory import find_memory
     from esnsim.machines.named.prices import find_prices
 
     memory = find_memory(arguments.memory) if arguments.memory else None
     prices = find_prices(arguments.node) if arguments.node else None
-    bits = arguments.activation_bits or BITS
-    found = compare_graph(graph, network, machines, given, bits, memory, prices, watch)
+    choice = Choice(
+        machines=machines, bits=arguments.activation_bits or BITS, memory=memory, prices=prices,
+        density=arguments.density, threads=arguments.threads,
+    )  # fmt: skip
+    found = compare_model(model, network, choice, given, watch)
     return replace(found, clock=arguments.clock)
 
 
@@ -84,6 +92,10 @@ def render(comparison: "Comparison", form: str, arguments: argparse.Namespace, l
     if form in FORMS:
         return FORMS[form].text(comparison)
     return table.render(comparison, look, arguments.equal != "none")
+
+
+def _counts(density: str) -> list[Path]:
+    return [Path(density)] if density.lower().endswith(".json") else []
 
 
 def _files(names: str) -> list[Path]:

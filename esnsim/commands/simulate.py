@@ -82,18 +82,18 @@ def run(arguments: argparse.Namespace) -> int:
     given = _activations(arguments, _images(arguments))
     model = codes.read_model(arguments)
     quantized = codes.quantized_network(model.network, scheme, arguments.quiet)
-    graph = cut(model, arguments.threads)
     look = Look(arguments.exact, *screen(arguments.output), arguments.clock)
     if named:
-        with _meter(arguments, graph, given) as meter:
+        with _meter(arguments, len(quantized.layers), given) as meter:
             compared = accelerators.compare(
-                arguments, graph, quantized, named, given, meter.advance
+                arguments, model, quantized, named, given, meter.advance
             )
         write(accelerators.render(compared, form, arguments, look), arguments.output)
         output.write_page(compared, arguments)
         output.write_picture(arguments, partial(_drawn, compared))
         left_out = _left_out(compared)
     else:
+        graph = cut(model, arguments.threads)
         ran = [_simulate(arguments, graph, quantized, spec, given) for spec in specs]
         write(_render(ran, form, arguments, look), arguments.output)
         output.write_page(ran[0], arguments)
@@ -112,6 +112,7 @@ def _drawn(compared: "Comparison", suffix: str) -> bytes:
 
 def _left_out(simulation: "Simulation | Comparison") -> list[str]:
     """What of the network did not run, and what `cost` counts for it."""
+    from esnsim.machines.named.comparison import Comparison
 
     return [
         f"layer '{item.layer.layer.name}' is not simulated ({human(item.macs)} MACs, "
@@ -121,6 +122,7 @@ def _left_out(simulation: "Simulation | Comparison") -> list[str]:
         f"product '{item.name}' is not simulated ({human(item.macs)} MACs): it multiplies two "
         "activations"
         for item in simulation.network.network.products
+        if not (item.matrices and isinstance(simulation, Comparison))
     ]
 
 
@@ -144,10 +146,10 @@ def _activations(arguments: argparse.Namespace, pictures: "ImageSet | None") -> 
     )  # fmt: skip
 
 
-def _meter(arguments: argparse.Namespace, graph: "CutGraph", given: "Activations") -> "Meter":
+def _meter(arguments: argparse.Namespace, layers: int, given: "Activations") -> "Meter":
 
-    count, layers = given.split()[1].count if given.images else 1, max(1, len(graph.macs))
-    return Meter(count, arguments.quiet, unit="images", per=layers)
+    count = given.split()[1].count if given.images else 1
+    return Meter(count, arguments.quiet, unit="images", per=max(1, layers))
 
 
 def _simulate(
@@ -156,7 +158,7 @@ def _simulate(
 ) -> "Simulation":  # fmt: skip
     from esnsim.evaluate.simulation import simulate_graph
 
-    with _meter(arguments, graph, given) as meter:
+    with _meter(arguments, len(graph.macs), given) as meter:
         return simulate_graph(graph, quantized, spec, given, arguments.threads, meter.advance)
 
 

@@ -1,20 +1,26 @@
 """A network on many machines by name: its layers counted on the activations of the float model."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
 
 from esnsim.errors import UsageError
 from esnsim.evaluate import inference
 from esnsim.evaluate.simulation import Activations, Watch, check_runs, used_images
+from esnsim.graph.model import Model
 from esnsim.images.sets import ImageSet
 from esnsim.machines.activations import WIDEST
 from esnsim.machines.base import Activations as Integers
-from esnsim.machines.base import random_activations, random_integers
+from esnsim.machines.base import random_integers
 from esnsim.machines.named.comparison import Comparison, Counter
 from esnsim.machines.named.description import Described
+from esnsim.machines.named.drawn import Drawn, read_drawn
 from esnsim.machines.named.memory import Memory
 from esnsim.machines.named.prices import Prices
+from esnsim.machines.named.products import layers_of
 from esnsim.quantization.quantizer import QuantizedNetwork
-from esnsim.run.cut import CutGraph
+from esnsim.run.cut import CutGraph, cut
 
 
 def captured(graph: CutGraph, images: ImageSet | None, bits: int = 8) -> dict[int, Integers]:
@@ -31,6 +37,77 @@ def captured(graph: CutGraph, images: ImageSet | None, bits: int = 8) -> dict[in
     return found
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """Machines by name, bits of their activations, and what is behind them.
+
+    `density` says how activations are drawn where there are no images, as --density does.
+    """
+
+    machines: Mapping[str, Described]
+    bits: int = 8
+    memory: Memory | None = None
+    prices: Prices | None = None
+    density: str | None = None
+    threads: int = 0
+
+
+def compare_model(
+    model: Model, network: QuantizedNetwork, choice: Choice, given: Activations,
+    watch: Watch = lambda layer, images: None,
+) -> Comparison:  # fmt: skip
+    """A quantised network on machines by name: on the activations of `given`, or on drawn ones.
+
+    Raises UsageError, ModelError where there are images and ONNX Runtime can't run the model.
+    """
+    if given.images is None:
+        drawn = read_drawn(choice.density, choice.bits, given.seed)
+        return compare_random(
+            network, choice.machines, drawn, choice.bits, choice.memory, choice.prices, watch
+        )
+    if choice.density is not None:
+        raise UsageError("a density is of integers that are drawn: leave it, or the images, out")
+    graph = cut(model, choice.threads)
+    return compare_graph(
+        graph, network, choice.machines, given, choice.bits, choice.memory, choice.prices, watch
+    )
+
+
+def compare_random(
+    network: QuantizedNetwork, machines: Mapping[str, Described], drawn: Drawn, bits: int = 8,
+    memory: Memory | None = None, prices: Prices | None = None,
+    watch: Watch = lambda layer, images: None,
+) -> Comparison:  # fmt: skip
+    """The same on integers that are drawn, which no graph has to run for: of all layers, cells of
+    LSTM and GRU too, and of products of two activations whose matrices are known.
+
+    Raises UsageError where there is none.
+    """
+    _check_bits(bits)
+    counter = Counter(network, machines, bits)
+    for index, layer in enumerate(network.layers):
+        watch(layer.layer.name, 1)
+        counter.run(index, drawn.activations(layer, bits, index))
+    _products(counter, network, drawn, bits, 1)
+    if not counter.layers:
+        raise UsageError("the model has no layer that multiplies: there is nothing to compare")
+    return counter.comparison((), drawn.words, memory, prices)
+
+
+def _products(
+    counter: Counter, network: QuantizedNetwork, drawn: Drawn, bits: int, images: int
+) -> None:
+    """Count products of two activations, whose integers are drawn, as often as there are images."""
+    for place, product in enumerate(network.network.products):
+        for layer, activations in layers_of(product, bits, drawn.integers(bits, (place, 1))):
+            counter.run_alone(layer, activations, images)
+
+
+def _check_bits(bits: int) -> None:
+    if not 1 <= bits <= WIDEST:
+        raise UsageError(f"activations of {bits} bits: give 1 to {WIDEST}")
+
+
 def compare_graph(
     graph: CutGraph, network: QuantizedNetwork, machines: Mapping[str, Described],
     given: Activations, bits: int = 8, memory: Memory | None = None,
@@ -40,21 +117,22 @@ def compare_graph(
     """A quantised network on machines by name, with activations of `bits` bits, behind a memory,
     at the prices of a node.
 
-    Layers run on those of `given`, or on random integers where it has no images. Raises UsageError
-    where no layer can run, or images do not fit.
+    Layers run on those of `given`, and products of two activations on integers that are drawn as
+    often as there. Raises UsageError where no layer can run, or images do not fit.
     """
-    if not 1 <= bits <= WIDEST:
-        raise UsageError(f"activations of {bits} bits: give 1 to {WIDEST}")
+    _check_bits(bits)
     check_runs(graph)
     counter = Counter(network, machines, bits)
-    if given.images is None:
-        for mac in graph.macs:
-            layer = network.layers[mac.index]
-            watch(layer.layer.name, 1)
-            counter.run(mac.index, random_activations(layer, bits, (given.seed, mac.index)))
-        return counter.comparison(graph.not_simulated, "random integers", memory, prices)
     few, chosen = given.split()
     scales = inference.calibrated(graph, few, bits, given.percentile, given.signed)
-    inference.layer_by_layer(graph, counter.run, chosen, scales, watch)
+    seen = np.zeros(1 << bits)
+
+    def run(index: int, activations: Integers) -> None:
+        counter.run(index, activations)
+        codes = activations.integers.ravel().astype(np.int64) & len(seen) - 1
+        np.add(seen, np.bincount(codes, minlength=len(seen)), out=seen)
+
+    inference.layer_by_layer(graph, run, chosen, scales, watch)
     used = used_images(given, few, chosen)
+    _products(counter, network, Drawn(weights=seen), bits, chosen.count)
     return counter.comparison(graph.not_simulated, used, memory, prices)

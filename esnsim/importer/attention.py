@@ -19,6 +19,7 @@ from esnsim.importer.products import (
     shape_of,
 )  # fmt: skip
 from esnsim.importer.values import Value
+from esnsim.model.network import Matrices
 
 Inputs = Sequence[Value | None]
 
@@ -34,13 +35,23 @@ class Attention:
     keys: int
     depth: int
     values: int
+    heads: int = 1
     present: tuple[tuple[int, ...], ...] = ()
 
     @property
     def product(self) -> Unweighted:
         """Multiply-accumulates of both products."""
         macs = self.batch * self.queries * self.keys * (self.depth + self.values)
-        return Unweighted(macs, self.batch)
+        return Unweighted(macs, self.batch, self.matrices)
+
+    @property
+    def matrices(self) -> tuple[Matrices, ...]:
+        """Queries by keys and weights by values, head by head."""
+        number, heads = self.batch * self.heads, self.heads
+        return (
+            Matrices(number, self.queries, self.depth // heads, self.keys),
+            Matrices(number, self.queries, self.keys, self.values // heads),
+        )
 
     @property
     def shapes(self) -> list[tuple[int, ...]]:
@@ -54,7 +65,9 @@ def attention(node: NodeProto, inputs: Inputs, name: str) -> list[Finding]:
     past = _at(inputs, 4)
     before = shape_of(past, name)[2] if past is not None else 0
     if len(q) == 4:
-        return [Unweighted(prod(q[:3]) * (k[2] + before) * (q[3] + v[3]), q[0])]
+        keys, number = k[2] + before, q[0] * q[1]
+        both = Matrices(number, q[2], q[3], keys), Matrices(number, q[2], keys, v[3])
+        return [Unweighted(sum(map(prod, both)), q[0], both)]
     heads, kv_heads = _heads(node, "q_num_heads"), _heads(node, "kv_num_heads")
     return [
         Attention(
@@ -63,6 +76,7 @@ def attention(node: NodeProto, inputs: Inputs, name: str) -> list[Finding]:
             keys=k[1] + before,
             depth=q[2],
             values=heads * (v[2] // kv_heads),
+            heads=heads,
         ).product
     ]
 
@@ -88,6 +102,7 @@ def group_query(node: NodeProto, inputs: Inputs, name: str) -> Attention:
         keys=keys,
         depth=heads * head,
         values=heads * head,
+        heads=heads,
         present=present,
     )
 
@@ -98,19 +113,23 @@ def multi_head(node: NodeProto, inputs: Inputs, name: str) -> Attention:
     batch, queries = q[:2]
     if len(q) == 5:  # (B, S, H, 3, d)
         return Attention(
-            batch=batch, queries=queries, keys=queries, depth=q[2] * q[4], values=q[2] * q[4]
-        )
+            batch=batch, queries=queries, keys=queries, depth=q[2] * q[4], values=q[2] * q[4],
+            heads=heads,
+        )  # fmt: skip
     k = _shape(inputs, 1, name)
     if len(k) == 5:  # (B, T, H, 2, d)
-        return Attention(batch=batch, queries=queries, keys=k[1], depth=q[2], values=k[2] * k[4])
+        return Attention(
+            batch=batch, queries=queries, keys=k[1], depth=q[2], values=k[2] * k[4], heads=heads
+        )
     v, past = _shape(inputs, 2, name), _at(inputs, 6)
     by_head = len(k) == 4  # (B, H, T, d)
     keys = k[2] if by_head else k[1] + (shape_of(past, name)[2] if past is not None else 0)
     values = v[1] * v[3] if by_head else v[2]
     present = tuple((batch, heads, keys, width // heads) for width in (q[2], values))
     return Attention(
-        batch=batch, queries=queries, keys=keys, depth=q[2], values=values, present=present
-    )
+        batch=batch, queries=queries, keys=keys, depth=q[2], values=values, heads=heads,
+        present=present,
+    )  # fmt: skip
 
 
 def self_attention(node: NodeProto, inputs: Inputs, name: str) -> Attention:
@@ -125,8 +144,9 @@ def self_attention(node: NodeProto, inputs: Inputs, name: str) -> Attention:
     keys = queries + (shape_of(past, name)[3] if past is not None else 0)
     present = ((2, batch, heads, keys, values // heads),)
     return Attention(
-        batch=batch, queries=queries, keys=keys, depth=depth, values=values, present=present
-    )
+        batch=batch, queries=queries, keys=keys, depth=depth, values=values, heads=heads,
+        present=present,
+    )  # fmt: skip
 
 
 def projected(node: NodeProto, inputs: Inputs, weights: Value, name: str) -> list[Finding]:

@@ -11,7 +11,7 @@ from onnx import helper
 from esnsim.errors import MisfitError
 from esnsim.importer.channels import channel_ids
 from esnsim.importer.values import Constant, Value
-from esnsim.model.network import Array, Geometry, Ids
+from esnsim.model.network import Array, Geometry, Ids, Matrices
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +46,7 @@ class Unweighted(NamedTuple):
 
     macs: int
     outer: int
+    matrices: tuple[Matrices, ...] = ()
 
 
 #: What a reader finds: weights in use, or a product of two activations.
@@ -67,8 +68,8 @@ def multiply(
     xs, ys = shape_of(a, name), shape_of(b, name)
     k = xs[-2] if trans_a and len(xs) > 1 else xs[-1]
     outer = broadcast(xs[:-2], ys[:-2], name)
-    macs = prod(outer) * (prod(xs[-2:]) // k) * prod(ys[-2:])
-    return [Unweighted(macs, prod(outer))]
+    found = Matrices(prod(outer), prod(xs[-2:]) // k, k, prod(ys[-2:]) // k)
+    return [Unweighted(prod(found), found.number, (found,))]
 
 
 def _transposed(value: Value) -> Value:

@@ -165,7 +165,9 @@ class Walker:
             try:
                 for found in reader(node, inputs, name):
                     if isinstance(found, Unweighted):
-                        product = Product(name, node.op_type, found.macs * scope.repeats)
+                        product = Product(
+                            name, node.op_type, found.macs * scope.repeats, found.matrices
+                        )
                         record.product(product, found.outer)
                     else:
                         outputs[0] = record.layer(

@@ -191,13 +191,26 @@ class Merge:
     gate: bool = False
 
 
+class Matrices(NamedTuple):
+    """So many products of (rows, depth) by (depth, columns)."""
+
+    number: int
+    rows: int
+    depth: int
+    columns: int
+
+
 @dataclass(frozen=True, slots=True)
 class Product:
-    """A product of two activations: it has multiply-accumulates and no weights."""
+    """A product of two activations: it has multiply-accumulates and no weights.
+
+    `matrices` are the products of matrices that it consists of, where they are known.
+    """
 
     name: str
     op: str
     macs: int
+    matrices: tuple[Matrices, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

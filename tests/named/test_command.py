@@ -7,6 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from jsonschema import Draft202012Validator
 
@@ -15,6 +16,7 @@ from esnsim.machines.named.catalog import HELP, as_file, machines, read_named
 from esnsim.machines.named.description import Lanes, own_fields
 from esnsim.page.pages import page_of
 from tests.commandline import esnsim, refused, report
+from tests.importer.models import model
 from tests.samples import convolutions, one_layer, saved, two_layers
 from tests.simulate.test_document import keys
 
@@ -159,6 +161,70 @@ def test_bars_add_up_to_the_distance_from_ideal(tmp_path: Path) -> None:
     axes = Figure().subplots()
     roofline.draw(axes)
     assert len(axes.texts) == 3
+
+
+def lstm(folder: Path) -> Path:
+    """An LSTM over five steps, its outputs times themselves, and what nobody can run."""
+    rng = np.random.default_rng(0)
+    weights = {"w": (1, 16, 6), "r": (1, 16, 4)}
+    made = model(
+        "states = LSTM <hidden_size = 4> (x, w, r) q = Reshape (states, shape) "
+        "k = Transpose <perm = [1, 0]> (q) scores = MatMul (q, k) y = unheard.of.Mystery (scores)",
+        "float[5,1,6] x",
+        shape=np.array([5, 4]),
+        **{n: rng.standard_normal(shape).astype(np.float32) for n, shape in weights.items()},
+    )
+    return saved(made, folder)
+
+
+def test_cells_products_and_custom_operators_run_without_images(tmp_path: Path) -> None:
+    """No graph runs: an operator that nobody has is no hindrance."""
+    path = lstm(tmp_path)
+    found = report(esnsim("simulate", path, "--machines", "all", "--json", "-q"))
+    Draft202012Validator(SCHEMA).validate(found)
+    layers = found["machines"][0]["layers"]
+    assert [layer["op"] for layer in layers] == ["LSTM", "LSTM", "MatMul"]
+    assert found["macs"] == 5 * 16 * (6 + 4) + 5 * 4 * 5
+    assert found["not_simulated"] == []
+    told = esnsim("simulate", path, "--machines", "maki").err
+    assert "is not simulated" not in told
+
+
+def test_fewer_activations_take_less_where_bits_are_skipped(tmp_path: Path) -> None:
+    model, counts = one_layer(tmp_path), tmp_path / "counts.json"
+    counts.write_text("[3, 1]")
+    words = ["simulate", model, "--machines", "laconic,stripes", "--json", "-q"]
+    few = [*words, "--density", "20%"], [*words, "--density", counts]
+    whole, sparse, given = (report(esnsim(*each)) for each in (words, *few))
+    for found in (sparse, given):
+        laconic, stripes = found["machines"]
+        assert laconic["active"] < whole["machines"][0]["active"]
+        assert stripes["cycles"] == whole["machines"][1]["cycles"]
+    assert "0.2 of them not 0" in sparse["activations"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{}", "counts.json' is no JSON list of counts"),
+        ("[0, 0]", "give a list of counts of 0 or more, not all of them 0"),
+        ("[1, -1]", "give a list of counts of 0 or more"),
+        ("[1", "is no JSON list of counts"),
+        (str([1] * 257), "a histogram of 257 integers: give 256 at most"),
+    ],
+)
+def test_bad_counts_are_one_line(text: str, said: str, tmp_path: Path) -> None:
+    counts = tmp_path / "counts.json"
+    counts.write_text(text)
+    ended = esnsim("simulate", one_layer(tmp_path), "--machines", "maki", "--density", counts)
+    refused(ended, said, code=2 if "257" in said else 1)
+
+
+def test_a_density_is_of_integers_that_are_drawn(tmp_path: Path) -> None:
+    words = ["--machines", "maki", "--density"]
+    refused(esnsim("simulate", one_layer(tmp_path), *words, "7"), "a density of 7: give", code=2)
+    said = "a density is of integers that are drawn"
+    refused(esnsim("simulate", "builtin:resnet8", *words, "50%"), said, code=2)
 
 
 def sum_of(layers: list[dict[str, Any]], key: str) -> int | None:

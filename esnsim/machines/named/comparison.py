@@ -150,17 +150,29 @@ class Counter:
         self, network: QuantizedNetwork, machines: Mapping[str, Described], bits: int
     ) -> None:
         self.network, self._machines, self._bits = network, machines, bits
+        self._layers = list(network.layers)
         self._counts: dict[int, dict[str, Count]] = {}
         self._images: dict[int, int] = {}
 
+    @property
+    def layers(self) -> list[QuantizedLayer]:
+        """All that may be counted: the network's layers, and what was run alone."""
+        return self._layers
+
     def run(self, index: int, activations: Activations) -> None:
         """Count layer `index` on these activations. Raises UsageError for what does not fit."""
-        layer = self.network.layers[index]
+        layer = self._layers[index]
         work = work_of(layer, activations, self._bits)
         before = self._counts.setdefault(index, dict.fromkeys(self._machines, Count()))
         for name, machine in self._machines.items():
-            before[name] += checked(machine.count(work), layer)
+            before[name] += checked(machine.count(work), layer).times(layer.layer.repeats)
         self._images[index] = self._images.get(index, 0) + work.images
+
+    def run_alone(self, layer: QuantizedLayer, activations: Activations, images: int) -> None:
+        """Count what is no layer of the network, as often as there are images."""
+        self._layers.append(layer)
+        for _ in range(images):
+            self.run(len(self._layers) - 1, activations)
 
     def comparison(
         self, skipped: Sequence[Skipped], activations: str, memory: Memory | None = None,
@@ -171,7 +183,7 @@ class Counter:
         layers = {id(quantized.layer): quantized for quantized in self.network.layers}
         return Comparison(
             network=self.network,
-            layers=tuple(self.network.layers[index] for index in order),
+            layers=tuple(self._layers[index] for index in order),
             taken=tuple(self._taken(name, order, memory, prices) for name in self._machines),
             not_simulated=tuple(NotRun(layers[id(item.layer)], item.reason) for item in skipped),
             activations=activations,
@@ -188,7 +200,7 @@ class Counter:
         counts = tuple(self._counts[index][name] for index in order)
         moved: tuple[int, ...] = ()
         if memory is not None and machine.multipliers is not None:
-            layers = (self.network.layers[index] for index in order)
+            layers = (self._layers[index] for index in order)
             moved = tuple(moved_bits(memory, machine, layer, self._bits) for layer in layers)
             waiting = (memory.wait(c, images * bits) for c, bits in zip(counts, moved, strict=True))
             counts = tuple(a + b for a, b in zip(counts, waiting, strict=True))

@@ -24,7 +24,10 @@ def document(cost: Cost) -> dict[str, Any]:
         "quantizer": _quantizer(cost),
         "totals": totals(cost),
         "layers": rows(cost),
-        "products": [asdict(product) for product in cost.network.products],
+        "products": [
+            {"name": product.name, "op": product.op, "macs": product.macs}
+            for product in cost.network.products
+        ],
         "machines": asdict(cost.machines),
         "bops": [_bops(name, total) for name, total in cost.bops.items()],
         "uncounted": [asdict(item) for item in cost.network.uncounted],

@@ -1,6 +1,6 @@
 """What the commands do, as functions of Python: cost, simulate, compress, sweep, compare."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from inspect import signature
@@ -54,13 +54,18 @@ def _telling(call: Called) -> Called:
 
     @wraps(call)
     def told(*given: Any, **named: Any) -> Any:
-        unknown = next((name for name in named if name not in names), None)
-        if unknown is not None:
-            hint = HINTS.get(unknown, f"some of {', '.join(names)}")
-            raise UsageError(f"{call.__name__} takes no '{unknown}': give {hint}")
+        _check_names(call.__name__, named, names)
         return call(*given, **named)
 
     return cast(Called, told)
+
+
+def _check_names(call: str, given: Iterable[str], known: Sequence[str]) -> None:
+    """Raise UsageError for the first name that a call does not know."""
+    unknown = next((name for name in given if name not in known), None)
+    if unknown is not None:
+        hint = HINTS.get(unknown, f"some of {', '.join(known)}")
+        raise UsageError(f"{call} takes no '{unknown}': give {hint}")
 
 
 @_telling
@@ -203,11 +208,8 @@ def compress(
     from esnsim.compression.recipe import Recipe
 
     _check_images(images, calibration)
+    _check_names("compress", recipe, list(Recipe.__dataclass_fields__))
     model = _opened(source, example, input_shapes, input_values)
-    unknown = [name for name in recipe if name not in Recipe.__dataclass_fields__]
-    if unknown:
-        known = ", ".join(Recipe.__dataclass_fields__)
-        raise UsageError(f"compress takes no '{unknown[0]}': give some of {known}")
     return compressed(model, Recipe(**recipe), images, calibration, threads)
 
 

@@ -183,6 +183,7 @@ def test_machines_are_at_hand() -> None:
             lambda: esnsim.simulate("builtin:resnet8", array="maki"),
             "simulate takes no 'array': give machine=",
         ),
+        (lambda: esnsim.compress("none.onnx", bits=4), "compress takes no 'bits': give scheme="),
         (lambda: esnsim.sweep("builtin:resnet8", data=3), "sweep takes no 'data': give images="),
         (
             lambda: esnsim.cost("builtin:resnet8", wdith="code"),

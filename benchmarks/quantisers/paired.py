@@ -181,7 +181,9 @@ def compared(name: str, bits: int, seed: int, arguments: Namespace) -> list[Docu
 def measure(arguments: Namespace) -> dict[str, Any]:
     """Every network, width and seed that is not there yet."""
     path: Path = arguments.output
-    found = json.loads(path.read_text()) if path.exists() else {"images": arguments.images}
+    found = json.loads(path.read_text()) if path.exists() else {}
+    if found.get("images") != arguments.images:  # rows of others can't be compared
+        found = {"images": arguments.images}
     for seed in range(arguments.seeds):
         for bits in arguments.bits:
             for name in arguments.networks:
@@ -196,7 +198,7 @@ def render(results: Document) -> str:
     found, texts = results["found"], []
     for name, title in NETWORKS.items():
         lines = []
-        for bits in (4, 3, 2, 1):
+        for bits in range(8, 0, -1):
             runs = [rows for key, rows in found.items() if key.startswith(f"{name}, {bits} bits")]
             lines += [_cells(bits, runs, row["method"]) for row in (runs[0] if runs else ())]
         if lines:

@@ -69,9 +69,9 @@ def add_evaluation(group: "argparse._ArgumentGroup") -> None:
     )  # fmt: skip
     group.add_argument(
         "--calibration", type=IMAGES, metavar="FILE|FOLDER",
-        help="images to correct with and to measure sensitivity with, 512 at most; default the "
-        "first 256 of --data (half, of fewer), which are then not scored, or 512 embedded training "
-        "images",
+        help="images to correct with and to measure sensitivity with, 512 at most (with --effort "
+        "thorough 2,048); default the first 256 of --data (half, of fewer), which are then not "
+        "scored, or 512 embedded training images",
     )  # fmt: skip
 
 

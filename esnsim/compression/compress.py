@@ -8,6 +8,7 @@ from warnings import warn
 
 from onnx import ModelProto
 
+from esnsim.compression.allocate.effort import EFFORTS
 from esnsim.compression.allocate.targets import read_targets
 from esnsim.compression.export.build import build
 from esnsim.compression.export.export import opset_of, upgraded
@@ -225,6 +226,8 @@ def compress(
         raise UsageError("a drop of accuracy, or an SQNR, needs images: give --data")
     if calibration is None and recipe.activations:
         raise UsageError("ranges of activations need images: give --data")
+    if calibration is not None:
+        calibration = calibration.first(EFFORTS[recipe.effort].images)
     progress("preparing")
     journal = _journal(resume, model, recipe, images, calibration)
     before, model = cost(quantize(model.network)), upgraded(model, recipe.form)

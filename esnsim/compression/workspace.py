@@ -159,7 +159,6 @@ def prepare(
     """
     rounding = resolved(rounding, calibration is not None)
     whole, unprunable = model, tuple[Skipped, ...]()
-    calibration = None if calibration is None else calibration.first(CALIBRATION)
     targets = evaluator = corrector = None
     if images is not None and calibration is not None and correct:
         targets = float_targets(whole, kept, calibration, threads)

@@ -85,6 +85,7 @@ def _compared(arguments: argparse.Namespace) -> "Compared":
         raise UsageError(f"one model, '{a.models[0]}', compares with nothing: give two or more")
     builtin = next((name for name in a.models if name.startswith("builtin:")), a.models[0])
     pictures = images.images_of(a, builtin)
+    images.check_scored(a, pictures is not None, "--data")
     with Meter(len(a.models), a.quiet, "comparing") as meter, listening(meter.within):
         return compare(
             *a.models, scheme=codes.scheme_of(a), images=pictures, count=a.images,

@@ -181,6 +181,7 @@ def _compressed(arguments: argparse.Namespace, recipe: "Recipe") -> "Compressed"
         used = data.load(a.calibration, images.preparation_of(a))
     elif pictures is not None and a.data is None:
         used = data.embedded_training()
+    images.check_scored(a, pictures is not None, "--data")
     if pictures is None and used is None:
         refuse(a, ["correct"], "corrects with images: give --data or --calibration")
     with Meter(12 if recipe.searches else 3, a.quiet) as meter, listening(meter.within):
@@ -220,6 +221,9 @@ def _recipe(arguments: argparse.Namespace) -> "Recipe":
         refuse(a, ["criterion", "scope"], "is about which filters go: give --prune too")
     if a.targets is None:
         refuse(a, ["epoch"], "is one of --targets: give them too")
+    if aimed or not a.quantize:
+        reason = "is about codes at given widths: leave it, or the aim or --no-quantize, out"
+        refuse(a, ["alpha", "keep_zeros"], reason)
     if not aimed:
         refuse(a, ["effort"], "is about how a budget is shared: give --budget, --drop or --sqnr")
     scheme = None if aimed or not a.quantize else codes.scheme_of(a)

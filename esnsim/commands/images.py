@@ -86,29 +86,34 @@ def preparation_of(arguments: argparse.Namespace) -> "Preparation":
     )  # fmt: skip
 
 
-def _check_unused(arguments: argparse.Namespace, model: str) -> None:
-    """Raise UsageError for options about images where none are read."""
-    if arguments.data is not None:
-        return
+def check_used(arguments: argparse.Namespace, model: str) -> None:
+    """Raise UsageError for options about images where none are read, or none of that kind."""
+    from esnsim.images.files import holds_arrays
+
     builtin = model.startswith("builtin:")
+    paths = (arguments.data, getattr(arguments, "calibration", None))
+    read = [path for path in paths if path is not None]
     used = "the embedded images are used as they are" if builtin else "there are no images"
-    options = (
-        "labels",
-        "imagenet",
-        "resize",
-        "crop",
-        "mean",
-        "std",
-        *(() if builtin else ["images"]),
-    )
-    refuse(arguments, options, f"is about the images of --data, but {used}: leave it out")
+    about = [] if arguments.data else ["labels", *([] if builtin else ["images"])]
+    about += [] if read else ["imagenet", "resize", "crop", "mean", "std"]
+    refuse(arguments, about, f"is about the images of --data, but {used}: leave it out")
+    if all(map(holds_arrays, read)):
+        reason = "is about pictures, but the images are arrays, which are taken at their size"
+        refuse(arguments, ["resize", "crop"], f"{reason}: leave it out")
+
+
+def check_scored(arguments: argparse.Namespace, scored: bool, needs: str) -> None:
+    """Raise UsageError for options about accuracy where there is none."""
+    if not scored:
+        names = ("labels", "score_output", "class_axis", "batch_axis")
+        refuse(arguments, names, f"is about accuracy: give {needs} too")
 
 
 def images_of(arguments: argparse.Namespace, model: str) -> "ImageSet | None":
     """The images of --data, or for an embedded model the embedded ones; else None."""
     from esnsim.images import sets as data
 
-    _check_unused(arguments, model)
+    check_used(arguments, model)
     if arguments.data is not None:
         return data.load(arguments.data, preparation_of(arguments), arguments.labels)
     return data.embedded() if model.startswith("builtin:") else None

@@ -133,6 +133,7 @@ def _sweep(arguments: argparse.Namespace) -> "Sweep":
     from esnsim.api import sweep
 
     a = arguments
+    images.check_used(a, a.models[0])
     if not any(a.ratios):
         refuse(a, ["criterion", "scope"], "is about which filters go: give --ratios above 0")
     with Meter(0, a.quiet) as meter, listening(meter.within):

@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from esnsim.commands import accelerators, codes, images, machine, options, output
+from esnsim.commands.parser import refuse
 from esnsim.errors import UsageError
 from esnsim.report.progress import Meter
 from esnsim.report.write import say, screen, write
@@ -72,6 +73,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     output.check_picture(arguments)
     form = output.form_of(arguments, FORMS)
+    if arguments.compare and form not in FORMS:
+        reason = "adds speeds to a machine's own table: leave --compare out, or give --json"
+        refuse(arguments, ["clock"], reason)
     scheme = codes.scheme_of(arguments)
     named = accelerators.chosen(arguments)
     specs = [] if named else machine.machines(arguments)
@@ -128,11 +132,13 @@ def _left_out(simulation: "Simulation | Comparison") -> list[str]:
 
 def _images(arguments: argparse.Namespace) -> "ImageSet | None":
     """The images to run, None for random integers."""
+    images.check_scored(arguments, arguments.end_to_end, "--end-to-end")
     found = images.images_of(arguments, str(arguments.model))
     if found is not None:
         return found
     if arguments.end_to_end:
         raise UsageError("--end-to-end needs images: give --data")
+    refuse(arguments, ["percentile", "signed"], "is about activations of images: give --data")
     return None
 
 

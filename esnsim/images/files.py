@@ -187,6 +187,11 @@ def labels_of(path: Path) -> Path | None:
     return either(path.with_name(name)) if name != path.name.removesuffix(".gz") else None
 
 
+def holds_arrays(path: Path) -> bool:
+    """Whether a file or a folder holds images as arrays, and not as pictures."""
+    return path.is_file() or any(either(path / name) for name in NAMES)
+
+
 def members(path: Path) -> list[Path]:
     """The files that reading a file or a folder of images may open."""
     found = [path]

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.commandline import esnsim, refused
@@ -117,3 +118,40 @@ def test_too_little_memory_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr("esnsim.importer.read.read_onnx", exhausted)
     refused(esnsim("cost", "builtin:resnet8"), "out of memory: the model needs more than this")
+
+
+ABOUT_ACCURACY = "is about accuracy: give "
+ARRAYS = "is about pictures, but the images are arrays"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("simulate MODEL --labels l.npy --data x.npy", f"--labels {ABOUT_ACCURACY}--end-to-end"),
+        ("simulate MODEL --score-output logits", f"--score-output {ABOUT_ACCURACY}--end-to-end"),
+        ("simulate own.onnx --class-axis 1", f"--class-axis {ABOUT_ACCURACY}--end-to-end"),
+        ("simulate own.onnx --percentile 99", "--percentile is about activations of images: give"),
+        ("simulate own.onnx --signed", "--signed is about activations of images: give --data"),
+        ("simulate MODEL --compare schedules --clock 1GHz", "--clock adds speeds to a machine's"),
+        ("simulate MODEL --data x.npy --resize 28", f"--resize {ARRAYS}"),
+        ("simulate MODEL --data . --crop 28", "no pictures in it"),
+        ("compress own.onnx -o o.onnx --batch-axis 0", f"--batch-axis {ABOUT_ACCURACY}--data"),
+        ("compress own.onnx -o o.onnx --budget 1k --alpha 2", "--alpha is about codes at given"),
+        ("compress own.onnx -o o.onnx --sqnr 9dB --no-keep-zeros", "--keep-zeros is about codes"),
+        ("compress own.onnx -o o.onnx --prune 0.5 --no-quantize --alpha 2", "--alpha is about"),
+        ("compress MODEL -o o.onnx --calibration x.npy --crop 28", f"--crop {ARRAYS}"),
+        ("compare own.onnx own.onnx --class-axis 1", f"--class-axis {ABOUT_ACCURACY}--data"),
+        ("pareto MODEL --mean 1", "--mean is about the images of --data, but the embedded"),
+        ("pareto MODEL --labels l.npy", "--labels is about the images of --data"),
+        ("pareto MODEL --data x.npy --crop 28", f"--crop {ARRAYS}"),
+    ],
+)
+def test_options_that_would_change_nothing_are_refused(
+    words: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.save("x.npy", np.zeros((4, 1, 28, 28), np.float32))
+    one_layer(tmp_path).rename("own.onnx")
+    ended = esnsim(*words.replace("MODEL", "builtin:resnet8").split())
+    refused(ended, said, code=1 if "no pictures" in said else 2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["own.onnx", "x.npy"]

@@ -54,7 +54,7 @@ def add_machine(group: "argparse._ArgumentGroup") -> None:
     for option in {o.field: o for kind in KINDS.values() for o in kind.options}.values():
         add(
             flag(option.field), choices=option.choices or None, help=option.help,
-            type=options.at_least_one if option.whole else str,
+            type=options.whole_or(option.words) if option.whole else str,
             metavar=None if option.choices else "N",
         )  # fmt: skip
     for option in {o.field: o for kind in KINDS.values() for o in kind.prices}.values():

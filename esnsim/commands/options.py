@@ -2,7 +2,7 @@
 
 import re
 from argparse import ArgumentTypeError
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from math import inf
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -211,6 +211,11 @@ def decibels(text: str) -> float:
     if not -inf < value < inf:
         raise ArgumentTypeError(f"'{text}' is no ratio in dB: give one like 25dB")
     return value
+
+
+def whole_or(words: Collection[str]) -> Callable[[str], int | str]:
+    """A parser of a whole number from 1 on, or of one of these words."""
+    return lambda text: text if text in words else at_least_one(text)
 
 
 def names(known: Sequence[str]) -> Callable[[str], tuple[str, ...]]:

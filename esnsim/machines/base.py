@@ -223,12 +223,15 @@ class Machine(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Option:
-    """A field of a machine that the command line sets, and `sets` with it; `whole` are numbers."""
+    """A field of a machine that the command line sets, and `sets` with it; `whole` are numbers, or
+    one of `words`.
+    """
 
     field: str
     help: str
     choices: Collection[str] = ()
     whole: bool = False
+    words: Collection[str] = ()
     sets: tuple[tuple[str, object], ...] = ()
 
 

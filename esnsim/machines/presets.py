@@ -120,7 +120,8 @@ def _value(key: str, value: object, wanted: object) -> object:
         raise UsageError(f"{key} = {value!r}: give true or false")
     if isinstance(wanted, str) and not isinstance(value, str):
         raise UsageError(f"{key} = {value!r}: give a name")
-    if not isinstance(wanted, bool | str) and not number and value != IDEAL:
+    words = [w for k in KINDS.values() for o in k.options if o.field == key for w in o.words]
+    if not isinstance(wanted, bool | str) and not number and value not in (IDEAL, *words):
         raise UsageError(f"{key} = {value!r}: give a number")
     return None if value == IDEAL else value
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 from math import isclose
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,8 +14,9 @@ from esnsim.machines.named.catalog import machine, machines
 from esnsim.machines.named.description import Count, Lanes
 from esnsim.machines.named.memory import LEVELS
 from esnsim.machines.named.prices import NODES, Prices, find_prices
+from esnsim.machines.named.reads import Reads
 from esnsim.model.network import Geometry
-from esnsim.selfcheck.accelerators import bitwave, golden, of
+from esnsim.selfcheck.accelerators import bitwave, golden, of, work
 from tests.commandline import esnsim, refused
 from tests.named.tasks import Task, tasks
 
@@ -39,6 +41,18 @@ def test_an_array_read_of_isaac() -> None:
     assert round(spent) == derived["energy_pj_per_array_read_with_converters"]
     adc = golden("isaac")["adc"]["energy_pj_per_conversion"] * 128
     assert round(adc / spent, 2) == derived["adc_share"]
+
+
+def test_eight_bits_lose_nothing_with_flipped_columns() -> None:
+    """isaac.json: its converters have 8 bits; 128 rows of 2-bit cells sum to 9 without flipping."""
+    values = np.random.default_rng(0).integers(-128, 128, (16, 256))
+    values[0], values[1] = 127, -128
+    given = work(values, np.zeros(256, np.uint8), Geometry())
+    flipped, plain = machine("isaac"), replace(machine("isaac"), flip=False)  # type: ignore[type-var, call-arg]
+    assert isinstance(flipped, Reads)
+    assert isinstance(plain, Reads)
+    assert flipped.adc_bits(given) == golden("isaac")["adc"]["bits"]
+    assert plain.adc_bits(given) == 9
 
 
 def test_prices_of_isaac_s_memory() -> None:

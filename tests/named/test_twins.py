@@ -7,8 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from esnsim.costs.equations import esn_a_x4
+from esnsim.machines.array.engine import DigitalEngine
+from esnsim.machines.array.spec import ArraySpec
 from esnsim.machines.crossbar.engine import AnalogEngine
-from esnsim.machines.crossbar.spec import CrossbarSpec
+from esnsim.machines.crossbar.spec import SIGNS, CrossbarSpec
 from esnsim.machines.named.cartesian import Cartesian
 from esnsim.machines.named.catalog import machines
 from esnsim.machines.named.events import (
@@ -132,6 +134,26 @@ def test_reads_and_conversions_are_those_that_the_crossbar_runs(
     assert [found.get(kind, 0) for kind in (READS, CONVERSIONS, DRIVES)] == [
         ran.array_reads, ran.conversions, ran.row_drives
     ]  # fmt: skip
+
+
+@given(tasks(), SMALL, st.integers(1, 4), st.integers(1, 5), st.sampled_from(SIGNS))
+def test_the_least_converter_loses_nothing(
+    task: Task, rows: int, cell_bits: int, dac_bits: int, sign: str
+) -> None:
+    """Outputs are exact; with an offset its bits are those of the naive twin, column by column."""
+    spec = CrossbarSpec(
+        rows=rows, columns=8, bits_per_cell=cell_bits, sign=sign, activation_bits=task.bits,
+        dac_bits=dac_bits, adc_bits="auto",
+    )  # fmt: skip
+    engine, rng = AnalogEngine(spec), np.random.default_rng(0)
+    outputs = engine.run(task.layer, task.x, rng, task.zero, task.signed).outputs
+    wanted = DigitalEngine(ArraySpec(activation_bits=task.bits)).run(
+        task.layer, task.x, task.zero, task.signed
+    )
+    assert (outputs == wanted.outputs).all()
+    if sign == "offset":
+        least = naive.least_adc(rows, cell_bits, dac_bits, False, task.plain)
+        assert engine.prepare(task.layer, rng).lossless == max(1, least)
 
 
 @given(tasks())

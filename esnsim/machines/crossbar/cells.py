@@ -57,6 +57,7 @@ class Crossbar:
     """A layer in cells, columns over the reduction; `channels` are the live ones of each group.
 
     `amplitude` is Σ |2·W|^p of each array, by column tile and row tile; None without an exponent.
+    `lossless` are the bits of the least converter that tells all sums of its columns apart.
     """
 
     lowered: Lowered
@@ -65,6 +66,7 @@ class Crossbar:
     layout: Layout
     columns: kernel.Columns
     amplitude: list[list[float]] | None
+    lossless: int
 
     @property
     def rows(self) -> Ints:
@@ -142,13 +144,14 @@ def program(layer: QuantizedLayer, spec: CrossbarSpec, rng: np.random.Generator)
     channels = tuple(np.flatnonzero(mask) for mask in lowered.live)
     longest = lowered.values.shape[2] * max(map(len, channels))
     cells = np.zeros((QUAD * layout.tile_quads[-1], longest), device.dtype)
-    tops, powers = np.zeros(len(layout.owner), np.int64), []
+    tops, powers, most = np.zeros(len(layout.owner), np.int64), [], 0
     for tile, group in enumerate(layout.tile_groups):
         here = slice(*layout.tile_starts[tile : tile + 2])
         flat = what.values[layout.owner[here]][:, channels[group]].swapaxes(1, 2)
         digits = _digits(flat.reshape(len(flat), -1), layout.place[here], device.bits)
         cells[layout.slots[here], : digits.shape[1]] = device.write(digits, rng)
         tops[here] = np.abs(digits).max(axis=1)
+        most = max(most, _largest_sum(digits, spec.rows))
         if spec.exponent is not None:
             powers.append(amplitude.powers(digits, spec))
     priced = None
@@ -164,7 +167,21 @@ def program(layer: QuantizedLayer, spec: CrossbarSpec, rng: np.random.Generator)
         layout=layout,
         columns=columns,
         amplitude=priced,
+        lossless=_lossless_bits(most * ((1 << spec.input_bits) - 1), spec),
     )
+
+
+def _largest_sum(digits: NDArray[np.int32], rows: int) -> int:
+    """The largest sum of the cells of either sign in a column of an array (columns, K)."""
+    short = -digits.shape[1] % rows
+    arrays = np.pad(digits, ((0, 0), (0, short))).reshape(len(digits), -1, rows)
+    signs = (np.maximum(sign * arrays, 0).sum(axis=2, dtype=np.int64) for sign in (1, -1))
+    return max(int(sums.max(initial=0)) for sums in signs)
+
+
+def _lossless_bits(most: int, spec: CrossbarSpec) -> int:
+    """Bits of the codes from 0, or of pairs from −most, to most; 1 at least."""
+    return max(1, most.bit_length() + (spec.sign == "differential"))
 
 
 def _digits(values: NDArray[np.int32], place: Ints, bits: int) -> NDArray[np.int32]:

@@ -95,14 +95,14 @@ def observed(histogram: NDArray[np.int64], counted: Converter, percentile: float
     return [counted.step * (counted.first + place) for place in (low, high)]
 
 
-def conversion_energy(law: str, bits: int | None, e_adc: float, vdd: float) -> float:
+def conversion_energy(law: str, bits: int | str | None, e_adc: float, vdd: float) -> float:
     """Energy of a conversion in pJ.
 
     `fixed` is e_adc; `scaled` doubles with each bit from e_adc at 8; `capacitive` is
     (100 fF·b + 1 aF·4^b)·VDD² (capacitor arrays and their logic; ZigZag's); `survey` see SURVEY.
     Raises UsageError for an ideal converter, and bits that the survey does not cover.
     """
-    if bits is None:
+    if bits is None or isinstance(bits, str):
         raise UsageError(
             "an ideal converter has no energy: give adc_bits, or leave converters out of the energy"
         )

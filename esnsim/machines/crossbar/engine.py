@@ -1,5 +1,6 @@
 """The analog crossbar: outputs of a layer through its arrays, and what they took."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from esnsim.machines.crossbar.cells import Crossbar, program
 from esnsim.machines.crossbar.converters import Converter, conversion_energy
 from esnsim.machines.crossbar.readout import converter_for, observe, read, readout
-from esnsim.machines.crossbar.spec import CrossbarSpec
+from esnsim.machines.crossbar.spec import AUTO, CrossbarSpec
 from esnsim.machines.lowering import raise_outputs, weight_sums
 from esnsim.machines.windows import check_activations
 from esnsim.quantization.quantizer import QuantizedLayer
@@ -127,10 +128,14 @@ class AnalogEngine:
         return AnalogRun(raise_outputs(layer, apart), _counts(crossbar, reads))
 
 
-def energy(counts: AnalogCounts, spec: CrossbarSpec, images: int = 1) -> AnalogEnergy:
+def energy(
+    counts: AnalogCounts, spec: CrossbarSpec, images: int = 1,
+    lossless: Mapping[int, int] | None = None,
+) -> AnalogEnergy:  # fmt: skip
     """Price what was counted, for one of `images`.
 
-    Converters and drivers only where the spec has them take part.
+    Converters and drivers only where the spec has them take part; where it has the least that lose
+    nothing, `lossless` are the conversions by their bits.
     """
 
     def of_image(count: float) -> float:
@@ -141,10 +146,15 @@ def energy(counts: AnalogCounts, spec: CrossbarSpec, images: int = 1) -> AnalogE
         cells = spec.e_cell * of_image(counts.amplitude) / 2**spec.exponent
     if not spec.converters:
         return AnalogEnergy(cells, 0.0, 0.0, 0.0)
-    conversion = conversion_energy(spec.adc_law, spec.adc_bits, spec.e_adc, spec.vdd)
+    by_bits: Mapping[Any, int] = {spec.adc_bits: counts.conversions}
+    if spec.adc_bits == AUTO:
+        by_bits = lossless or {}
     return AnalogEnergy(
         cells,
-        conversion * of_image(counts.conversions),
+        sum(
+            conversion_energy(spec.adc_law, bits, spec.e_adc, spec.vdd) * of_image(number)
+            for bits, number in by_bits.items()
+        ),
         spec.e_dac * of_image(counts.row_drives),
         spec.e_shift_add * of_image(counts.shift_adds),
     )

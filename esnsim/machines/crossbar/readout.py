@@ -109,6 +109,8 @@ def converter_for(crossbar: Crossbar, histogram: Ints | None = None) -> Converte
     if spec.adc_bits is None:
         return converters.IDEAL
     pairs = spec.sign == "differential"
+    if isinstance(spec.adc_bits, str):
+        return converters.granular(crossbar.lossless, pairs)
     if spec.adc_range == "granular":
         return converters.granular(spec.adc_bits, pairs)
     if spec.adc_range == "max":

@@ -1,8 +1,8 @@
 """What layers took on crossbars: reads, conversions, energy, noise, and how that is told."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from esnsim.machines.array.spec import ArraySpec
 from esnsim.machines.base import Activations, Result, Run, unit_of
 from esnsim.machines.crossbar.converters import Converter
 from esnsim.machines.crossbar.engine import AnalogCounts, AnalogEngine, energy
-from esnsim.machines.crossbar.spec import CrossbarSpec
+from esnsim.machines.crossbar.spec import AUTO, CrossbarSpec
 from esnsim.quantization.quantizer import QuantizedLayer
 from esnsim.units import Digits, percent
 
@@ -54,26 +54,36 @@ class CrossbarLayer:
             signal=float((wanted**2).sum()),
             noise=float(((run.outputs - wanted) ** 2).sum()),
             spec=self._spec,
+            lossless={self._crossbar.lossless: run.counts.conversions},
         )
         return Run(run.outputs, result)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CrossbarResult(Result):
-    """What layers took on crossbars."""
+    """What layers took on crossbars.
+
+    `lossless` are conversions by the bits of the least converter that loses nothing of a layer.
+    """
 
     counts: AnalogCounts
     spec: CrossbarSpec
+    lossless: Mapping[int, int] = field(default_factory=dict)
 
     headings: ClassVar[tuple[str, ...]] = (
         "bits", "MACs", "array reads", "conversions", "A ÷ B", "converters", "SQNR",
     )  # fmt: skip
     details: ClassVar[tuple[str, ...]] = ("A ÷ B", "MACs", "conversions", "converters")
 
+    def _sum(self, other: Self) -> Self:
+        bits = {*self.lossless, *other.lossless}
+        both = {b: self.lossless.get(b, 0) + other.lossless.get(b, 0) for b in bits}
+        return replace(Result._sum(self, other), lossless=both)
+
     @property
     def energy(self) -> dict[str, float]:
         """Energy of one inference by part."""
-        return asdict(energy(self.counts, self.spec, self.images))
+        return asdict(energy(self.counts, self.spec, self.images, self.lossless))
 
     @property
     def ideal_energy(self) -> float:
@@ -123,6 +133,10 @@ class CrossbarResult(Result):
             f"          {_drivers(spec)}, {_converters(spec)}",
             f"energy    {digits.energy(spent, spec.priced)}{unit}; {_power(spec)}",
         ]
+        if self.lossless:
+            least, most = min(self.lossless), max(self.lossless)
+            bits = f"{most}" if least == most else f"{least} to {most}"
+            lines.insert(2, f"          the least ADC that loses nothing has {bits} bits, a layer")
         if spent:
             names = {"cells": "cells", "adc": "ADC", "dac": "DAC", "shift_add": "shift-add"}
             told = (f"{names[part]} {percent(e, spent)}" for part, e in self.energy.items() if e)
@@ -140,6 +154,7 @@ class CrossbarResult(Result):
         return {
             "counts": asdict(self.counts),
             "class_a_over_class_b": self.class_a_over_b,
+            "lossless_adc_bits": max(self.lossless, default=None),
             "sqnr_db": self.sqnr,
         }
 
@@ -153,6 +168,8 @@ def _drivers(spec: CrossbarSpec) -> str:
 
 
 def _converters(spec: CrossbarSpec) -> str:
+    if spec.adc_bits == AUTO:
+        return "the least ADC that loses nothing"
     return "ideal ADC" if spec.adc_bits is None else f"{spec.adc_bits}-bit ADC ({spec.adc_range})"
 
 

@@ -13,6 +13,7 @@ from esnsim.machines.crossbar.converters import ADC_LAWS, ADC_RANGES, WIDEST_ADC
 if TYPE_CHECKING:
     from esnsim.quantization.quantizer import QuantizedLayer
 
+AUTO = "auto"  # bits of a converter: the least that loses nothing, a layer
 SIGNS = ("differential", "offset")
 SCOPES = ("filter", "layer")
 MOST_ROWS = 1 << 20  # rows, and columns
@@ -26,7 +27,8 @@ class CrossbarSpec:
     Weights are cut into slices of `bits_per_cell` and activations into slices of `dac_bits`; None
     leaves them whole. A `differential` pair of cells holds positive and negative magnitudes,
     subtracted before the converter; an `offset` is added to weights, and subtracted digitally.
-    `adc_bits` None is an ideal converter; `adc_range` is the whole possible range (`max`), steps
+    `adc_bits` None is an ideal converter, "auto" in each layer the least that loses nothing, with
+    steps of one cell; `adc_range` is the whole possible range (`max`), steps
     of one cell at one input (`granular`), or from percentile 100 − `percentile` to `percentile`
     of the sums observed (`calibrated`). With `zero_level` one of its codes is 0; without, the codes
     span the range and 0 lies between two of them, as in CrossSim's default converter.
@@ -49,7 +51,7 @@ class CrossbarSpec:
     sign: str = "differential"
     activation_bits: int = 8
     dac_bits: int | None = None
-    adc_bits: int | None = None
+    adc_bits: int | str | None = None
     adc_range: str = "max"
     percentile: float = 99.9
     zero_level: bool = True
@@ -103,7 +105,7 @@ class CrossbarSpec:
                 f"cells are priced and {self.adc_bits}-bit converters are not: give --adc-law (in "
                 "a file converters: true), or leave adc_bits ideal"
             )
-        if self.converters:
+        if self.converters and self.adc_bits != AUTO:
             conversion_energy(self.adc_law, self.adc_bits, self.e_adc, self.vdd)
 
     def _check_sizes(self) -> None:
@@ -119,6 +121,8 @@ class CrossbarSpec:
         for name, most in (("activation_bits", WIDEST), ("bits_per_cell", WIDEST),
                            ("dac_bits", WIDEST), ("adc_bits", WIDEST_ADC)):  # fmt: skip
             value = getattr(self, name)
+            if name == "adc_bits" and value == AUTO:
+                continue
             if value is not None and not (isinstance(value, int) and 1 <= value <= most):
                 raise UsageError(
                     f"a crossbar with {name} = {value}: give a whole number from 1 to {most}"
@@ -139,7 +143,7 @@ class CrossbarSpec:
     @property
     def calibrates(self) -> bool:
         """Whether converters take their ranges from activations that are observed first."""
-        return self.adc_bits is not None and self.adc_range == "calibrated"
+        return self.adc_bits not in (None, AUTO) and self.adc_range == "calibrated"
 
     @property
     def size(self) -> str:
@@ -223,7 +227,12 @@ KIND = Kind(
     default="ideal-analog",
     options=(
         Option(field="activation_bits", help="default 8", whole=True),
-        Option(field="adc_bits", help="of analog converters", whole=True),
+        Option(
+            field="adc_bits",
+            help="of analog converters; auto: in each layer the least that loses nothing",
+            whole=True,
+            words=(AUTO,),
+        ),
         Option(field="adc_range", help="of analog converters", choices=ADC_RANGES),
         Option(
             field="adc_law",

@@ -9,6 +9,7 @@ from esnsim.machines.base import Activations, MismatchError
 from esnsim.machines.named.description import Count, Described
 from esnsim.machines.named.memory import LEVELS, Memory, moved_bits
 from esnsim.machines.named.prices import Parts, Prices
+from esnsim.machines.named.reads import Reads
 from esnsim.machines.named.work import work_of
 from esnsim.machines.simulator import NotRun
 from esnsim.model.network import Skipped
@@ -25,7 +26,8 @@ class Taken:
 
     `moved` are the bits that DRAM moves for each layer of one inference, nothing where there is no
     memory; waiting for them is in `counts`. `parts` are the energies of each layer of one inference
-    in pJ by part, nothing where they have no price.
+    in pJ by part, nothing where they have no price. `adc_bits` are those of the least converter
+    that loses nothing of each layer, of analog machines.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Taken:
     images: int
     moved: tuple[int, ...] = ()
     parts: tuple[Parts, ...] = ()
+    adc_bits: tuple[int, ...] = ()
 
     @property
     def energy(self) -> Parts:
@@ -153,6 +156,7 @@ class Counter:
         self._layers = list(network.layers)
         self._counts: dict[int, dict[str, Count]] = {}
         self._images: dict[int, int] = {}
+        self._adc_bits: dict[tuple[int, str], int] = {}
 
     @property
     def layers(self) -> list[QuantizedLayer]:
@@ -165,6 +169,8 @@ class Counter:
         work = work_of(layer, activations, self._bits)
         before = self._counts.setdefault(index, dict.fromkeys(self._machines, Count()))
         for name, machine in self._machines.items():
+            if isinstance(machine, Reads):
+                self._adc_bits[index, name] = machine.adc_bits(work)
             before[name] += checked(machine.count(work), layer).times(layer.layer.repeats)
         self._images[index] = self._images.get(index, 0) + work.images
 
@@ -204,7 +210,11 @@ class Counter:
             moved = tuple(moved_bits(memory, machine, layer, self._bits) for layer in layers)
             waiting = (memory.wait(c, images * bits) for c, bits in zip(counts, moved, strict=True))
             counts = tuple(a + b for a, b in zip(counts, waiting, strict=True))
-        taken = Taken(name=name, machine=machine, counts=counts, images=images, moved=moved)
+        analog = isinstance(machine, Reads)
+        taken = Taken(
+            name=name, machine=machine, counts=counts, images=images, moved=moved,
+            adc_bits=tuple(self._adc_bits[index, name] for index in order) if analog else (),
+        )  # fmt: skip
         return replace(taken, parts=self._parts(taken, memory, prices))
 
     def _parts(

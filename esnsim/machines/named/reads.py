@@ -69,6 +69,11 @@ class Reads(About):
         return not self.serial
 
     @property
+    def converts(self) -> bool:
+        """Whether it has converters: ideal cells have none."""
+        return self.cells != "weights"
+
+    @property
     def hertz(self) -> float:
         """Reads a second."""
         return 1e9 / self.read_ns

@@ -89,6 +89,7 @@ def _layers(taken: Taken, comparison: Comparison) -> list[dict[str, Any]]:
             **_figures(count, taken.images),
             **_transfers(comparison, moved[place]),
             "energy_pj": _keys(taken.parts[place]) if taken.parts else None,
+            "adc_bits": taken.adc_bits[place] if taken.adc_bits else None,
             "bound": None if moved[place] is None else taken.bounds[place],
         }
         for place, (q, count) in enumerate(zip(comparison.layers, taken.counts, strict=True))

@@ -114,6 +114,11 @@ def summary(comparison: Comparison, look: Digits, equal: bool) -> list[str]:
         priced = "; ÷ ideal of energy, that of ESNa" if comparison.ideal_analog else ""
         told = f"analog    cycles are reads, which multipliers are not compared with{priced}"
         lines.append(told)
+        lines += [
+            f"          {taken.name}: converters of {min(taken.adc_bits)} to {max(taken.adc_bits)} "
+            "bits lose nothing, a layer"
+            for taken in comparison.taken if taken.adc_bits and taken.machine.converts
+        ]  # fmt: skip
     if comparison.prices:
         assumed = comparison.prices.assumed
         lines.append(f"energy    {comparison.prices.source}" + (f"; {assumed}" if assumed else ""))

@@ -35,24 +35,23 @@ LINE = "esnsim cost: "  # what our line of a doc string begins with
 Annotated = ModelProto | NodeProto
 
 
-def annotate(proto: ModelProto, model: Model, cost: Cost) -> int:
-    """Put the cost of an opened model into its `proto`, in place of what is there; the number of
-    nodes that have layers.
+def annotate(proto: ModelProto, model: Model, cost: Cost) -> tuple[int, int]:
+    """Put the cost of an opened model into its `proto`, in place of what is there; how many nodes
+    have it, and how many layers are in the model's totals alone.
 
-    Layers of functions, branches and loops have no node of their own in the graph, and are in the
-    model's totals alone.
+    These are the layers of functions, branches and loops, which have no node in the graph.
     """
     remove(proto)
     layer_of = {model.nodes[place].output[0]: index for place, index in model.layer_at.items()}
-    count = 0
+    count, left = 0, len(cost.layers)
     for node in proto.graph.node:
         index = next((layer_of[name] for name in node.output if name in layer_of), None)
         if index is not None and cost.layers[index].layer.op == node.op_type:
             rows = _parts(cost.layers, index)
             _write(node, summed(rows), _widths(rows))
-            count += 1
+            count, left = count + 1, left - len(rows)
     _write(proto, cost.total, _widths(cost.layers), _basis(cost))
-    return count
+    return count, left
 
 
 def remove(proto: ModelProto) -> bool:

@@ -48,8 +48,10 @@ def run(arguments: argparse.Namespace) -> int:
         scheme = codes.scheme_of(arguments)
         model = codes.read_model(arguments)
         result = cost(codes.quantized_network(model.network, scheme, arguments.quiet))
-        count = annotate(proto, model, result)
+        count, left = annotate(proto, model, result)
         told = f"{count:,} nodes annotated, MAC×bit {human(result.total.esn_d_tilde.macs)}"
+        if left:
+            told += f"; {left:,} layers of functions, branches, loops are in the totals alone"
     write_bytes(proto.SerializeToString(), arguments.output)
     if not arguments.quiet:
         say(f"wrote {arguments.output}: {told}")

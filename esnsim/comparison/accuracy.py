@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from esnsim.comparison.compare import Compared, Side, compare
-from esnsim.compression.workspace import CALIBRATION
 from esnsim.evaluate.evaluator import Evaluator
 from esnsim.evaluate.outputs import GUESS, Scoring
 from esnsim.evaluate.scores import Scored
 from esnsim.graph.model import Model
 from esnsim.images.sets import ImageSet
-from esnsim.images.split import first_of, split
+from esnsim.images.split import OF_SCORED, first_of, split
 from esnsim.model.network import Array
 
 
@@ -24,7 +23,7 @@ def compare_on(
     evaluation; the first that has one is the reference of the others. Float weights run as floats.
     Raises UsageError for models whose outputs differ in shape.
     """
-    _, chosen = split(images, CALIBRATION)
+    _, chosen = split(images, OF_SCORED)
     chosen = first_of(chosen, count) if count else chosen
     reference: Array | None = None
     scored: Scored | None = None

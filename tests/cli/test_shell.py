@@ -1,13 +1,15 @@
 """Completion and the man page come from the parser, and name every command and option."""
 
+import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from esnsim.cli import COMMANDS, parser
-from esnsim.commands.shell import SHELLS
+from esnsim.commands.shell import EXITS, SHELLS
 from tests.commandline import esnsim, refused
 
 
@@ -42,6 +44,11 @@ def test_the_man_page_has_every_option() -> None:
         assert page.startswith(name.upper())
         for option in options(name):
             assert option.replace("-", "\\-") in page
+
+
+def test_the_page_has_the_exit_codes_of_the_manual() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "shell.md").read_text("utf-8")
+    assert [*map(int, re.findall(r"^\| (\d+) \|", page, re.MULTILINE))] == [*EXITS]
 
 
 def test_roff_reads_the_man_page() -> None:

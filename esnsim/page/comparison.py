@@ -49,7 +49,7 @@ def _by_layer(difference: Difference) -> Picture:
 
 def _layers(difference: Difference) -> Table:
     return Table(
-        f"Layers of {printable(difference.after.name)} beside the first",
+        f"Layers of {printable(difference.after.name)}, ÷ those of the first",
         (
             Column("layer", pair_name),
             Column("changed", lambda pair: ", ".join(layer_causes(pair))),
@@ -65,4 +65,4 @@ def _ratio(heading: str, metric: str) -> Column:
             return None
         return quotient(pair.before, pair.after, metric)
 
-    return Column(f"{heading}, ÷ the first", value, "{:.3g}".format)
+    return Column(f"{heading} ÷", value, "{:.3g}".format)

@@ -304,6 +304,13 @@ def test_an_unknown_machine_has_no_file() -> None:
         ("[lanes]\nstep_extra = -1.0", "step_extra and zero_extra: give numbers of 0 or more"),
         ("[lanes]\npreset = 'tpu'", "the preset is a systolic machine: write [systolic]"),
         ("[lanes]\npreset = 'strips'", "no machine 'strips': did you mean 'stripes'?"),
+        (
+            "[systolic]\nweight = 'ones'",
+            "systolic: no field 'weight': `esnsim machines NAME`",
+        ),
+        ("[crossbar]\nactivation = 'width'", "crossbar: no field 'activation'"),
+        ("[lanes]\nclock_mhz = 0", "a clock of 0 MHz: give a number above 0"),
+        ("[crossbar]\ncells = 'ones'", "no cells 'ones': use one of array, weights, inputs"),
         ("[systolic]\ndataflow = 'weight'", "no dataflow 'weight': use one of weight-stationary"),
         ("[crossbar]\nread_ns = 'fast'", "read_ns = 'fast': give a number"),
         ("[crossbar]\nread_ns = nan", "a read of nan ns: give a number above 0"),

@@ -169,7 +169,7 @@ class Counter:
         work = work_of(layer, activations, self._bits)
         before = self._counts.setdefault(index, dict.fromkeys(self._machines, Count()))
         for name, machine in self._machines.items():
-            if isinstance(machine, Reads):
+            if isinstance(machine, Reads) and machine.converts:
                 self._adc_bits[index, name] = machine.adc_bits(work)
             before[name] += checked(machine.count(work), layer).times(layer.layer.repeats)
         self._images[index] = self._images.get(index, 0) + work.images
@@ -210,10 +210,10 @@ class Counter:
             moved = tuple(moved_bits(memory, machine, layer, self._bits) for layer in layers)
             waiting = (memory.wait(c, images * bits) for c, bits in zip(counts, moved, strict=True))
             counts = tuple(a + b for a, b in zip(counts, waiting, strict=True))
-        analog = isinstance(machine, Reads)
+        converts = isinstance(machine, Reads) and machine.converts
         taken = Taken(
             name=name, machine=machine, counts=counts, images=images, moved=moved,
-            adc_bits=tuple(self._adc_bits[index, name] for index in order) if analog else (),
+            adc_bits=tuple(self._adc_bits[index, name] for index in order) if converts else (),
         )  # fmt: skip
         return replace(taken, parts=self._parts(taken, memory, prices))
 

@@ -105,10 +105,6 @@ class Described(Protocol):
         """Whether a filter counts by its own width, and not by its layer's widest."""
 
     @property
-    def converts(self) -> bool:
-        """Whether it has converters."""
-
-    @property
     def hertz(self) -> float:
         """Cycles, of analog machines reads, a second."""
 
@@ -138,11 +134,6 @@ class About:
     @property
     def by_filter(self) -> bool:
         """Whether a filter counts by its own width, and not by its layer's widest."""
-        return False
-
-    @property
-    def converts(self) -> bool:
-        """Whether it has converters."""
         return False
 
     def full_power(self, activation_bits: int) -> int:

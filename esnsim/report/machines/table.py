@@ -117,7 +117,7 @@ def summary(comparison: Comparison, look: Digits, equal: bool) -> list[str]:
         lines += [
             f"          {taken.name}: converters of {min(taken.adc_bits)} to {max(taken.adc_bits)} "
             "bits lose nothing, a layer"
-            for taken in comparison.taken if taken.adc_bits and taken.machine.converts
+            for taken in comparison.taken if taken.adc_bits
         ]  # fmt: skip
     if comparison.prices:
         assumed = comparison.prices.assumed

@@ -163,7 +163,7 @@ def run(arguments: argparse.Namespace) -> int:
     write("\n".join(folded(told, screen(None)[0])) + "\n", None)
     output.write_page(result, arguments)
     notes = result.notes
-    if "prune" in arguments.given and not arguments.prune:
+    if "prune" in arguments.given and arguments.prune == 0:
         notes = ("--prune 0 removes no filter", *notes)
     if not arguments.quiet:
         for note in notes:
@@ -184,7 +184,8 @@ def _compressed(arguments: argparse.Namespace, recipe: "Recipe") -> "Compressed"
     images.check_scored(a, pictures is not None, "--data")
     if pictures is None and used is None:
         refuse(a, ["correct"], "corrects with images: give --data or --calibration")
-    with Meter(12 if recipe.searches else 3, a.quiet) as meter, listening(meter.within):
+    several = recipe.searches or recipe.ratio is None
+    with Meter(12 if several else 3, a.quiet) as meter, listening(meter.within):
         return compress(
             model,
             recipe,

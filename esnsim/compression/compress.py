@@ -43,6 +43,7 @@ from esnsim.results import Outcome
 ATTEMPTS, SMALLER = 4, 0.99  # at a budget of what codes are not charged by their width alone
 FEW = 32  # images that codes compensate over; where there are fewer, a note says so
 WHOLE_MODEL = 1 << 31  # bytes that protobuf writes
+SPENT = 0.995  # of a budget is enough
 WELL_USED = 0.9  # of a budget; where less was spent, a note says why
 
 #: Hears of each step as it begins.
@@ -394,9 +395,23 @@ def _chosen(
     )
 
 
+def _spending(workspace: Workspace, plan: Plan, metric: str, budget: float) -> float:
+    """What to ask of a plan so that it spends a budget: filters that go make others cheaper."""
+    best, asked = budget, budget
+    for _ in range(ATTEMPTS if budget < inf else 0):
+        spent = workspace.spent(quantize(workspace.network, plan(asked)), metric)
+        if spent > budget or not spent:
+            break
+        best, asked = asked, asked * budget / spent
+        if spent > SPENT * budget:
+            break
+    return best
+
+
 def _within(workspace: Workspace, plan: Plan, recipe: Recipe) -> Candidate:
     """The candidate for a budget. Where rounding made codes larger, that for a smaller one."""
     budget = asked = inf if recipe.budget is None else recipe.budget
+    asked = _spending(workspace, plan, recipe.metric, budget)
     for _ in range(ATTEMPTS):
         candidate = workspace.candidate(plan(asked))
         spent = workspace.spent(candidate.quantized, recipe.metric)

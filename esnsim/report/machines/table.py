@@ -115,8 +115,8 @@ def summary(comparison: Comparison, look: Digits, equal: bool) -> list[str]:
         told = f"analog    cycles are reads, which multipliers are not compared with{priced}"
         lines.append(told)
         lines += [
-            f"          {taken.name}: converters of {min(taken.adc_bits)} to {max(taken.adc_bits)} "
-            "bits lose nothing, a layer"
+            f"          {taken.name}: converters of up to {max(taken.adc_bits)} bits lose nothing, "
+            f"{min(taken.adc_bits)} in some layer"
             for taken in comparison.taken if taken.adc_bits
         ]  # fmt: skip
     if comparison.prices:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Effort:
     """How many images probe each filter, the most MACs of all probes, whether allocations are
     rounded and compared, and how many images calibrate at most. Without probes nothing is measured.
@@ -17,9 +17,15 @@ class Effort:
 
 
 EFFORTS = {
-    "quick": Effort(0, 0, False, "the weights' squared error, nothing is measured"),
-    "normal": Effort(1, 3 * 10**10, False, "one image probes each filter, or some alike"),
-    "thorough": Effort(
-        16, 5 * 10**12, True, "16 images do, allocations are compared, up to 2,048 calibrate", 2048
+    "quick": Effort(
+        probes=0, macs=0, compared=False, help="the weights' squared error, nothing is measured"
     ),
-}
+    "normal": Effort(
+        probes=1, macs=3 * 10**10, compared=False,
+        help="one image probes each filter, or some alike",
+    ),
+    "thorough": Effort(
+        probes=16, macs=5 * 10**12, compared=True, images=2048,
+        help="16 images do, allocations are compared, up to 2,048 calibrate",
+    ),
+}  # fmt: skip

@@ -111,12 +111,11 @@ def allocator(
 
 
 def _effort(effort: str | int) -> Effort:
-    given = (
-        EFFORTS.get(effort) if isinstance(effort, str) else Effort(PROBES, effort, True, "given")
-    )
-    if given is None:
+    if isinstance(effort, int):
+        return Effort(probes=PROBES, macs=effort, compared=True, help="given")
+    if effort not in EFFORTS:
         raise UsageError(f"no effort '{effort}': use one of {', '.join(EFFORTS)}")
-    return given
+    return EFFORTS[effort]
 
 
 def gains_of(

@@ -218,15 +218,7 @@ def _recipe(arguments: argparse.Namespace) -> "Recipe":
         raise UsageError("the policy esna-targets needs the ESNa of training: give --targets")
     if not a.quantize and (aimed or a.bits or a.bits_per_filter or a.step):
         raise UsageError("--no-quantize keeps floats: leave the options about codes out")
-    if not a.prune:
-        refuse(a, ["criterion", "scope"], "is about which filters go: give --prune too")
-    if a.targets is None:
-        refuse(a, ["epoch"], "is one of --targets: give them too")
-    if aimed or not a.quantize:
-        reason = "is about codes at given widths: leave it, or the aim or --no-quantize, out"
-        refuse(a, ["alpha", "keep_zeros"], reason)
-    if not aimed:
-        refuse(a, ["effort"], "is about how a budget is shared: give --budget, --drop or --sqnr")
+    _check_used(a, aimed)
     scheme = None if aimed or not a.quantize else codes.scheme_of(a)
     budget, metric = a.budget or (None, None)
     if metric is not None and a.metric not in (None, metric):
@@ -241,3 +233,16 @@ def _recipe(arguments: argparse.Namespace) -> "Recipe":
         form=a.format or ("qdq" if a.quantize else "float"),
         activations=a.activations is not None, quantize=a.quantize,
     )  # fmt: skip
+
+
+def _check_used(a: argparse.Namespace, aimed: bool) -> None:
+    """Raise UsageError for options that would change nothing."""
+    if not a.prune:
+        refuse(a, ["criterion", "scope"], "is about which filters go: give --prune too")
+    if a.targets is None:
+        refuse(a, ["epoch"], "is one of --targets: give them too")
+    if aimed or not a.quantize:
+        reason = "is about codes at given widths: leave it, or the aim or --no-quantize, out"
+        refuse(a, ["alpha", "keep_zeros"], reason)
+    if not aimed:
+        refuse(a, ["effort"], "is about how a budget is shared: give --budget, --drop or --sqnr")

@@ -73,16 +73,13 @@ def run(arguments: argparse.Namespace) -> int:
 
     output.check_picture(arguments)
     form = output.form_of(arguments, FORMS)
-    if arguments.compare and form not in FORMS:
-        reason = "adds speeds to a machine's own table: leave --compare out, or give --json"
-        refuse(arguments, ["clock"], reason)
+    if form not in FORMS:
+        _check_table(arguments)
     scheme = codes.scheme_of(arguments)
     named = accelerators.chosen(arguments)
     specs = [] if named else machine.machines(arguments)
     if arguments.html and (len(specs) > 1 or arguments.clock):
-        raise UsageError(
-            "--html is of one machine and knows no clock: leave --compare, --clock out"
-        )
+        raise UsageError("--html is of one machine without a clock: leave --compare, --clock out")
     given = _activations(arguments, _images(arguments))
     model = codes.read_model(arguments)
     quantized = codes.quantized_network(model.network, scheme, arguments.quiet)
@@ -106,6 +103,13 @@ def run(arguments: argparse.Namespace) -> int:
         for note in (*left_out, *model.network.notes, *quantized.notes):
             say(note)
     return 0
+
+
+def _check_table(arguments: argparse.Namespace) -> None:
+    """Raise UsageError for what the tables of --compare have no place for."""
+    if arguments.compare:
+        reason = "adds speeds to a machine's own table: leave --compare out, or give --json"
+        refuse(arguments, ["clock"], reason)
 
 
 def _drawn(compared: "Comparison", suffix: str) -> bytes:

@@ -32,7 +32,7 @@ def with_activations(
     at = {mac.result: mac for mac in graph.macs if mac.index in scales}
     new = ModelProto()
     new.CopyFrom(model)
-    parts, pairs = Parts(names_of(new), titles_of(new)), dict[str, str]()
+    parts, pairs = Parts(taken=names_of(new), titles=titles_of(new)), dict[str, str]()
     nodes: list[NodeProto] = []
     for node in new.graph.node:
         mac = at.get(node.output[0])

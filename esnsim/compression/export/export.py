@@ -52,7 +52,7 @@ def exported(
     model = copied(graph)
     here = {site.slot: np.empty(0) for site in sites}
     names = renamed(graph, model, changes | here)
-    parts = Parts(names_of(model) | set(names.values()), titles_of(model))
+    parts = Parts(taken=names_of(model) | set(names.values()), titles=titles_of(model))
     for slot in changes.keys() - here.keys():
         array = np.ascontiguousarray(changes[slot], dtype_of(graph, slot))
         parts.tensors.append(numpy_helper.from_array(array, names[slot]))

@@ -42,7 +42,7 @@ class Stored:
         return np.moveaxis(self.q, self.axis, 0).reshape(len(self.steps), -1)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Parts:
     """Nodes and tensors under construction, beside values and nodes whose names are taken.
 

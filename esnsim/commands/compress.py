@@ -66,17 +66,13 @@ def add_options(p: argparse.ArgumentParser) -> None:
 
 def _add_aim(group: "argparse._ArgumentGroup") -> None:
     from esnsim.compression.allocate.budget import budgeted
-    from esnsim.compression.allocate.effort import EFFORTS
-    from esnsim.compression.policies import POLICIES
 
     aim = group.add_mutually_exclusive_group()
     aim.add_argument(
-        "--budget",
-        type=options.budget,
-        metavar="200M|2ms@maki",
+        "--budget", type=options.budget, metavar="200M|2ms@maki",
         help="the most that the metric may be; or of a machine: 2ms@maki, 5uJ@isaac, 90k@bismo "
         "cycles",
-    )
+    )  # fmt: skip
     aim.add_argument(
         "--drop", type=options.share, metavar="1%",
         help="the least cost at which so many points of accuracy are lost at most",
@@ -90,6 +86,13 @@ def _add_aim(group: "argparse._ArgumentGroup") -> None:
         help=f"one of {', '.join(budgeted())} (default esn_d_tilde, MAC×bit); .weights by "
         "parameters; or a machine's: cycles@maki, time@maki, energy@isaac",
     )  # fmt: skip
+    _add_policy(group)
+
+
+def _add_policy(group: "argparse._ArgumentGroup") -> None:
+    from esnsim.compression.allocate.effort import EFFORTS
+    from esnsim.compression.policies import POLICIES
+
     group.add_argument(
         "--policy", choices=list(POLICIES),
         help=f"how filters share a budget (default allocate): {options.offered(POLICIES)}",

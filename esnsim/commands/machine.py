@@ -151,4 +151,10 @@ def _changed(start: "Machine", arguments: argparse.Namespace) -> "Machine":
             values |= {option.field: value, **dict(option.sets)}
     given = {o.field: getattr(arguments, o.field) for o in KINDS[start.kind].prices}
     energies = {name: energy for name, energy in given.items() if energy is not None}
-    return changed(start, values | reprice(start, energies, flag))
+    machine = changed(start, values | reprice(start, energies, flag))
+    for option in KINDS[start.kind].options:
+        if option.needs and option.field in values and getattr(machine, option.needs) is None:
+            raise UsageError(
+                f"{flag(option.field)} means nothing without {flag(option.needs)}: give that too"
+            )
+    return machine

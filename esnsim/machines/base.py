@@ -224,7 +224,7 @@ class Machine(Protocol):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Option:
     """A field of a machine that the command line sets, and `sets` with it; `whole` are numbers, or
-    one of `words`.
+    one of `words`. It means nothing to a machine whose field `needs` is None.
     """
 
     field: str
@@ -233,6 +233,7 @@ class Option:
     whole: bool = False
     words: Collection[str] = ()
     sets: tuple[tuple[str, object], ...] = ()
+    needs: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

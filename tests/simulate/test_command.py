@@ -369,3 +369,9 @@ def test_more_threads_than_cores_can_use_are_not_started(
     assert threading.active_count() - before <= 4 * (os.cpu_count() or 1)
     assert workers(9999) == 4 * (os.cpu_count() or 1)
     assert (workers(0), workers(1)) == (os.cpu_count() or 1, 1)
+
+
+def test_the_range_of_an_ideal_converter_is_refused() -> None:
+    words = "simulate", "builtin:resnet8", "--engine", "analog", "--adc-range", "calibrated"
+    refused(esnsim(*words), "--adc-range means nothing without --adc-bits: give that too", code=2)
+    assert esnsim(*words[:-1], "max", "--array", "isaac", "--images", 1).code == 0

@@ -233,7 +233,9 @@ KIND = Kind(
             whole=True,
             words=(AUTO,),
         ),
-        Option(field="adc_range", help="of analog converters", choices=ADC_RANGES),
+        Option(
+            field="adc_range", help="of analog converters", choices=ADC_RANGES, needs="adc_bits"
+        ),
         Option(
             field="adc_law",
             help="price conversions, driven rows and shift–adds too, conversions by this law",

@@ -9,7 +9,6 @@ from typing import Any, Literal, TypeVar
 
 from esnsim.costs.metric import METRICS
 from esnsim.errors import UsageError
-from esnsim.machines.named.aim import known_metric
 from esnsim.units import PICOJOULES, PREFIXES, Energy, read_energy, read_frequency, read_share
 
 T = TypeVar("T")
@@ -236,7 +235,7 @@ def budget(text: str) -> tuple[float, str | None]:
     amount, at, machine = text.partition("@")
     if not at:
         return number(text), None
-    duration = re.fullmatch(r"(\d+\.?\d*|\.\d+)\s*([munµ]?)s", amount.strip())
+    duration = re.fullmatch(r"(\d+\.?\d*|\.\d+)\s*([munµ]?)s", amount.strip().lower())
     if duration:
         micro = PICOJOULES["u"]
         return float(duration[1]) * PICOJOULES[duration[2]] / micro, f"time@{machine}"
@@ -247,6 +246,8 @@ def budget(text: str) -> tuple[float, str | None]:
 
 def metric(text: str) -> str:
     """A metric, with .weights for the weighting by parameters."""
+    from esnsim.machines.named.aim import known_metric  # loads NumPy, which --help does without
+
     return _parsed(known_metric, text)
 
 

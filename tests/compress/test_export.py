@@ -398,8 +398,8 @@ def test_whatever_a_model_is_made_of_its_cost_stays(name: str, form: str) -> Non
     quantized = quantize(with_fixed_codes(graph.network, left), Scheme(bits=3))
     written = exported(graph, sites(graph), quantized, form)
     ours, theirs = cost(quantize(read_onnx(written))), cost(quantized)
-    assert astuple(ours.total) == astuple(theirs.total)
-    assert [astuple(a.metrics) for a in ours.layers] == [astuple(b.metrics) for b in theirs.layers]
+    assert figures(ours.total) == figures(theirs.total)
+    assert [figures(a.metrics) for a in ours.layers] == [figures(b.metrics) for b in theirs.layers]
 
 
 @pytest.mark.parametrize("form", KEEP)

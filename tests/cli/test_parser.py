@@ -44,7 +44,10 @@ def test_an_option_of_one_value_is_given_once(
 
 @pytest.mark.parametrize("value", ["-3", "-1%", "-200M", "-0.5,0.2", "-.5", "-inf", "-50fJ"])
 @pytest.mark.parametrize(("command", "option"), SINGLE)
-def test_a_negative_value_is_a_value(command: str, option: str, value: str) -> None:
+def test_a_negative_value_is_a_value(
+    command: str, option: str, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # some write a file of that name
     assert "expected one argument" not in esnsim(command, option, value, "no.onnx").err
 
 

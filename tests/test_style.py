@@ -78,6 +78,18 @@ def test_commands_compute_nothing() -> None:
     assert not found
 
 
+def test_the_table_of_files_has_each_source_file_once() -> None:
+    table = (ROOT / "docs" / "architecture.md").read_text("utf-8").split("\n## ")[0]
+    rows, folder = [], ""
+    for more, name in re.findall(r"^\| (… )?`([^`]+)` \|", table, re.MULTILINE):
+        folder = folder if more else name
+        rows.append(folder + name if more else name.replace("…", "esnsim_kernels"))
+    files = [str(path.relative_to(ROOT)) for path in SOURCES if path.stem != "__init__"]
+    named = [row for row in rows if row.endswith(".py") and row.startswith(("esnsim", "kernels"))]
+    assert sorted(named) == sorted([*files, "esnsim/__init__.py"])
+    assert len(set(rows)) == len(rows)
+
+
 @pytest.mark.parametrize("name", esnsim.__all__)
 def test_a_public_callable_stays_one_after_every_module_is_imported(name: str) -> None:
     pytest.importorskip("torch")

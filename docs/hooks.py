@@ -20,7 +20,7 @@ BLOCK = re.compile(r"```(\w+)\n(.*?)```\n", re.DOTALL)
 #: What the functions give.
 RESULTS = (
     "machines.simulator.Simulation", "machines.named.comparison.Comparison",
-    "compression.compress.Compressed", "sweeps.frontier.Sweep", "comparison.compare.Compared",
+    "compression.compressed.Compressed", "sweeps.frontier.Sweep", "comparison.compare.Compared",
 )  # fmt: skip
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from esnsim.comparison.compare import Compared
-    from esnsim.compression.compress import Compressed
+    from esnsim.compression.compressed import Compressed
     from esnsim.evaluate.outputs import Scoring
     from esnsim.graph.model import Model
     from esnsim.images.sets import ImageSet

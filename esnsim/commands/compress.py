@@ -14,7 +14,7 @@ from esnsim.report.progress import Meter
 from esnsim.report.write import STDOUT, say, screen, write, write_bytes
 
 if TYPE_CHECKING:
-    from esnsim.compression.compress import Compressed
+    from esnsim.compression.compressed import Compressed
     from esnsim.compression.recipe import Recipe
 
 HELP = "prune and quantise a model, and write it as ONNX"

@@ -3,7 +3,7 @@
 import io
 import os
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 
@@ -73,6 +73,16 @@ class Journal:
             raise UsageError(
                 f"'{self._path}' can't be gone on with ({error}): give the name of a new file"
             ) from None
+
+
+def recalled(journal: Journal | None, key: str, make: Callable[[], Sequence[Array]]) -> list[Array]:
+    """The arrays that a journal has there, else those that are made, which it then keeps."""
+    known = journal.get(key) if journal else None
+    if known is None:
+        known = {str(place): array for place, array in enumerate(make())}
+        if journal:
+            journal.put(key, known)
+    return [known[str(place)] for place in range(len(known))]
 
 
 def digest(quantized: QuantizedNetwork) -> str:

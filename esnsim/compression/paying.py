@@ -1,11 +1,11 @@
 """How many filters go: as many as pay, each layer its own share, all at one price."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 
 from esnsim.compression.allocate.weighing import JUDGED, gains_of
-from esnsim.compression.prune.noise import order
-from esnsim.compression.round.layers import Candidate
+from esnsim.compression.journal import recalled
+from esnsim.compression.prune.noise import Order, order
+from esnsim.compression.prune.units import couple
 from esnsim.compression.workspace import Workspace
 from esnsim.errors import UsageError
 from esnsim.evaluate.evaluator import Evaluator
@@ -23,23 +23,24 @@ def pruned(
 ) -> Iterator[tuple[Workspace, list[Floats]]]:
     """The model as it is, then with ever fewer filters; each with gains of the filters left."""
     images = workspace.calibration
-    if images is None or workspace.evaluator is None:
-        raise UsageError("what pruning is worth is measured on images: give --data")
-    gains = gains_of(workspace, images, effort, workspace.threads)
+    assert images is not None
+    model, journal, threads = workspace.model, workspace.journal, workspace.threads
+    gains = recalled(journal, "gains", lambda: gains_of(workspace, images, effort, threads))
     yield workspace, gains
-    going = order(workspace.model, images, gains, workspace.threads)
+    [units] = recalled(journal, "units", lambda: [order(model, images, gains, threads).units])
+    going = Order(model=model, coupling=couple(model), units=units)
     for share in SHARES:
         kept = going.kept(share)
         left = [each[mask] for each, mask in zip(gains, kept, strict=True)]
         yield prepare(kept), left
 
 
-def worth(workspace: Workspace, candidate: Candidate) -> float:
-    """The SQNR in dB that a candidate has on images that calibrate."""
-    assert workspace.calibration is not None
-    assert workspace.evaluator is not None
-    images = replace(workspace.calibration.first(JUDGED), labels=None)
-    scored, threads = workspace.evaluator.scored, workspace.threads
-    whole = Evaluator(workspace.whole, images, threads=threads, scored=scored).reference
-    evaluator = Evaluator(workspace.model, images, whole, threads, scored=scored)
-    return evaluator(candidate.changes).sqnr_db
+def judge(workspace: Workspace) -> Evaluator:
+    """What tells on images that calibrate how far models are from the whole one in float.
+
+    Raises UsageError where there are none.
+    """
+    images = workspace.calibration
+    if images is None or workspace.evaluator is None:
+        raise UsageError("what pruning is worth is measured on images: give --data")
+    return workspace.floats_on(images.first(JUDGED))

@@ -123,6 +123,12 @@ class Workspace:
             raise UsageError("there is nothing to evaluate on: prepare the model with images")
         return self.evaluator(changes)
 
+    def floats_on(self, images: ImageSet) -> Evaluator:
+        """What compares with `whole` in float on other images, whose labels nobody looks at."""
+        assert self.evaluator is not None
+        unseen = replace(images, labels=None)
+        return Evaluator(self.whole, unseen, threads=self.threads, scored=self.evaluator.scored)
+
     @property
     def _setting(self) -> Setting:
         """What layers are rounded on."""
@@ -173,7 +179,7 @@ def prepare(
         floats = floats or Evaluator(whole, images, threads=threads, scored=scoring)
         if targets is not None and calibration is not None:
             corrector = Corrector(model, calibration, targets, threads)
-        evaluator = Evaluator(model, images, floats.reference, threads, scored=floats.scored)
+        evaluator = floats.of(model)
     return Workspace(
         whole=whole, model=model, sites=found, unquantisable=stay, unprunable=unprunable,
         calibration=calibration, evaluator=evaluator, corrector=corrector, targets=targets,

@@ -57,6 +57,10 @@ class Evaluator:
         """The graph with other constants on all images. Raises ModelError where it can't run."""
         return self.compared(self.outputs(changes))
 
+    def of(self, graph: Model) -> "Evaluator":
+        """An evaluator of another graph, beside the same float model on the same images."""
+        return Evaluator(graph, self.images, self.reference, self.threads, scored=self.scored)
+
     @property
     def floats(self) -> Evaluation:
         """The float model beside itself."""

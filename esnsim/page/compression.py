@@ -1,6 +1,6 @@
 """A compressed model as a page: what it costs and is worth before and after."""
 
-from esnsim.compression.compress import Compressed
+from esnsim.compression.compressed import Compressed
 from esnsim.costs.metric import metric_title
 from esnsim.page.cost import UNIT, layers
 from esnsim.page.draw import draw_layers, draw_widths

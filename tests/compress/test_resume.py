@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 
 from esnsim.cli import main
-from esnsim.compression.compress import Compressed, compress
+from esnsim.compression import paying
+from esnsim.compression.allocate import weighing
+from esnsim.compression.compress import compress
+from esnsim.compression.compressed import Compressed
 from esnsim.compression.journal import Journal
 from esnsim.compression.recipe import Recipe
 from esnsim.compression.round import layers
@@ -60,6 +63,28 @@ def test_what_was_stopped_goes_on_and_ends_the_same(
     assert len(calls) == STEPS - done
     assert found.model == wanted.model
     assert not file.exists()
+
+
+def test_what_pruning_measured_is_not_measured_again(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, wanted = tmp_path / "state", compressed(folder, None, ratio=None)
+    with monkeypatch.context() as patch:
+        patch.setattr(layers, "compensated", stopping(STEPS + 1, []))  # filters have gone
+        with pytest.raises(KeyboardInterrupt):
+            compressed(folder, file, ratio=None)
+    for measured in ("gains_of", "order"):
+        monkeypatch.delattr(paying, measured)
+    assert compressed(folder, file, ratio=None).model == wanted.model
+
+
+def test_codes_that_allocations_are_compared_by_are_not_gone_on_with(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weighing, "JUDGED", 8)
+    wanted = compressed(folder, None, effort="thorough")
+    found = compressed(folder, tmp_path / "state", effort="thorough")
+    assert found.model == wanted.model
 
 
 def test_a_file_of_another_run_or_none_is_refused(folder: Path, tmp_path: Path) -> None:

@@ -18,7 +18,6 @@ from esnsim.compression.round.methods import COMPENSATED
 from esnsim.compression.round.remaining import remaining
 from esnsim.compression.workspace import Workspace, float_targets
 from esnsim.errors import UsageError
-from esnsim.evaluate.evaluator import Evaluator
 from esnsim.images.sets import ImageSet
 from esnsim.quantization.filter_sums import Floats
 from esnsim.quantization.quantizer import quantize
@@ -136,17 +135,17 @@ def gains_of(
 
 
 def _judge(workspace: Workspace) -> Workspace:
-    """The workspace on few of the calibration images; where codes compensate they see as few."""
-    images, evaluator, threads = workspace.calibration, workspace.evaluator, workspace.threads
+    """The workspace on few of the calibration images; where codes compensate they see as few.
+
+    A journal is for codes that see all.
+    """
+    images = workspace.calibration
     assert images is not None
-    assert evaluator is not None
-    judged = replace(images.after(max(0, images.count - JUDGED)), labels=None)
-    whole = Evaluator(workspace.whole, judged, threads=threads, scored=evaluator.scored).reference
-    judge = Evaluator(workspace.model, judged, whole, threads, scored=evaluator.scored)
-    workspace = replace(workspace, evaluator=judge)
+    floats = workspace.floats_on(images.after(max(0, images.count - JUDGED)))
+    workspace = replace(workspace, evaluator=floats.of(workspace.model), journal=None)
     if workspace.rounding != COMPENSATED:
         return workspace
     few, targets = images.first(JUDGED), workspace.targets
     if targets is not None:
-        targets = float_targets(workspace.whole, workspace.kept, few, threads)
+        targets = float_targets(workspace.whole, workspace.kept, few, workspace.threads)
     return replace(workspace, calibration=few, targets=targets)

@@ -6,7 +6,6 @@ from esnsim.compression.export.formats import FORMATS
 from esnsim.compression.round.inputs import RANGES
 from esnsim.compression.round.layers import Candidate
 from esnsim.compression.workspace import Workspace
-from esnsim.evaluate.evaluator import Evaluator
 from esnsim.evaluate.scores import Evaluation
 from esnsim.graph.model import Model
 from esnsim.graph.substitute import with_weights
@@ -24,7 +23,7 @@ def build(
     those over the calibration images. What is evaluated is the model itself where ONNX Runtime
     knows its operators.
     """
-    model, threads = workspace.model, workspace.threads
+    model = workspace.model
     changes = workspace.statistics if candidate is None else candidate.changes
     if candidate is None:
         proto = with_weights(model, changes)
@@ -32,11 +31,10 @@ def build(
         proto = exported(model, workspace.sites, candidate.quantized, form, changes)
     if activations and workspace.calibration is not None:
         images = workspace.calibration.first(RANGES)
-        proto = with_activations(proto, images, model.input_shapes, threads)
+        proto = with_activations(proto, images, model.input_shapes, workspace.threads)
     built, floats = model.reopened(proto), workspace.evaluator
     if floats is None:
         return built, None
     if not FORMATS[form].runs:
         return built, floats(changes)
-    evaluate = Evaluator(built, floats.images, floats.reference, threads, scored=floats.scored)
-    return built, evaluate({})
+    return built, floats.of(built)({})

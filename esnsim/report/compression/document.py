@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import esnsim
-from esnsim.compression.compress import Compressed
+from esnsim.compression.compressed import Compressed
 from esnsim.compression.policies import POLICIES
 from esnsim.compression.round.methods import COMPENSATED
 from esnsim.costs.metric import metric_title

@@ -10,40 +10,56 @@ from esnsim.quantization.scheme import WIDEST
 
 
 class _Midrise(torch.autograd.Function):
-    """Δ·W_int of Appendix A; the gradient passes where no code saturates."""
+    """Δ·W_int of Appendix A; the gradient passes to weights whose codes do not saturate.
+
+    That of Δ is Σ g·(W_int − W/Δ) over those, and Σ g·W_int over the others (Esser et al. 2020,
+    arXiv:1902.08153).
+    """
 
     @staticmethod
     def forward(
-        context: Any, weight: Tensor, steps: Tensor, bits: int | None, keep_zeros: bool
+        context: Any, weight: Tensor, steps: Tensor, bits: Tensor | int, keep_zeros: bool
     ) -> Tensor:
         w = weight.double()
-        safe = torch.where(steps > 0, steps.double(), 1.0).reshape(-1, *[1] * (w.dim() - 1))
-        top = 2.0 ** ((bits or WIDEST) - 1)
+        safe = _rows(torch.where(steps > 0, steps.double(), 1.0), w)
+        width = torch.as_tensor(bits, device=w.device).double()
+        top = _rows(2.0 ** (width - 1), w)
         floor = torch.floor(w / safe)
         code = floor.clamp(-top, top - 1) + 0.5
-        context.save_for_backward(code == floor + 0.5)
+        inside = code == floor + 0.5
         if keep_zeros:
             code[w == 0] = 0
-        small = (w.abs() < safe / 2).flatten(1).all(1) | ~(steps > 0)
+        small = (w.abs() < safe / 2).flatten(1).all(1) | ~(steps > 0) | (width < 1)
         code[small] = 0
+        context.save_for_backward(inside, torch.where(inside & (code != 0), code - w / safe, code))
         return (code * safe).to(weight.dtype)
 
     @staticmethod
     def backward(context: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        (inside,) = context.saved_tensors
-        return gradients[0] * inside, None, None, None
+        inside, of_steps = context.saved_tensors
+        gradient, steps = gradients[0], None
+        if context.needs_input_grad[1]:
+            steps = (gradient * of_steps).flatten(1).sum(1).to(gradient.dtype)
+        return gradient * inside, steps, None, None
 
 
 def fake_quantize(
-    weight: Tensor, steps: Tensor, bits: int | None = None, keep_zeros: bool = True
+    weight: Tensor, steps: Tensor, bits: Tensor | int | None = None, keep_zeros: bool = True
 ) -> Tensor:
     """Δ·W_int of weights (M, …) at steps Δ (M,), exactly as `esnsim.quantize` codes them.
 
-    Codes saturate at `bits`. The gradient of the output goes straight to the weights, but for
-    those that saturate. A step that is 0 or NaN prunes.
+    Codes saturate at `bits`, one width or one a filter (M,). The gradient of the output goes
+    straight to the weights, but for those that saturate, and to steps that are learned. A step
+    that is 0 or NaN prunes, and so does a width of 0.
     """
-    quantized: Tensor = _Midrise.apply(weight, steps, bits, keep_zeros)
+    width = WIDEST if bits is None else bits
+    quantized: Tensor = _Midrise.apply(weight, steps, width, keep_zeros)
     return quantized
+
+
+def _rows(values: Tensor, weight: Tensor) -> Tensor:
+    """Values (M,), or one, beside weights (M, …)."""
+    return values.reshape(-1, *[1] * (weight.dim() - 1))
 
 
 class FakeQuantize(nn.Module):

@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Mapping
 from math import isfinite
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -16,8 +16,7 @@ from esnsim.compression.recipe import Recipe
 from esnsim.costs.cost import Cost, cost
 from esnsim.errors import ModelError, UsageError, WidthError
 from esnsim.graph.model import Model, open_model
-from esnsim.model.liveness import Liveness
-from esnsim.model.network import CONSTANT, Layer, Network
+from esnsim.model.network import Network
 from esnsim.quantization.quantizer import quantize
 from esnsim.quantization.scheme import WIDEST, Scheme
 from esnsim.training.export import export_proto, from_torch
@@ -25,7 +24,8 @@ from esnsim.training.fit import Companion
 from esnsim.training.fractional import fractional, steps
 from esnsim.training.layers import TRANSPOSED, sharing, unwrap, weighted_layers
 from esnsim.training.masks import Masks, masks
-from esnsim.training.units import NO_UNIT, unit_of_channels, units
+from esnsim.training.units import NO_UNIT, units
+from esnsim.training.width_cost import WidthCost, Widths
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 HALVINGS = 20  # of the shift that makes widths whole within a budget
 PRESSURE = 5e-3  # how fast the price of a MAC×bit grows, a step, while the cost is twice the budget
 PARAMETRIZED = ".parametrizations.weight.original"  # where torch keeps a parametrised weight
-
-Widths = Mapping[str, NDArray[np.int64]]
 
 
 class Learned(nn.Module):
@@ -46,20 +44,8 @@ class Learned(nn.Module):
 
     def forward(self, weight: Tensor) -> Tensor:
         """(M, …) -> Δ·W_int, of the same shape."""
-        return fractional(weight, self.log_range, self.bits)
-
-
-class _Reader(NamedTuple):
-    """A layer as its cost is computed: what its filters are and which channels it reads, as units.
-
-    `macs` are those of a weight and bit times taps; `reads` (C,) and `gives` (M,) are units.
-    """
-
-    weight: str
-    macs: int
-    groups: int
-    reads: Tensor
-    gives: Tensor
+        device = weight.device  # a module that is moved takes parameters and buffers along alone
+        return fractional(weight, self.log_range.to(device), self.bits.to(device))
 
 
 class LearnedWidths(Companion):
@@ -99,9 +85,7 @@ class LearnedWidths(Companion):
         self.masks: Masks | None = None
         self._network = from_torch(model, example)
         self._plain = copy.deepcopy(unwrap(model))
-        channels = unit_of_channels(self._network)
-        self._units = int(channels.max(initial=-1)) + 1
-        self._readers = [_reader(layer, channels) for layer in self._network.layers]
+        self._cost_of = WidthCost(self._network)
         self.learned = _parametrized(model, self._network, bits)
         self._least = _least_widths(self._network, self.learned)
         self._optimizer = torch.optim.Adam(self._tensors(), lr=rate)
@@ -115,25 +99,8 @@ class LearnedWidths(Companion):
         return self.price * (self.mac_bits() / self.budget - 1)
 
     def mac_bits(self) -> Tensor:
-        """MAC×bit of the widths as they are, whole or not; its gradient is that of the widths.
-
-        A channel whose filters have less than a bit takes part by so much.
-        """
-        bits = {name: learned.bits for name, learned in self.learned.items()}
-        first = next(iter(bits.values()))
-        share = torch.cat([bits[reader.weight].clamp(0, 1) for reader in self._readers])
-        given = torch.cat([reader.gives for reader in self._readers]).to(first.device)
-        live = torch.zeros(self._units, device=first.device)
-        live = live.scatter_reduce(0, given, share, "amax", include_self=False)
-        fed = torch.ones(self._units, device=first.device).index_fill(0, given, 0)
-        fed[CONSTANT] = 0
-        live = live + fed  # channels of the network's inputs are no filter's
-        total = torch.zeros((), device=first.device)
-        for reader in self._readers:
-            inputs = live[reader.reads.to(first.device)].reshape(reader.groups, -1).sum(1)
-            width = bits[reader.weight].reshape(reader.groups, -1).sum(1)
-            total = total + reader.macs * (inputs * width).sum()
-        return total
+        """MAC×bit of the widths as they are, whole or not; its gradient is that of the widths."""
+        return self._cost_of.fractions({name: x.bits for name, x in self.learned.items()})
 
     def after_backward(self) -> None:
         """Between the gradients and the optimiser's step: nothing that is not finite goes on."""
@@ -153,7 +120,7 @@ class LearnedWidths(Companion):
             return
         with torch.no_grad():
             for name, learned in self.learned.items():
-                learned.bits.clamp_(max=WIDEST).clamp_(self._least[name].to(learned.bits.device))
+                learned.bits.clamp_(max=WIDEST).clamp_(self._least[name])
             if self.budget is not None:
                 over = self.mac_bits().item() / self.budget - 1
                 self.price = max(0.0, self.price + PRESSURE * over)
@@ -164,7 +131,7 @@ class LearnedWidths(Companion):
         Raises WidthError where so little is left that outputs do not depend on inputs any more.
         """
         chosen = self._shifted(0.5) if self.budget is None else self._within(self.budget)
-        if not self._cost(chosen):
+        if not self._cost_of.whole(chosen):
             raise WidthError(f"no filter is left that outputs depend on, {self._aim()}")
         self._fix({name: torch.from_numpy(bits) for name, bits in chosen.items()})
 
@@ -225,11 +192,11 @@ class LearnedWidths(Companion):
         return [t for learned in self.learned.values() for t in (learned.log_range, learned.bits)]
 
     def _widths(self) -> Widths:
-        return {n: x.bits.detach().cpu().numpy().astype(np.int64) for n, x in self.learned.items()}
+        return {n: x.bits.detach().numpy().astype(np.int64) for n, x in self.learned.items()}
 
     def _steps(self) -> dict[str, NDArray[np.float64]]:
         return {
-            name: steps(x.log_range, x.bits).detach().cpu().double().numpy()
+            name: steps(x.log_range, x.bits).detach().double().numpy()
             for name, x in self.learned.items()
         }
 
@@ -246,8 +213,8 @@ class LearnedWidths(Companion):
         """Whole widths: the floor of each one and `by`, none below its least."""
         return {
             name: np.maximum(
-                np.floor(x.bits.detach().cpu().double().numpy() + by).clip(0, WIDEST),
-                self._least[name].cpu().numpy(),
+                np.floor(x.bits.detach().double().numpy() + by).clip(0, WIDEST),
+                self._least[name].numpy(),
             ).astype(np.int64)
             for name, x in self.learned.items()
         }
@@ -257,7 +224,7 @@ class LearnedWidths(Companion):
         low, high = -float(WIDEST), 1.0  # at the first all is pruned, which costs nothing
         for _ in range(HALVINGS):
             middle = (low + high) / 2
-            kept = self._cost(self._shifted(middle)) <= budget
+            kept = self._cost_of.whole(self._shifted(middle)) <= budget
             low, high = (middle, high) if kept else (low, middle)
         return self._shifted(low)
 
@@ -265,16 +232,6 @@ class LearnedWidths(Companion):
         if self.budget is None:
             return f"at a price of {self.price:g} a MAC×bit: give a lower one"
         return f"within a budget of {self.budget:,.10g}: give more"
-
-    def _cost(self, widths: Widths) -> int:
-        """MAC×bit of whole widths."""
-        liveness, total = Liveness(self._network), 0
-        for layer, reader in zip(self._network.layers, self._readers, strict=True):
-            inputs = liveness.channels(layer).reshape(reader.groups, -1).sum(1)
-            bits = widths[reader.weight]
-            total += reader.macs * int(inputs @ bits.reshape(reader.groups, -1).sum(1))
-            liveness.decide(layer, bits > 0)
-        return total
 
 
 def _check(price: float | None, budget: float | None, bits: float) -> None:
@@ -287,15 +244,6 @@ def _check(price: float | None, budget: float | None, bits: float) -> None:
         raise WidthError(f"{bits} bits: widths begin at 1 to {WIDEST}")
 
 
-def _reader(layer: Layer, channels: NDArray[np.int64]) -> _Reader:
-    taps = layer.weight.size // (layer.weight.shape[0] * layer.weight.shape[1])
-    gives = channels[layer.first_filter : layer.first_filter + layer.filters]
-    return _Reader(
-        weight=layer.weight.name, macs=layer.macs_per_weight * taps, groups=layer.geometry.groups,
-        reads=torch.from_numpy(channels[layer.channels]), gives=torch.from_numpy(gives),
-    )  # fmt: skip
-
-
 def _parametrized(model: nn.Module, network: Network, bits: float) -> dict[str, Learned]:
     """The parametrisation of each weight, put in place; by the name of the weight."""
     near = quantize(network, Scheme(rule="mse", bits=round(bits)))
@@ -303,7 +251,7 @@ def _parametrized(model: nn.Module, network: Network, bits: float) -> dict[str, 
     learned: dict[str, Learned] = {}
     for name, module in weighted_layers(model).items():
         step = torch.from_numpy(np.where(found[f"{name}.weight"] > 0, found[f"{name}.weight"], 1))
-        log_range = (step.log2() + round(bits) - 1).to(module.weight)  # type: ignore[arg-type]
+        log_range = (step.log2() + round(bits) - 1).float()
         new = Learned(log_range.requires_grad_(), torch.full_like(log_range, bits).requires_grad_())
         for same in sharing(model, module):
             parametrize.register_parametrization(same, "weight", new)

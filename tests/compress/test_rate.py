@@ -55,6 +55,27 @@ def test_sums_are_the_naive_ones(r: Rows, bits: int | None) -> None:
     assert found.widths[0].tolist() == widths
 
 
+@given(
+    st.lists(
+        st.tuples(st.integers(-300, 300), st.sampled_from([-1, 0, 1])), min_size=1, max_size=4
+    ),
+    st.sampled_from([0.25, 0.3, 1e-3]),
+    st.sampled_from([None, 6]),
+)
+def test_few_weights_at_many_levels_too(
+    places: list[tuple[int, int]], step: float, bits: int | None
+) -> None:
+    """On boundaries t·Δ, and a float beside them: more levels than weights, which are passed."""
+    on = np.float32([step * level for level, _ in places])
+    weights = np.where([side for _, side in places], np.nextafter(on, np.float32(1e9)), on)[None]
+    weights[0, [side < 0 for _, side in places]] *= -1
+    found = rates(sort_layer(layer(weights)), [step], bits)
+    _, squares, exponents, *_ = midrise.counts(
+        weights[0].tolist(), step, 2 ** (bits or 16) - 1, True
+    )
+    assert numbers(found, 0)[:2] == [squares, exponents]
+
+
 @given(networks(), STEPS, BITS, st.booleans())
 def test_costs_are_those_of_the_quantiser(
     network: Network, steps: list[float], bits: int | None, keep_zeros: bool

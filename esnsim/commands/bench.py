@@ -30,7 +30,7 @@ def add_options(p: argparse.ArgumentParser) -> None:
             f"--{name}", type=options.at_least_one, default=size, help=f"{what} ({size})"
         )
     p.add_argument("--bits", type=options.span, default=range(1, 9), metavar="1-8", help="widths")
-    p.add_argument("--threads", type=options.threads, default=0, help="0 (default): one a core")
+    p.add_argument("--threads", type=options.count, default=0, help="0 (default): one a core")
     p.add_argument("--seed", type=options.count, default=0)
     p.add_argument("--no-peers", action="store_true", help="leave torch and ONNX Runtime out")
     p.add_argument("--json", action="store_true", help="figures as JSON")

@@ -127,7 +127,7 @@ def _add_pruning(group: "argparse._ArgumentGroup") -> None:
 
 def _add_images(group: "argparse._ArgumentGroup") -> None:
     images.add_evaluation(group)
-    group.add_argument("--threads", type=options.threads, default=0, help="0 (default): one a core")
+    group.add_argument("--threads", type=options.count, default=0, help="0 (default): one a core")
 
 
 def _add_output(group: "argparse._ArgumentGroup") -> None:

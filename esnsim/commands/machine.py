@@ -60,7 +60,7 @@ def add_machine(group: "argparse._ArgumentGroup") -> None:
     for option in {o.field: o for kind in KINDS.values() for o in kind.prices}.values():
         add(flag(option.field), type=options.energy, metavar="50fJ", help=option.help)
     add("--clock", type=options.frequency, metavar="500MHz", help="adds speeds of digital machines")
-    add("--threads", type=options.threads, default=0, help="0 (default): one a core")
+    add("--threads", type=options.count, default=0, help="0 (default): one a core")
 
 
 def flag(field: str) -> str:

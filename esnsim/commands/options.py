@@ -14,7 +14,6 @@ from esnsim.units import PICOJOULES, PREFIXES, Energy, read_energy, read_frequen
 T = TypeVar("T")
 
 FILES = (".json", ".csv", ".npz")
-MOST_THREADS = 256
 ALONE = "filter-wise"  # --bits-per-filter without a value
 
 
@@ -102,13 +101,6 @@ def count(text: str) -> int:
     if not re.fullmatch(r"\d+", text):
         raise ArgumentTypeError(f"'{text}' is no whole number of 0 or more")
     return int(text)
-
-
-def threads(text: str) -> int:
-    """How many threads; each takes memory of its own."""
-    if (found := count(text)) > MOST_THREADS:
-        raise ArgumentTypeError(f"{found:,} threads: give at most {MOST_THREADS}, or 0: one a core")
-    return found
 
 
 def span(text: str) -> list[int]:

@@ -38,7 +38,6 @@ MODEL = "builtin:resnet8"
         ),
         ("--clock 500", "'500' is no clock: give 500MHz or 1GHz"),
         ("--clock 1e999GHz", "'1e999GHz' is no clock"),
-        ("--threads 9999", "9,999 threads: give at most 256, or 0: one a core"),
         ("--bits-per-filter 17", "17 bits: widths are 1 to 16"),
         ("--bits 17", "17 bits: widths are 1 to 16"),
         ("--activation-bits 17", "activations of 17 bits: at most 16"),

@@ -7,11 +7,9 @@
 - nothing depends on threads or on how the walk is shared out
 """
 
-import json
 from dataclasses import asdict, replace
 from functools import reduce
 from operator import add
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -30,12 +28,13 @@ from esnsim.machines.random_layers import random_layer
 from esnsim.model.network import Codes, Geometry
 from esnsim.quantization.quantizer import QuantizedLayer, codes, quantize
 from esnsim.quantization.scheme import Scheme
+from esnsim.selfcheck.accelerators import golden
 from tests.engines import activations, exact
 from tests.naive import array as naive
 from tests.networks import layer, network
 from tests.strategies import quantized_layers
 
-GOLDEN = json.loads((Path(__file__).parent / "goldens" / "schedules.json").read_text())
+GOLDEN = golden("schedules")
 
 
 @st.composite

@@ -80,7 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
     specs = [] if named else machine.machines(arguments)
     if arguments.html and (len(specs) > 1 or arguments.clock):
         raise UsageError("--html is of one machine without a clock: leave --compare, --clock out")
-    given = _activations(arguments, _images(arguments))
+    given = _activations(arguments, _images(arguments), specs)
     model = codes.read_model(arguments)
     quantized = codes.quantized_network(model.network, scheme, arguments.quiet)
     look = Look(arguments.exact, *screen(arguments.output), arguments.clock)
@@ -146,9 +146,15 @@ def _images(arguments: argparse.Namespace) -> "ImageSet | None":
     return None
 
 
-def _activations(arguments: argparse.Namespace, pictures: "ImageSet | None") -> "Activations":
+def _activations(
+    arguments: argparse.Namespace, pictures: "ImageSet | None", specs: "Sequence[Machine]"
+) -> "Activations":
+    """What layers run on. Raises UsageError for a seed of nothing."""
     from esnsim.evaluate.simulation import Activations
 
+    if pictures is not None and not any(spec.noisy for spec in specs):
+        reason = "is of noise and of random integers, and there are neither: leave it out"
+        refuse(arguments, ["seed"], reason)
     return Activations(
         images=pictures, count=arguments.images, end_to_end=arguments.end_to_end,
         percentile=arguments.percentile, signed=arguments.signed, seed=arguments.seed,

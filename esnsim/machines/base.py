@@ -199,6 +199,10 @@ class Machine(Protocol):
         """Whether ranges are set by activations that are observed before a run."""
 
     @property
+    def noisy(self) -> bool:
+        """Whether errors or noise are drawn."""
+
+    @property
     def size(self) -> str:
         """Its dimensions in words."""
 

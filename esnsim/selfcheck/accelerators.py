@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from esnsim.machines.base import Activations
 from esnsim.machines.named.catalog import machine
 from esnsim.machines.named.description import Count, Described, Lanes
+from esnsim.machines.named.memory import MEMORIES
+from esnsim.machines.named.prices import NODES
 from esnsim.machines.named.systolic import Systolic
 from esnsim.machines.named.work import Groups, Work, work_of
 from esnsim.machines.random_layers import stored_layer
@@ -23,6 +25,8 @@ GOLDENS = Path(__file__).parent / "goldens"
 Ints = NDArray[Any]
 DATAFLOWS = {"ws": "weight-stationary", "is": "input-stationary", "os": "output-stationary"}
 TOLERANCE = 0.052  # of BitWave's measured bars
+HEADLINES = 0.003  # of BISMO's and ISAAC's, which are rounded to three digits
+ENDS = 1508  # cycles of Bit Fusion's first and last tile, at most
 
 
 @cache
@@ -213,6 +217,48 @@ def bismo(row: dict[str, Any]) -> int:
     left, right = row["bits"]
     given = of(Geometry(row["M"]), row["K"], row["N"], left, right, 1)
     return sized("bismo", **sizes).count(given).cycles
+
+
+def bismo_tops() -> float:
+    """Binary TOPS of BISMO on an Ultra96, 10 × 256 × 10 at 300 MHz, on a product that fills it."""
+    given = of(Geometry(40), 1024, 40, 1, 1, 1)
+    cycles = sized("bismo", rows=10, lanes=256, windows=10).count(given).cycles
+    return 2 * given.macs / cycles * 0.3e9 / 1e12
+
+
+def isaac_mac() -> float:
+    """pJ of a MAC of 16 by 16 bits on ISAAC: a full array of 16 filters, without its buffers."""
+    given = of(Geometry(), 128, 16, 16, 16, 1)
+    parts = NODES["32nm"].of("isaac", machine("isaac"), machine("isaac").count(given), 16)
+    assert parts is not None
+    return (sum(parts.values()) - parts["buffer"]) / given.macs
+
+
+def bitfusion_wait(row: dict[str, Any]) -> tuple[int, int]:
+    """Cycles of a layer behind Bit Fusion's memory, and what its sweep takes longer."""
+    work = row["cycles"] - row["memory_wait"]
+    moved = row["dram_read_bits"] + row["dram_write_bits"]
+    count = Count(cycles=work, slots=work, active=work)
+    cycles = work + MEMORIES["bitfusion"].wait(count, moved).cycles
+    return cycles, row["cycles"] - cycles
+
+
+def check_headlines() -> str:
+    """Headlines that follow from a mapping: BISMO's rate, ISAAC's energy of a MAC."""
+    rows = {row["machine"].split(",")[0]: row["value"] for row in golden("headlines")["rows"]}
+    found = {"BISMO": bismo_tops(), "ISAAC": isaac_mac()}
+    off = max(abs(value / rows[name] - 1) for name, value in found.items())
+    same("headlines within the tolerance", off < HEADLINES, True)
+    told = f"{found['BISMO']:.2f} binary TOPS, {found['ISAAC']:.3f} pJ a MAC"
+    return f"{told}: within {off:.2%}"
+
+
+def check_memory() -> str:
+    """Layers of Bit Fusion that wait for its memory, but for their first and last tile."""
+    rows = golden("machines_extra")["bitfusion_memory"]["rows"]
+    more = [bitfusion_wait(row)[1] for row in rows]
+    same("transfers of the first and last tile", min(more) >= 0 and max(more) <= ENDS, True)
+    return f"{len(rows)} rows within their first and last tile, at most {max(more):,} cycles"
 
 
 def check_dnnsim() -> str:

@@ -191,6 +191,8 @@ CHECKS: tuple[Check, ...] = (
     ("traces of SCALE-Sim (scalesim.json)", accelerators.check_scalesim),
     ("measured bars of BitWave (bitwave.json)", accelerators.check_bitwave),
     ("BitSim, SCNN, BitTactical, PUMA, BISMO (machines_extra.json)", accelerators.check_others),
+    ("Bit Fusion behind its memory (machines_extra.json)", accelerators.check_memory),
+    ("headlines of BISMO and ISAAC (headlines.json)", accelerators.check_headlines),
     ("analog core of CrossSim 3.2 (crossbar.json)", crossbar),
     ("energies of ISAAC (isaac.json)", isaac),
     ("MACs of known networks (mac_counts.json)", mac_counts),

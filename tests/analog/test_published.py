@@ -1,9 +1,7 @@
 """Published numbers: CrossSim's outputs, ISAAC's energies, the laws of converters, class A."""
 
-import json
 from dataclasses import replace
 from math import sqrt
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,9 +17,7 @@ from tests.analog.tasks import dense_task, run, stored_layer
 from tests.engines import activations, exact
 from tests.networks import layer, network
 
-GOLDENS = Path(__file__).parents[1] / "goldens"
-CROSSSIM = json.loads((GOLDENS / "crossbar.json").read_text())
-ISAAC = json.loads((GOLDENS / "isaac.json").read_text())
+CROSSSIM, ISAAC = golden("crossbar"), golden("isaac")
 
 
 def crosssim_layer() -> tuple[QuantizedLayer, np.ndarray]:

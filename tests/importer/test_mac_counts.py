@@ -1,17 +1,17 @@
 """Multiply-accumulates and weights of well-known networks, to the unit."""
 
-import json
 from pathlib import Path
 
 import onnx
 import pytest
 
 from esnsim import Network
+from esnsim.selfcheck.accelerators import golden
 from tests import architectures as a
 from tests import mobile_architectures as m
 from tests.importer.models import read_whole
 
-GOLDENS = json.loads((Path(__file__).parents[1] / "goldens/mac_counts.json").read_text())
+GOLDENS = golden("mac_counts")
 TORCHVISION = GOLDENS["torchvision (documented GFLOPS agree to the last printed digit)"]
 PARAMETERS = GOLDENS["parameters (torchvision)"]
 MOBILENET_V1 = GOLDENS["MobileNetV1 (paper: 569/325/149/41 M)"]

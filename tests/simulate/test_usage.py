@@ -48,6 +48,8 @@ MODEL = "builtin:resnet8"
         ("--engine analog --adc-bits 8 --adc-law survey", "converters are priced in pJ: give"),
         ("--compare digital", "--compare takes 'schedules', or 'digital analog'"),
         ("--compare schedules --engine analog", "--compare schedules takes one digital array"),
+        ("--seed 3", "--seed is of noise and of random integers, and there are neither"),
+        ("--machines maki --seed 3", "--seed is of noise and of random integers"),
         ("--images 0", "'0' is no whole number from 1 on"),
         ("--percentile 40", "'40' is no percentile above 50, up to 100"),
         ("--json --csv", "argument --csv: not allowed with argument --json"),

@@ -95,6 +95,11 @@ class ArraySpec:
         return False
 
     @property
+    def noisy(self) -> bool:
+        """Nothing is drawn."""
+        return False
+
+    @property
     def size(self) -> str:
         """Its dimensions in words."""
         return f"{self.rows} rows × {self.lanes} lanes × {self.windows} windows"

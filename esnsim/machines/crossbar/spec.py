@@ -191,9 +191,14 @@ class CrossbarSpec:
         return -(-self.activation_bits // self.input_bits)
 
     @property
+    def noisy(self) -> bool:
+        """Whether errors or noise are drawn."""
+        return bool(self.programming_error or self.read_noise)
+
+    @property
     def exact(self) -> bool:
         """Whether outputs are those of a digital array."""
-        return self.adc_bits is None and not (self.programming_error or self.read_noise)
+        return self.adc_bits is None and not self.noisy
 
     @property
     def ideal_amplitude(self) -> bool:

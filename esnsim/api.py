@@ -176,7 +176,7 @@ def simulate(
     if machines is not None:
         from esnsim.evaluate.comparison import Choice, compare_model
         from esnsim.machines.named.catalog import choose
-        from esnsim.machines.named.memory import find_memory
+        from esnsim.machines.named.memories import find_memory
         from esnsim.machines.named.prices import find_prices
 
         choice = Choice(

@@ -9,6 +9,7 @@ from esnsim.errors import UsageError
 PREFIXES = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15, "E": 10**18}
 JOULES = {"fJ": 1e-3, "pJ": 1.0, "nJ": 1e3, "µJ": 1e6, "mJ": 1e9, "J": 1e12}  # in pJ
 PICOJOULES = {"a": 1e-6, "f": 1e-3, "p": 1.0, "n": 1e3, "u": 1e6, "µ": 1e6, "m": 1e9, "": 1e12}
+BYTES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 HERTZ = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9}
 NUMBER = r"(\d+\.?\d*(?:e[+-]?\d+)?|\.\d+)"
 
@@ -41,6 +42,24 @@ def read_frequency(text: str) -> float:
     if not 0 < clock < inf:
         raise UsageError(f"'{text}' is no clock: give 500MHz or 1GHz")
     return clock
+
+
+def read_bytes(text: str) -> int:
+    """A size such as 64KB (1,024 bytes each), in any case. Raises UsageError."""
+    found = re.fullmatch(NUMBER + r"\s*([kmg]?)i?b", text.strip(), re.IGNORECASE)
+    size = float(found[1]) * BYTES[found[2].lower()] if found else inf
+    if size == inf or size != int(size):
+        raise UsageError(f"'{text}' is no size: give bytes as 64KB or 2MB")
+    return int(size)
+
+
+def read_rate(text: str) -> float:
+    """Bytes a second as 12.8GB/s (10^9 each), in any case. Raises UsageError."""
+    found = re.fullmatch(NUMBER + r"\s*([kmg]?)b/s", text.strip(), re.IGNORECASE)
+    rate = float(found[1]) * HERTZ[found[2].lower()] if found else 0.0
+    if not 0 < rate < inf:
+        raise UsageError(f"'{text}' is no rate: give 12.8GB/s")
+    return rate
 
 
 def read_share(text: str) -> float:

@@ -2,7 +2,6 @@
 
 import argparse
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +23,7 @@ BITS = 8  # of an activation
 
 def add_accelerators(group: "argparse._ArgumentGroup") -> None:
     """Add the options that name machines to compare."""
-    from esnsim.machines.named.memory import MEMORIES
+    from esnsim.machines.named.memories import MEMORIES
     from esnsim.machines.named.prices import NODES
 
     group.add_argument(
@@ -36,8 +35,9 @@ def add_accelerators(group: "argparse._ArgumentGroup") -> None:
         help="with --machines: compare cycles × one-bit multipliers (default), or cycles",
     )  # fmt: skip
     group.add_argument(
-        "--memory", choices=MEMORIES,
-        help="with --machines: buffers and DRAM behind each, which a layer may wait for",
+        "--memory", metavar=f"{'|'.join(MEMORIES)}|FILE", type=InputFile(str, machine_files),
+        help="with --machines: buffers and DRAM behind each, which a layer may wait for (default "
+        "that of a machine's own file)",
     )  # fmt: skip
     group.add_argument(
         "--node", metavar=f"{'|'.join(NODES)}|FILE", type=InputFile(str, machine_files),
@@ -71,17 +71,17 @@ def compare(
 ) -> "Comparison":  # fmt: skip
     """What each machine takes of the network."""
     from esnsim.evaluate.comparison import Choice, compare_model
-    from esnsim.machines.named.memory import find_memory
+    from esnsim.machines.named.memories import find_memory
     from esnsim.machines.named.prices import find_prices
 
     memory = find_memory(arguments.memory) if arguments.memory else None
     prices = find_prices(arguments.node) if arguments.node else None
     choice = Choice(
         machines=machines, bits=arguments.activation_bits or BITS, memory=memory, prices=prices,
+        clock=arguments.clock,
         density=arguments.density, threads=arguments.threads,
     )  # fmt: skip
-    found = compare_model(model, network, choice, given, watch)
-    return replace(found, clock=arguments.clock)
+    return compare_model(model, network, choice, given, watch)
 
 
 def render(comparison: "Comparison", form: str, arguments: argparse.Namespace, look: "Look") -> str:

@@ -71,7 +71,7 @@ def _add_aim(group: "argparse._ArgumentGroup") -> None:
     aim.add_argument(
         "--budget", type=options.budget, metavar="200M|2ms@maki",
         help="the most that the metric may be; or of a machine: 2ms@maki, 5uJ@isaac, 90k@bismo "
-        "cycles",
+        "cycles, 2ms@mine.toml; behind a memory: 2ms@maki@bitsim",
     )  # fmt: skip
     aim.add_argument(
         "--drop", type=options.share, metavar="1%",

@@ -39,7 +39,7 @@ def captured(graph: CutGraph, images: ImageSet | None, bits: int = 8) -> dict[in
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """Machines by name, bits of their activations, and what is behind them.
+    """Machines by name, bits of their activations, what is behind them, the clock of digital ones.
 
     `density` says how activations are drawn where there are no images, as --density does.
     """
@@ -48,6 +48,7 @@ class Choice:
     bits: int = 8
     memory: Memory | None = None
     prices: Prices | None = None
+    clock: float | None = None
     density: str | None = None
     threads: int = 0
 
@@ -62,20 +63,14 @@ def compare_model(
     """
     if given.images is None:
         drawn = read_drawn(choice.density, choice.bits, given.seed)
-        return compare_random(
-            network, choice.machines, drawn, choice.bits, choice.memory, choice.prices, watch
-        )
+        return compare_random(network, choice, drawn, watch)
     if choice.density is not None:
         raise UsageError("a density is of integers that are drawn: leave it, or the images, out")
-    graph = cut(model, choice.threads)
-    return compare_graph(
-        graph, network, choice.machines, given, choice.bits, choice.memory, choice.prices, watch
-    )
+    return compare_graph(cut(model, choice.threads), network, choice, given, watch)
 
 
 def compare_random(
-    network: QuantizedNetwork, machines: Mapping[str, Described], drawn: Drawn, bits: int = 8,
-    memory: Memory | None = None, prices: Prices | None = None,
+    network: QuantizedNetwork, choice: Choice, drawn: Drawn,
     watch: Watch = lambda layer, images: None,
 ) -> Comparison:  # fmt: skip
     """The same on integers that are drawn, which no graph has to run for: of all layers, cells of
@@ -83,15 +78,15 @@ def compare_random(
 
     Raises UsageError where there is none.
     """
-    _check_bits(bits)
-    counter = Counter(network, machines, bits)
+    _check_bits(choice.bits)
+    counter = Counter(network, choice.machines, choice.bits)
     for index, layer in enumerate(network.layers):
         watch(layer.layer.name, 1)
-        counter.run(index, drawn.activations(layer, bits, index))
-    _products(counter, network, drawn, bits, 1)
+        counter.run(index, drawn.activations(layer, choice.bits, index))
+    _products(counter, network, drawn, choice.bits, 1)
     if not counter.layers:
         raise UsageError("the model has no layer that multiplies: there is nothing to compare")
-    return counter.comparison((), drawn.words, memory, prices)
+    return counter.comparison((), drawn.words, choice.memory, choice.prices, choice.clock)
 
 
 def _products(
@@ -109,20 +104,18 @@ def _check_bits(bits: int) -> None:
 
 
 def compare_graph(
-    graph: CutGraph, network: QuantizedNetwork, machines: Mapping[str, Described],
-    given: Activations, bits: int = 8, memory: Memory | None = None,
-    prices: Prices | None = None,
+    graph: CutGraph, network: QuantizedNetwork, choice: Choice, given: Activations,
     watch: Watch = lambda layer, images: None,
 ) -> Comparison:  # fmt: skip
-    """A quantised network on machines by name, with activations of `bits` bits, behind a memory,
-    at the prices of a node.
+    """A quantised network on machines by name, on images.
 
     Layers run on those of `given`, and products of two activations on integers that are drawn as
     often as there. Raises UsageError where no layer can run, or images do not fit.
     """
+    bits = choice.bits
     _check_bits(bits)
     check_runs(graph)
-    counter = Counter(network, machines, bits)
+    counter = Counter(network, choice.machines, bits)
     few, chosen = given.split()
     scales = inference.calibrated(graph, few, bits, given.percentile, given.signed)
     seen = np.zeros(1 << bits)
@@ -135,4 +128,4 @@ def compare_graph(
     inference.layer_by_layer(graph, run, chosen, scales, watch)
     used = used_images(given, few, chosen)
     _products(counter, network, Drawn(weights=seen), bits, chosen.count)
-    return counter.comparison(graph.not_simulated, used, memory, prices)
+    return counter.comparison(graph.not_simulated, used, choice.memory, choice.prices, choice.clock)

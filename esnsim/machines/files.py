@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Callable, Collection
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,6 +13,10 @@ from esnsim.files.read import read_small
 
 FILES = (".toml", ".yaml", ".yml")
 LONGEST_BYTES = 1 << 16
+MEMORY, PRICES = "memory", "prices"
+#: What a file about accelerators by name may have, a table each.
+TABLES = ("lanes", "systolic", "cartesian", "crossbar", MEMORY, PRICES)
+PLAIN = ("preset", "source", "assumed")  # fields of any table, which have no unit
 T = TypeVar("T")
 
 
@@ -21,22 +26,37 @@ def is_file(text: str) -> bool:
 
 
 def read_machine(
-    path: Path, option: str, kinds: Collection[str], describe: Callable[[str, dict[str, Any]], T]
-) -> T:
+    path: Path, option: str, kinds: Collection[str], describe: Callable[[str, dict[str, Any]], T],
+    beside: Collection[str] = (),
+) -> T:  # fmt: skip
     """The machine that `option` names a file of: `describe` makes it of its kind and its fields.
 
-    Raises EsnsimError.
+    Tables of `beside` are what other options read. Raises EsnsimError.
     """
     tables = _tables(path, option)
-    found = list(tables.items()) if isinstance(tables, dict) else []
-    if len(found) != 1 or found[0][0] not in kinds or not isinstance(found[0][1], dict):
-        names = ", ".join(repr(name) for name, _ in found) or "no tables"
+    named = tables if isinstance(tables, dict) else {}
+    found = [(name, values) for name, values in named.items() if name in kinds]
+    strange = named.keys() - {*kinds, *beside}
+    if len(found) != 1 or strange or not isinstance(found[0][1], dict):
+        names = ", ".join(map(repr, named)) or "no tables"
         raise EsnsimError(f"'{path}' has {names}: give one table, {' or '.join(kinds)}")
     [(kind, values)] = found
     try:
         return describe(kind, dict(values))
     except UsageError as error:
         raise EsnsimError(f"'{path}', {kind}: {error}") from None
+
+
+def has_table(path: Path, option: str, name: str) -> bool:
+    """Whether a file has a table of a name. Raises EsnsimError."""
+    tables = _tables(path, option)
+    return isinstance(tables, dict) and name in tables
+
+
+def nearest(name: str, known: Collection[str]) -> str:
+    """What to give in place of a name that there is not."""
+    near = get_close_matches(name.lower(), known, 1)
+    return f"did you mean '{near[0]}'?" if near else f"use one of {', '.join(known)}"
 
 
 class StrictLoader(yaml.SafeLoader):  # type: ignore[misc]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from esnsim.machines.named.comparison import Comparison, Taken
+from esnsim.machines.named.comparison import Comparison, Taken, hertz
 from esnsim.page.draw import COLOURS, draw_parts, draw_points, few_marks
 from esnsim.page.page import Column, Page, Picture, Table, facts
 from esnsim.report.machines.table import bound, by_work, lost_to, summary
@@ -74,32 +74,38 @@ def _energy(ranked: list[Taken], comparison: Comparison) -> list[Picture]:
 
 
 def _roofline(ranked: list[Taken], comparison: Comparison) -> list[Picture]:
-    memory, ideal = comparison.memory, comparison.ideal
+    ideal = comparison.ideal
     points: dict[str, tuple[int, float, float]] = {
         t.name: (t.machine.multipliers or 0, ideal / sum(t.moved), ideal / float(t.cycles))
         for t in ranked
         if sum(t.moved) and t.cycles
     }
-    if memory is None or not points:
+    if not points:
         return []
-
-    def draw(axes: Any) -> None:
-        _draw_roofline(axes, points, memory.dram_bits)
-
+    rates = sorted({
+        float(t.memory.bits_a_cycle(hertz(t.machine, comparison.clock)))
+        for t in ranked if t.memory is not None
+    })  # fmt: skip
+    told = " or ".join(f"{rate:g}" for rate in rates)
     return [Picture(
-        "Roofline", f"Work of each machine a cycle over its work a bit of DRAM, below the memory's "
-        f"{memory.dram_bits} bits a cycle and each machine's multipliers.", draw,
+        "Roofline", "Work of each machine a cycle over its work a bit of DRAM, below the memory's "
+        f"{told} bits a cycle and each machine's multipliers.",
+        lambda axes: _draw_roofline(axes, points, rates),
     )]  # fmt: skip
 
 
-def _draw_roofline(axes: Any, points: dict[str, tuple[int, float, float]], bandwidth: int) -> None:
+def _draw_roofline(
+    axes: Any, points: dict[str, tuple[int, float, float]], rates: list[float]
+) -> None:
     places = [x for _, x, _ in points.values()]
     ends = (min(places) / 3, max(places) * 3)
-    axes.plot(ends, [bandwidth * x for x in ends], color=COLOURS[2], lw=1.2, label="memory")
+    for rate in rates:
+        label = "memory" if rate == rates[0] else None
+        axes.plot(ends, [rate * x for x in ends], color=COLOURS[2], lw=1.2, label=label)
     roofs = sorted({roof for roof, _, _ in points.values()})
     for roof in roofs:
         label = "multipliers" if roof == roofs[0] else None
-        ridge = max(ends[0], roof / bandwidth)
+        ridge = max(ends[0], roof / rates[-1])
         axes.plot([ridge, max(ridge, ends[1])], [roof] * 2, color=COLOURS[1], lw=1, label=label)
     draw_points(
         axes,
@@ -136,7 +142,7 @@ def _machines(ranked: list[Taken], comparison: Comparison) -> Table:
         Column("÷ 8×8 bits", of_dense, "{:.2f}".format),
         Column("÷ ideal", comparison.of_ideal, "{:.2f}".format),
     ]
-    if comparison.memory:
+    if any(taken.memory for taken in ranked):
         columns.append(Column("bound", bound))
     if comparison.prices:
         columns.append(Column("energy", lambda t: sum(t.energy.values()) or None, joules))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from esnsim.machines.base import Activations
 from esnsim.machines.named.catalog import machine
 from esnsim.machines.named.description import Count, Described, Lanes
-from esnsim.machines.named.memory import MEMORIES
+from esnsim.machines.named.memories import MEMORIES
 from esnsim.machines.named.prices import NODES
 from esnsim.machines.named.systolic import Systolic
 from esnsim.machines.named.work import Groups, Work, work_of

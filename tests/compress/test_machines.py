@@ -13,18 +13,25 @@ from hypothesis import strategies as st
 from esnsim.commands import options
 from esnsim.compression.allocate.allocate import WIDEST, allocate, choices, every_width
 from esnsim.errors import UsageError
+from esnsim.evaluate.comparison import Choice
 from esnsim.importer.read import read_onnx
 from esnsim.machines.base import random_integers
 from esnsim.machines.named.aim import Aim, read_aim
 from esnsim.machines.named.catalog import machines
+from esnsim.machines.named.comparison import Counter
+from esnsim.machines.named.memories import MEMORIES
+from esnsim.machines.named.memory import moved_bits
+from esnsim.machines.named.prices import NODES
 from esnsim.model.network import Network
 from esnsim.quantization.quantizer import quantize
 from tests.commandline import esnsim, refused, report
 from tests.samples import convolutions, saved
 from tests.strategies import networks
 
+MEMORY = "bitfusion"  # whose buffers are the smaller ones
 METRICS = ("cycles@maki", "cycles@bitfusion", "cycles@bismo", "time@tpu", "energy@isaac",
-           "energy@puma", "energy@maki-serial", "energy@stripes@45nm")  # fmt: skip
+           "energy@puma", "energy@maki-serial", "energy@stripes@45nm", "time@maki@bitfusion",
+           "energy@bismo@bitsim@28nm")  # fmt: skip
 
 
 def aimed(network: Network, metric: str) -> Aim:
@@ -65,17 +72,49 @@ def test_a_machine_of_whole_layers_gets_one_width_a_layer_within_its_budget(
 
 def test_a_budget_of_a_machine_is_kept(tmp_path: Path) -> None:
     model, out = saved(convolutions(), tmp_path), tmp_path / "small.onnx"
-    spent = {}
-    for name in ("bitfusion", "maki"):
+    for name, behind in (("bitfusion", []), ("maki", []), ("maki", ["bitsim"])):
         words = ["compress", model, "-o", out, "-q", "--report", tmp_path / "r.json"]
-        least = esnsim(*words, "--budget", f"1@{name}").err.split("can be, ")[1].split(":")[0]
+        at = "@".join((name, *behind))
+        least = esnsim(*words, "--budget", f"1@{at}").err.split("can be, ")[1].split(":")[0]
         budget = 1.3 * float(least.replace(",", ""))
-        assert esnsim(*words, "--budget", f"{budget:.0f}@{name}").code == 0
+        assert esnsim(*words, "--budget", f"{budget:.0f}@{at}").code == 0
         found = json.loads((tmp_path / "r.json").read_text())
-        assert found["metric"] == f"cycles@{name}"
-        told = report(esnsim("simulate", out, "--machines", name, "--json", "-q"))
-        spent[name] = told["machines"][0]["cycles"]
-        assert spent[name] <= budget
+        assert found["metric"] == f"cycles@{at}"
+        memory = ["--memory", *behind] if behind else []
+        told = report(esnsim("simulate", out, "--machines", name, *memory, "--json", "-q"))
+        assert told["machines"][0]["cycles"] <= budget
+
+
+@settings(max_examples=10)
+@given(networks().filter(usable), st.sampled_from(["maki", "bitfusion", "tpu"]))
+def test_an_aim_waits_for_its_memory_as_a_comparison_does(network: Network, name: str) -> None:
+    """Cycles, time and energy of the whole network, all filters at 8 bits."""
+    quantized, found = quantize(network), aimed(network, f"cycles@{name}@{MEMORY}").activations
+    choice = Choice(
+        machines={name: machines()[name]}, memory=MEMORIES[MEMORY], prices=NODES["28nm"]
+    )
+    counter = Counter(quantized, choice.machines, 8)
+    for index, activations in found.items():
+        counter.run(index, activations)
+    [taken] = counter.comparison((), "", choice.memory, choice.prices).taken
+    seconds = float(taken.cycles) / taken.machine.hertz
+    wanted = {"cycles": taken.cycles, "time": 1e6 * seconds, "energy": sum(taken.energy.values())}
+    for quantity, value in wanted.items():
+        assert aimed(network, f"{quantity}@{name}@{MEMORY}").of(quantized) == pytest.approx(value)
+
+
+def test_a_machine_of_a_file_is_an_aim_and_its_memory_counts(tmp_path: Path) -> None:
+    """A port of one bit makes the layers wait, cycle by cycle; so does DRAM of one."""
+    mine, network = tmp_path / "mine.toml", read_onnx("builtin:resnet8")
+    mine.write_text("[lanes]\npreset = 'maki'\n")
+    alone = aimed(network, f"cycles@{mine}")
+    assert alone.of(quantize(network)) == aimed(network, "cycles@maki").of(quantize(network))
+    with mine.open("a") as file:
+        file.write("[memory]\npreset = 'bitsim'\ndram = '1 bits'\n")
+    waits = aimed(network, f"cycles@{mine}")
+    moved = sum(moved_bits(waits.memory, waits.machine, q, 8) for q in quantize(network).layers)  # type: ignore[arg-type]
+    assert waits.of(quantize(network)) >= moved
+    assert aimed(network, f"cycles@{mine}@bitsim").memory == MEMORIES["bitsim"]
 
 
 @pytest.mark.parametrize(("name", "wanted"), [("bitfusion", {2, 4, 8}), ("maki", {*range(1, 9)})])
@@ -123,8 +162,13 @@ def test_a_budget_without_a_number_is_none() -> None:
         ("--budget 2ms@maki --metric esn_a", "--budget is of time@maki, --metric of esn_a"),
         ("--budget 2ms@maki --policy uniform", "a machine's budget is shared by the policy alloc"),
         ("--budget 2 --metric speed@maki", "'speed@maki' is no metric of a machine: give cycles@"),
-        ("--budget 2 --metric energy@maki@32nm", "32nm has no price for maki; leave the node out"),
-        ("--budget 2 --metric energy@maki@7nm", "no node '7nm': use one of 45nm"),
+        ("--budget 2 --metric energy@maki@32nm", "32nm has no price for that machine; leave"),
+        (
+            "--budget 2 --metric energy@maki@7nm",
+            "after the machine give a node, a memory or both, of 45nm,",
+        ),
+        ("--budget 2 --metric time@isaac@bitsim", "analog machines hold their weights: leave the"),
+        ("--budget 2 --metric time@maki@bitsim@bitsim", "after the machine give a node, a memory"),
         ("--budget 2 --metric time@maki@45nm", "a node prices energy, not time: leave it out"),
     ],
 )

@@ -141,6 +141,13 @@ def test_a_picture_has_bars_and_a_roofline(tmp_path: Path) -> None:
     assert out.read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_clock_is_no_hindrance_to_a_page(tmp_path: Path) -> None:
+    """That of one machine has no place for it; that of machines by name has cycles."""
+    out, words = tmp_path / "a.html", ["--machines", "maki", "--clock", "1GHz", "--html"]
+    assert "images/s" in esnsim("simulate", one_layer(tmp_path), *words, out, "-q").out
+    assert "maki" in out.read_text("utf-8")
+
+
 def test_bars_add_up_to_the_distance_from_ideal(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     from matplotlib.figure import Figure
@@ -306,7 +313,7 @@ def test_an_unknown_machine_has_no_file() -> None:
         ("[lanes]\npreset = 'strips'", "no machine 'strips': did you mean 'stripes'?"),
         (
             "[systolic]\nweight = 'ones'",
-            "systolic: no field 'weight': `esnsim machines NAME`",
+            "systolic: no field 'weight': use one of source, assumed,",
         ),
         ("[crossbar]\nactivation = 'width'", "crossbar: no field 'activation'"),
         ("[lanes]\nclock_mhz = 0", "a clock of 0 MHz: give a number above 0"),

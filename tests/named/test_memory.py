@@ -1,18 +1,23 @@
 """DRAM behind machines by name: what moves, who waits, and the published cycles."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esnsim.machines.named.catalog import machines
+from esnsim.machines.files import TABLES
+from esnsim.machines.named.catalog import DESCRIPTIONS, machines
 from esnsim.machines.named.description import Count
 from esnsim.machines.named.events import BUFFER
-from esnsim.machines.named.memory import MEMORIES, Memory, moved_bits
+from esnsim.machines.named.memories import MEMORIES, find_memory
+from esnsim.machines.named.memory import Memory, moved_bits
 from esnsim.selfcheck.accelerators import ENDS, bitfusion_wait, golden
+from tests.commandline import esnsim, refused, report
 from tests.named.tasks import Task, tasks
+from tests.samples import one_layer
 
 EXTRA = golden("machines_extra")
 BITS = st.integers(0, 400)
@@ -86,7 +91,7 @@ def test_a_port_is_a_bound_like_dram(
 @given(tasks())
 def test_weights_move_as_a_machine_stores_them(task: Task) -> None:
     """An empty machine moves the most: nothing fits, and no width exceeds a word of the layer's."""
-    nothing = Memory(source="here", weights=1 << 40, activations=0, dram_bits=1, dram_pj=1.0)
+    nothing = Memory(source="here", weights=1 << 40, activations=1, dram_bits=1, dram_pj=1.0)
     sums, known = task.layer.sums, machines()
     weights = (sums.weights * sums.width_code).sum()
     moved = {name: moved_bits(nothing, m, task.layer, task.bits) for name, m in known.items()}
@@ -98,3 +103,85 @@ def test_weights_move_as_a_machine_stores_them(task: Task) -> None:
     assert moved["int8"] - rest == word * sums.weights[sums.width_code > 0].sum()
     assert moved["int8"] == moved["stripes"] == moved["tpu"] == moved["scnn"]
     assert moved["maki"] <= moved["bismo"]
+
+
+MINE = """
+weights = "2KB"
+activations = "1.5KB"
+dram = "24 bits"
+dram_energy = "4pJ"
+input_port = "64 bits"
+"""
+
+
+def test_a_memory_of_one_s_own(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(f"[memory]{MINE}")
+    wanted = Memory(weights=2048, activations=1536, dram_bits=24, dram_pj=4.0, input_port=64)
+    assert find_memory(str(path)) == wanted
+    path.write_text("[memory]\npreset = 'bitfusion'\ndram = '1.2GB/s'\ninput_port = 'ideal'")
+    found = find_memory(str(path))
+    assert found == replace(
+        MEMORIES["bitfusion"], source="your own", dram_bits=None, dram_rate=1.2e9, input_port=None
+    )
+    assert found.bits_a_cycle(400e6) == 24
+
+
+@given(st.integers(0, 99), BITS, st.integers(1, 9))
+def test_a_rate_is_so_many_bits_a_cycle_of_the_clock(cycles: int, moved: int, bits: int) -> None:
+    work = Count(cycles=cycles, slots=cycles, active=cycles)
+    rate = replace(SMALL, dram_bits=None, dram_rate=bits * 1e6)
+    assert rate.wait(work, moved, 8e6) == replace(SMALL, dram_bits=bits).wait(work, moved)
+
+
+def test_a_machine_waits_for_the_memory_of_its_own_file(tmp_path: Path) -> None:
+    """Unless another is put behind all; a clock makes DRAM of so many bytes a second faster."""
+    mine, model = tmp_path / "mine.toml", one_layer(tmp_path)
+    text = "[lanes]\npreset = 'int8'\nclock_mhz = 100\n[memory]\npreset = 'bitsim'\n"
+    mine.write_text(f"{text}dram = '1KB/s'\n[prices]\npreset = '28nm'\n")
+    words = ["simulate", model, "--machines", f"{mine},int8,isaac", "--json", "-q"]
+    own, behind, slow = (
+        report(esnsim(*words, *more)) for more in ([], ["--memory", "bitsim"], ["--clock", "1MHz"])
+    )
+    bound = {m["name"]: m["layers"][0]["bound"] for m in own["machines"]}
+    assert bound == {"mine": "memory", "int8": None, "isaac": None}
+    assert own["memory"] is None
+    assert own["machines"][0]["memory"]["dram_rate"] == 1000
+    assert own["machines"][1]["memory"] is None
+    [layer] = own["machines"][0]["layers"]
+    assert layer["cycles"] == -(-layer["dram_bits"] * 100_000_000 // 8000)
+    assert slow["machines"][0]["cycles"] == -(-layer["dram_bits"] * 1_000_000 // 8000)
+    assert behind["machines"][0]["memory"] == behind["machines"][1]["memory"] == behind["memory"]
+    table = esnsim("simulate", model, "--machines", f"{mine},int8", "-q", "--node", mine).out
+    assert "memory    behind mine: your own" in table
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "a memory without weights: give weights = '64KB'"),
+        ("weights = '64'", "'64' is no size: give bytes as 64KB or 2MB"),
+        ("weights = 64", "'64' is no size"),
+        ("preset = 'bitsim'\nweights = '0KB'", "a memory with weights = 0: give 1 to"),
+        ("weights = '1.5B'", "'1.5B' is no size"),
+        ("preset = 'bitsim'\nweights = '9999999999GB'", "give 1 to 1,125,899,906,842,624, as 64KB"),
+        ("dram = 128", "dram = '128' is no number of bits a cycle: give '128 bits'"),
+        ("dram = '12.8MHz/s'", "'12.8MHz/s' is no rate: give 12.8GB/s"),
+        ("dram = '0GB/s'", "'0GB/s' is no rate"),
+        ("preset = 'bitsim'\ndram = 'ideal'", "DRAM gives so many bits a cycle, or bytes a second"),
+        ("preset = 'bitsim'\ndram = '0 bits'", "a memory with dram_bits = 0: give 1 to"),
+        ("dram_energy = '15'", "dram_energy = '15' is in no unit: give an energy such as '15pJ'"),
+        ("dram_energ = '15pJ'", "no field 'dram_energ': did you mean 'dram_energy'?"),
+        ("preset = 'ddr4'", "no memory 'ddr4': use one of bitsim, bitfusion"),
+        ("preset = 'mine.toml'", "no memory 'mine.toml'"),
+        ("input_port = [1]", "input_port = '[1]' is no number of bits a cycle"),
+    ],
+)
+def test_a_bad_memory_is_one_line(text: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(f"[memory]\n{text}")
+    refused(esnsim("simulate", one_layer(tmp_path), "--machines", "maki", "--memory", path), said)
+
+
+def test_tables_of_a_file_are_the_kinds_and_what_is_beside_them() -> None:
+    assert {*TABLES} == {*DESCRIPTIONS, "memory", "prices"}

@@ -145,7 +145,7 @@ def test_prices_of_one_s_own(tmp_path: Path) -> None:
     [
         ("active = 3", "active = 3 is in no unit: give an energy such as '50fJ'"),
         ("active = '3'", "active = '3' is in no unit"),
-        ("actve = '3fJ'", "no price 'actve': give some of active"),
+        ("actve = '3fJ'", "no price 'actve': did you mean 'active'?"),
         ("active = '3fJ'", "active and idle multipliers are priced together: give both"),
         ("preset = '90nm'", "no node '90nm': use one of 45nm, 32nm, 28nm, 16nm"),
     ],

@@ -1,7 +1,8 @@
 """What a machine takes of a network, as a metric: cycles@maki, time@bitfusion, energy@isaac."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -9,8 +10,11 @@ import numpy as np
 from esnsim.costs.metric import find_metric
 from esnsim.errors import UsageError
 from esnsim.machines.base import Activations
-from esnsim.machines.named.catalog import machine
+from esnsim.machines.files import is_file
+from esnsim.machines.named.catalog import machine, read_named
 from esnsim.machines.named.description import Described, Ints
+from esnsim.machines.named.memories import MEMORIES, find_memory
+from esnsim.machines.named.memory import Memory, moved_bits
 from esnsim.machines.named.prices import NODES, Prices
 from esnsim.machines.named.reads import Reads
 from esnsim.machines.named.work import work_of
@@ -26,7 +30,8 @@ NODE, ANALOG_NODE = "28nm", "32nm"  # whose prices count unless another is named
 class Aim:
     """A quantity of one inference on a machine, on `activations` of 8 bits of each layer, by index.
 
-    Layers without any, which no engine runs, take nothing. Weights do not wait for memory.
+    Layers without any, which no engine runs, take nothing. Behind a `memory` layers wait for it,
+    and energy has what DRAM takes in it.
     """
 
     quantity: str
@@ -34,6 +39,7 @@ class Aim:
     machine: Described
     prices: Prices | None
     activations: Mapping[int, Activations]
+    memory: Memory | None = None
 
     #: Costs of filters are whole numbers of so many parts of the quantity's unit.
     PARTS: ClassVar[Mapping[str, float]] = {"cycles": 1 << 16, "time": 1e9, "energy": 1 << 16}
@@ -48,10 +54,14 @@ class Aim:
         if index not in self.activations:
             return 0.0
         work = work_of(layer, self.activations[index], BITS)
-        count = self.machine.count(work)
+        count, moved = self.machine.count(work), 0
+        if self.memory is not None:
+            moved = moved_bits(self.memory, self.machine, layer, BITS)
+            count += self.memory.wait(count, work.images * moved, self.machine.hertz)
         if self.prices is not None:
             parts = self.prices.of(self.name, self.machine, count, BITS)
-            return sum((parts or {}).values()) / work.images
+            dram = self.memory.energy(moved) if self.memory else 0.0
+            return sum((parts or {}).values()) / work.images + dram
         cycles = count.cycles / work.images
         return 1e6 * cycles / self.machine.hertz if self.quantity == "time" else cycles
 
@@ -83,22 +93,41 @@ def known_metric(metric: str) -> str:
 
 
 def read_aim(metric: str, activations: Mapping[int, Activations]) -> Aim:
-    """A metric such as energy@isaac or energy@maki@45nm. Raises UsageError."""
-    quantity, _, rest = metric.partition(AT)
-    name, _, node = rest.partition(AT)
+    """A metric such as energy@isaac, energy@maki@45nm or time@maki@bitsim, on a machine with a name
+    or one of a file, whose memory counts; or another memory. Raises UsageError, EsnsimError.
+    """
+    quantity, name, *behind = metric.split(AT)
     if quantity not in QUANTITIES:
         known = ", ".join(f"{each}{AT}{name or 'maki'}" for each in QUANTITIES)
         raise UsageError(f"'{metric}' is no metric of a machine: give {known}")
-    found = machine(name)
+    found = read_named(Path(name)) if is_file(name) else machine(name)
     analog = isinstance(found, Reads)
-    prices = None
-    if quantity == "energy":
-        node = node or (ANALOG_NODE if analog else NODE)
-        if node not in NODES:
-            raise UsageError(f"no node '{node}': use one of {', '.join(NODES)}")
-        prices = NODES[node]
-        if (prices.conversion is None) == analog:
-            raise UsageError(f"'{metric}': {node} has no price for {name}; leave the node out")
-    elif node:
-        raise UsageError(f"'{metric}': a node prices energy, not {quantity}: leave it out")
-    return Aim(quantity=quantity, name=name, machine=found, prices=prices, activations=activations)
+    nodes = [part for part in behind if part in NODES]
+    memories = [part for part in behind if part in MEMORIES or is_file(part)]
+    strange = [part for part in behind if part not in (*nodes, *memories)]
+    if strange or max(len(nodes), len(memories)) > 1:
+        known = ", ".join((*NODES, *MEMORIES))
+        raise UsageError(
+            f"'{metric}': after the machine give a node, a memory or both, of {known}, or a file "
+            "of a memory"
+        )
+    if analog and memories:
+        raise UsageError(f"'{metric}': analog machines hold their weights: leave the memory out")
+    return Aim(
+        quantity=quantity, name=name, machine=found, prices=_prices(metric, analog, nodes),
+        activations=activations,
+        memory=find_memory(memories[0]) if memories else None if analog else found.memory,
+    )  # fmt: skip
+
+
+def _prices(metric: str, analog: bool, nodes: Sequence[str]) -> Prices | None:
+    """Those of a metric of energy, of the node that it names or the usual one."""
+    if not metric.startswith(f"energy{AT}"):
+        if nodes:
+            quantity = metric.partition(AT)[0]
+            raise UsageError(f"'{metric}': a node prices energy, not {quantity}: leave it out")
+        return None
+    node = nodes[0] if nodes else ANALOG_NODE if analog else NODE
+    if (NODES[node].conversion is None) == analog:
+        raise UsageError(f"'{metric}': {node} has no price for that machine; leave the node out")
+    return NODES[node]

@@ -3,16 +3,16 @@
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields, replace
-from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from esnsim.errors import UsageError
-from esnsim.machines.files import is_file, read_machine
+from esnsim.machines.files import MEMORY, TABLES, has_table, is_file, nearest, read_machine
 from esnsim.machines.named.cartesian import Cartesian
 from esnsim.machines.named.description import Described, Lanes, own_fields
+from esnsim.machines.named.memories import find_memory
 from esnsim.machines.named.reads import Reads
 from esnsim.machines.named.systolic import Systolic
 
@@ -60,15 +60,21 @@ def machine(name: str) -> Described:
     """The machine of a name. Raises UsageError with the nearest one."""
     known = machines()
     if name not in known:
-        near = get_close_matches(name.lower(), known, 1)
-        told = f"did you mean '{near[0]}'?" if near else f"use one of {', '.join(known)}"
-        raise UsageError(f"no machine '{name}': {told} (`esnsim machines` lists all)")
+        raise UsageError(
+            f"no machine '{name}': {nearest(name, known)} (`esnsim machines` lists all)"
+        )
     return known[name]
 
 
 def read_named(path: Path) -> Described:
-    """A machine from a file. `preset` names one of the kind to start from. Raises EsnsimError."""
-    return read_machine(path, "--machines", DESCRIPTIONS, _described)
+    """A machine from a file, with its memory if that has one. `preset` names one of the kind to
+    start from. Raises EsnsimError.
+    """
+    found = read_machine(path, "--machines", DESCRIPTIONS, _described, TABLES)
+    if not has_table(path, "--machines", MEMORY):
+        return found
+    with_memory: Described = replace(found, memory=find_memory(str(path), "--machines"))
+    return with_memory
 
 
 def _described(kind: str, values: dict[str, Any]) -> Described:
@@ -77,11 +83,10 @@ def _described(kind: str, values: dict[str, Any]) -> Described:
         start = machine(str(values.pop("preset")))
         if start.kind != kind:
             raise UsageError(f"the preset is a {start.kind} machine: write [{start.kind}]")
+    known = [field.name for field in fields(start) if field.name != MEMORY]
     for key, value in values.items():
-        if key not in {field.name for field in fields(start)}:
-            near = get_close_matches(key, [field.name for field in fields(start)], 1)
-            told = f"did you mean '{near[0]}'?" if near else "`esnsim machines NAME` prints all"
-            raise UsageError(f"no field '{key}': {told}")
+        if key not in known:
+            raise UsageError(f"no field '{key}': {nearest(key, known)}")
         _check_type(key, value, getattr(start, key))
     changed: Described = replace(start, **values)
     return changed

@@ -27,7 +27,8 @@ class Taken:
     `moved` are the bits that DRAM moves for each layer of one inference, nothing where there is no
     memory; waiting for them is in `counts`. `parts` are the energies of each layer of one inference
     in pJ by part, nothing where they have no price. `adc_bits` are those of the least converter
-    that loses nothing of each layer, of analog machines.
+    that loses nothing of each layer, of analog machines. `memory` is what is behind the machine,
+    its own or that of all, None behind analog ones.
     """
 
     name: str
@@ -37,12 +38,18 @@ class Taken:
     moved: tuple[int, ...] = ()
     parts: tuple[Parts, ...] = ()
     adc_bits: tuple[int, ...] = ()
+    memory: Memory | None = None
 
     @property
     def energy(self) -> Parts:
         """Energy of one inference in pJ by part."""
         names = self.parts[0] if self.parts else ()
         return {name: sum(layer[name] for layer in self.parts) for name in names}
+
+    @property
+    def dram_pj(self) -> float:
+        """What DRAM takes for one inference."""
+        return self.memory.energy(sum(self.moved)) if self.memory else 0.0
 
     @property
     def total(self) -> Count:
@@ -76,7 +83,10 @@ class Taken:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Comparison(Outcome):
-    """Layers in graph order on machines by name, and what of the network did not run there."""
+    """Layers in graph order on machines by name, and what of the network did not run there.
+
+    `memory` is what was put behind all digital machines, `clock` in Hz what they all run at.
+    """
 
     network: QuantizedNetwork
     layers: tuple[QuantizedLayer, ...]
@@ -118,9 +128,7 @@ class Comparison(Outcome):
 
     def rate(self, taken: Taken) -> float | None:
         """Inferences a second at the machine's clock, or digital ones at `clock` Hz."""
-        analog = taken.machine.multipliers is None
-        clock = self.clock if self.clock and not analog else taken.machine.hertz
-        return clock / float(taken.cycles) if taken.cycles else None
+        return hertz(taken.machine, self.clock) / float(taken.cycles) if taken.cycles else None
 
     def of_ideal(self, taken: Taken) -> float | None:
         """Times what ideal hardware takes: of one-bit MACs, of ESNa on analog machines."""
@@ -182,44 +190,47 @@ class Counter:
 
     def comparison(
         self, skipped: Sequence[Skipped], activations: str, memory: Memory | None = None,
-        prices: Prices | None = None,
+        prices: Prices | None = None, clock: float | None = None,
     ) -> Comparison:  # fmt: skip
-        """What each machine took, behind a memory or none, and the layers that did not run."""
+        """What each machine took, behind a memory, its own or none, and what did not run."""
         order = sorted(self._counts)
         layers = {id(quantized.layer): quantized for quantized in self.network.layers}
         return Comparison(
             network=self.network,
             layers=tuple(self._layers[index] for index in order),
-            taken=tuple(self._taken(name, order, memory, prices) for name in self._machines),
+            taken=tuple(self._taken(name, order, memory, prices, clock) for name in self._machines),
             not_simulated=tuple(NotRun(layers[id(item.layer)], item.reason) for item in skipped),
             activations=activations,
             activation_bits=self._bits,
             images=self._images[order[0]],
             memory=memory,
             prices=prices,
+            clock=clock,
         )
 
     def _taken(
-        self, name: str, order: Sequence[int], memory: Memory | None, prices: Prices | None
-    ) -> Taken:
+        self, name: str, order: Sequence[int], memory: Memory | None, prices: Prices | None,
+        clock: float | None,
+    ) -> Taken:  # fmt: skip
         machine, images = self._machines[name], self._images[order[0]]
         counts = tuple(self._counts[index][name] for index in order)
+        memory = None if machine.multipliers is None else memory or machine.memory
         moved: tuple[int, ...] = ()
-        if memory is not None and machine.multipliers is not None:
-            layers = (self._layers[index] for index in order)
+        if memory is not None:
+            layers, speed = (self._layers[index] for index in order), hertz(machine, clock)
             moved = tuple(moved_bits(memory, machine, layer, self._bits) for layer in layers)
-            waiting = (memory.wait(c, images * bits) for c, bits in zip(counts, moved, strict=True))
-            counts = tuple(a + b for a, b in zip(counts, waiting, strict=True))
+            counts = tuple(
+                count + memory.wait(count, images * bits, speed)
+                for count, bits in zip(counts, moved, strict=True)
+            )
         converts = isinstance(machine, Reads) and machine.converts
         taken = Taken(
-            name=name, machine=machine, counts=counts, images=images, moved=moved,
+            name=name, machine=machine, counts=counts, images=images, moved=moved, memory=memory,
             adc_bits=tuple(self._adc_bits[index, name] for index in order) if converts else (),
         )  # fmt: skip
-        return replace(taken, parts=self._parts(taken, memory, prices))
+        return replace(taken, parts=self._parts(taken, prices))
 
-    def _parts(
-        self, taken: Taken, memory: Memory | None, prices: Prices | None
-    ) -> tuple[Parts, ...]:
+    def _parts(self, taken: Taken, prices: Prices | None) -> tuple[Parts, ...]:
         """Energies of each layer of one inference, with DRAM's behind a memory."""
         if prices is None:
             return ()
@@ -230,10 +241,15 @@ class Counter:
         ]  # fmt: skip
         if len(found) < len(taken.counts):
             return ()
-        if memory is not None and taken.moved:
+        if taken.memory is not None:
             for parts, bits in zip(found, taken.moved, strict=True):
-                parts["DRAM"] = memory.energy(bits)
+                parts["DRAM"] = taken.memory.energy(bits)
         return tuple(found)
+
+
+def hertz(machine: Described, clock: float | None) -> float:
+    """Cycles a second: the machine's own, or of digital ones those of a clock."""
+    return machine.hertz if machine.multipliers is None or not clock else clock
 
 
 def checked(count: Count, layer: QuantizedLayer) -> Count:

@@ -19,6 +19,7 @@ from esnsim.machines.named.statistics import (
 )
 
 if TYPE_CHECKING:
+    from esnsim.machines.named.memory import Memory
     from esnsim.machines.named.work import Work
 
 Ints = NDArray[np.int64]
@@ -89,6 +90,10 @@ class Described(Protocol):
         """What of the machine is not counted."""
 
     @property
+    def memory(self) -> "Memory | None":
+        """Its own buffers and DRAM, where its file describes them."""
+
+    @property
     def multipliers(self) -> int | None:
         """One-bit multipliers, None of analog machines."""
 
@@ -120,11 +125,15 @@ class Described(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class About:
-    """Where a machine is defined, what is assumed beyond that, and what it leaves out."""
+    """Where a machine is defined, what is assumed beyond that, and what it leaves out.
+
+    `memory` is the machine's own, where no other is put behind all machines.
+    """
 
     source: str = "your own"
     assumed: str = ""
     leaves_out: str = ""
+    memory: "Memory | None" = None
 
     @property
     def masks(self) -> bool:

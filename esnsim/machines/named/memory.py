@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import prod
+from fractions import Fraction
+from math import ceil, inf, isfinite, prod
 
 from esnsim.errors import UsageError
 from esnsim.machines.lowering import needs_mask
@@ -10,27 +11,51 @@ from esnsim.machines.named.description import Count, Described
 from esnsim.machines.named.events import INPUTS, OUTPUTS, PARTIAL_SUMS, WEIGHTS
 from esnsim.quantization.quantizer import QuantizedLayer
 
+MOST_BYTES = 1 << 50  # of a buffer
+MOST_BITS = 1 << 32  # a cycle
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
     """Buffers of `weights` and `activations` bytes in front of DRAM of `dram_bits` a cycle.
 
-    Weights move once for each image, inputs and outputs where they do not fit their buffer
-    together. Where neither weights nor inputs fit theirs, one of them moves again for each buffer
-    full of the other, whichever is less (BitSim's rule). A bit moved takes `dram_pj` pJ.
+    Where `dram_rate` is given DRAM moves so many bytes a second instead, whatever the clock of the
+    machine in front of it. Weights move once for each image, inputs and outputs where they do not
+    fit their buffer together. Where neither weights nor inputs fit theirs, one of them moves again
+    for each buffer full of the other, whichever is less (BitSim's rule). A bit moved takes
+    `dram_pj` pJ.
 
     Buffers give or take `*_port` bits a cycle; None is as many as are asked for. Transfers overlap
     with the work: a layer takes as long as the longest of its work and of both levels.
     """
 
-    source: str
+    source: str = "your own"
     weights: int
     activations: int
-    dram_bits: int
+    dram_bits: int | None = None
     dram_pj: float
+    dram_rate: float | None = None
     weight_port: int | None = None
     input_port: int | None = None
     output_port: int | None = None
+
+    def __post_init__(self) -> None:
+        if (self.dram_bits is None) == (self.dram_rate is None):
+            raise UsageError("DRAM gives so many bits a cycle, or bytes a second: give one of both")
+        for name in ("dram_bits", "weight_port", "input_port", "output_port"):
+            _check_whole(name, getattr(self, name), 1, MOST_BITS, "128 bits")
+        for name in ("weights", "activations"):
+            _check_whole(name, getattr(self, name), 1, MOST_BYTES, "64KB")
+        if self.dram_rate is not None and not 0 < self.dram_rate < inf:
+            raise UsageError(f"DRAM of {self.dram_rate} bytes a second: give more than 0")
+        if not (isfinite(self.dram_pj) and self.dram_pj >= 0):
+            raise UsageError(f"DRAM of {self.dram_pj} pJ a bit: give 0 or more")
+
+    def bits_a_cycle(self, hertz: float) -> Fraction:
+        """What DRAM moves in a cycle of a machine of this clock."""
+        if self.dram_rate is None:
+            return Fraction(self.dram_bits or 0)
+        return 8 * Fraction(self.dram_rate) / Fraction(hertz)
 
     def traffic(self, weights: int, inputs: int, outputs: int) -> int:
         """Bits that DRAM moves for a layer of so many bits of each."""
@@ -48,9 +73,9 @@ class Memory:
         """What so many bits take, in pJ."""
         return moved * self.dram_pj
 
-    def wait(self, count: Count, moved: int) -> Count:
+    def wait(self, count: Count, moved: int, hertz: float = 1.0) -> Count:
         """What the layer takes more than its work, its units idle, while bits are moved."""
-        buffer, dram = self.buffer_cycles(count.events), -(-moved // self.dram_bits)
+        buffer, dram = self.buffer_cycles(count.events), ceil(moved / self.bits_a_cycle(hertz))
         more = max(0, buffer - count.cycles, dram - count.cycles)
         level = MEMORY if dram >= buffer else BUFFER
         units = count.slots // count.cycles if count.cycles else 0
@@ -70,29 +95,16 @@ class Memory:
         return max(times, default=0)
 
 
+def _check_whole(name: str, value: object, least: int, most: int, example: str) -> None:
+    """Raise UsageError unless a value is None or a whole number in these bounds."""
+    if value is None:
+        return
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise UsageError(f"a memory with {name} = {value}: give {least} to {most:,}, as {example}")
+
+
 #: The level of memory for which units are idle: DRAM, or the buffer before it.
 LEVELS = MEMORY, BUFFER = "memory", "buffer"
-
-MEMORIES: Mapping[str, Memory] = {
-    "bitsim": Memory(
-        source="yc2367/BitSim@6845fad: 288 + 256 KB, 128 bits a cycle, 1,000 pJ a 64 bits",
-        weights=288 << 10, activations=256 << 10, dram_bits=128, dram_pj=15.625,
-    ),
-    "bitfusion": Memory(
-        source="hsharma35/bitfusion@04ec1c8: 64 + 48 KB (32 of inputs, 16 of outputs, here taken "
-        "together), 192 bits a cycle, 15 pJ a bit as in its code (its comment says 6); 512, 16 and "
-        "32 banks of 32 bits",
-        weights=64 << 10, activations=48 << 10, dram_bits=192, dram_pj=15.0,
-        weight_port=512 * 32, input_port=16 * 32, output_port=32 * 32,
-    ),
-}  # fmt: skip
-
-
-def find_memory(name: str) -> Memory:
-    """The memory of a name. Raises UsageError."""
-    if name not in MEMORIES:
-        raise UsageError(f"no memory '{name}': use one of {', '.join(MEMORIES)}")
-    return MEMORIES[name]
 
 
 def moved_bits(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from esnsim.errors import UsageError
-from esnsim.machines.files import is_file, read_machine
+from esnsim.machines.files import PLAIN, PRICES, TABLES, is_file, nearest, read_machine
 from esnsim.machines.named.description import Count, Described
 from esnsim.machines.named.events import (
     AMPLITUDE,
@@ -24,8 +24,6 @@ from esnsim.machines.named.events import (
 )
 from esnsim.machines.named.memory import LEVELS
 from esnsim.units import Energy, read_energy
-
-TABLE = "prices"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,9 +211,13 @@ NODES: Mapping[str, Prices] = {
 def find_prices(name: str) -> Prices:
     """The prices of a node or of a file. Raises UsageError, EsnsimError."""
     if is_file(name):
-        return read_machine(Path(name), "--node", (TABLE,), _read)
+        return read_machine(Path(name), "--node", (PRICES,), _read, TABLES)
+    return _named(name, f", or a file of [{PRICES}]")
+
+
+def _named(name: str, otherwise: str = "") -> Prices:
     if name not in NODES:
-        raise UsageError(f"no node '{name}': use one of {', '.join(NODES)}, or a file of [{TABLE}]")
+        raise UsageError(f"no node '{name}': use one of {', '.join(NODES)}{otherwise}")
     return NODES[name]
 
 
@@ -223,12 +225,12 @@ def _read(kind: str, values: dict[str, Any]) -> Prices:
     """Prices of a file: energies with their unit; `preset` names a node to start from."""
     start = Prices(source="your own")
     if "preset" in values:
-        start = find_prices(str(values.pop("preset")))
+        start = _named(str(values.pop("preset")))
     for key, value in values.items():
-        if key in ("source", "assumed"):
+        if key in PLAIN:
             continue
         if key not in ENERGIES:
-            raise UsageError(f"no price '{key}': give some of {', '.join(ENERGIES)}, or preset")
+            raise UsageError(f"no price '{key}': {nearest(key, (*ENERGIES, *PLAIN))}")
         values[key] = _picojoules(key, value)
     return replace(start, **values)
 

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import esnsim
 from esnsim.machines.named.comparison import Comparison, Taken
 from esnsim.machines.named.description import Count, own_fields
+from esnsim.machines.named.memory import Memory
 from esnsim.report.forms import Form, csv_text, json_text
 from esnsim.report.simulation.document import left_out, quantizer
 
@@ -30,7 +31,7 @@ def document(comparison: Comparison) -> dict[str, Any]:
         "esn_d_tilde": comparison.esn_d_tilde,
         "ideal_one_bit": comparison.ideal,
         "dense_one_bit": comparison.dense,
-        "memory": asdict(comparison.memory) if comparison.memory else None,
+        "memory": _memory(comparison.memory),
         "prices": _prices(comparison),
         "clock_hz": comparison.clock,
         "machines": [_machine(taken, comparison) for taken in comparison.taken],
@@ -74,7 +75,8 @@ def _machine(taken: Taken, comparison: Comparison) -> dict[str, Any]:
         "of_ideal": comparison.of_ideal(taken),
         "lost": _keys(comparison.lost(taken)),
         "inferences_per_second": comparison.rate(taken),
-        **_transfers(comparison, sum(taken.moved) if taken.moved else None),
+        "memory": _memory(taken.memory),
+        **_transfers(taken, sum(taken.moved) if taken.moved else None),
         "energy_pj": _keys(taken.energy) if taken.parts else None,
         "layers": _layers(taken, comparison),
     }
@@ -87,7 +89,7 @@ def _layers(taken: Taken, comparison: Comparison) -> list[dict[str, Any]]:
             "name": q.layer.name,
             "op": q.layer.op,
             **_figures(count, taken.images),
-            **_transfers(comparison, moved[place]),
+            **_transfers(taken, moved[place]),
             "energy_pj": _keys(taken.parts[place]) if taken.parts else None,
             "adc_bits": taken.adc_bits[place] if taken.adc_bits else None,
             "bound": None if moved[place] is None else taken.bounds[place],
@@ -96,12 +98,15 @@ def _layers(taken: Taken, comparison: Comparison) -> list[dict[str, Any]]:
     ]
 
 
-def _transfers(comparison: Comparison, bits: int | None) -> dict[str, Any]:
+def _memory(memory: Memory | None) -> dict[str, Any] | None:
+    return asdict(memory) if memory else None
+
+
+def _transfers(taken: Taken, bits: int | None) -> dict[str, Any]:
     """Bits that DRAM moves for one inference, and their energy."""
-    memory = comparison.memory
-    if memory is None or bits is None:
+    if taken.memory is None or bits is None:
         return {"dram_bits": None, "dram_pj": None}
-    return {"dram_bits": bits, "dram_pj": memory.energy(bits)}
+    return {"dram_bits": bits, "dram_pj": taken.memory.energy(bits)}
 
 
 def _figures(count: Count, images: int) -> dict[str, Any]:

@@ -19,7 +19,7 @@ def render(comparison: Comparison, look: Look, equal: bool = True) -> str:
     key = by_work if equal else _cycles
     columns = ["machine", "size", "cycles", "used", "lost most to"]
     columns += ["÷ 8×8 bits", "÷ ideal"] if equal else ["multipliers"]
-    columns += ["DRAM", "bound"] if comparison.memory else []
+    columns += ["DRAM", "bound"] if _memories(comparison) else []
     columns += ["energy"] if comparison.prices else []
     columns += ["images/s"] if comparison.clock else []
     cells = [_row(taken, comparison, look, equal) for taken in sorted(comparison.taken, key=key)]
@@ -56,9 +56,8 @@ def _row(taken: Taken, comparison: Comparison, look: Digits, equal: bool) -> lis
         cells += [_ratio(taken, comparison.dense), NONE if of_ideal is None else f"{of_ideal:.2f}"]
     else:
         cells.append(NONE if multipliers is None else look.number(multipliers))
-    if comparison.memory:
-        spent = comparison.memory.energy(sum(taken.moved))
-        cells += [look.energy(spent, True) if taken.moved else NONE, bound(taken)]
+    if _memories(comparison):
+        cells += [look.energy(taken.dram_pj, True) if taken.moved else NONE, bound(taken)]
     if comparison.prices:
         cells.append(look.energy(sum(taken.energy.values()), True) if taken.parts else NONE)
     if comparison.clock:
@@ -105,10 +104,11 @@ def summary(comparison: Comparison, look: Digits, equal: bool) -> list[str]:
         "lost      share that is not ideal, by its first cause: units idle, or widths (multiplied "
         "beyond MAC×bit × activation bits); on analog machines, of energy by part"
     )
-    if comparison.memory:
+    for source, names in _memories(comparison).items():
+        behind = "" if comparison.memory else f"behind {', '.join(names)}: "
         lines.append(
-            f"memory    {comparison.memory.source}; bound: layers that wait for DRAM (memory) or "
-            "for its ports (buffer), whose work takes less than its transfers"
+            f"memory    {behind}{source}; bound: layers that wait for DRAM (memory) or for its "
+            "ports (buffer), whose work takes less than its transfers"
         )
     if any(taken.machine.multipliers is None for taken in comparison.taken):
         priced = "; ÷ ideal of energy, that of ESNa" if comparison.ideal_analog else ""
@@ -126,6 +126,15 @@ def summary(comparison: Comparison, look: Digits, equal: bool) -> list[str]:
     if left:
         lines.append(f"left out  {human(left)} MACs of {len(comparison.not_simulated)} layers")
     return lines
+
+
+def _memories(comparison: Comparison) -> dict[str, list[str]]:
+    """The machines that have a memory behind them, by its source."""
+    found: dict[str, list[str]] = {}
+    for taken in comparison.taken:
+        if taken.memory:
+            found.setdefault(taken.memory.source, []).append(taken.name)
+    return found
 
 
 def listing(machines: Mapping[str, Described], columns: int = 100) -> str:

@@ -78,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
     scheme = codes.scheme_of(arguments)
     named = accelerators.chosen(arguments)
     specs = [] if named else machine.machines(arguments)
-    if arguments.html and (len(specs) > 1 or specs and arguments.clock):
+    if arguments.html and (len(specs) > 1 or (specs and arguments.clock)):
         raise UsageError("--html is of one machine without a clock: leave --compare, --clock out")
     given = _activations(arguments, _images(arguments), specs)
     model = codes.read_model(arguments)

@@ -74,7 +74,7 @@ def _drawn(new: Any, pictures: Sequence[Picture]) -> "Figure":
     places = figure.subplots(1, len(pictures), squeeze=False)[0]
     for axes, picture in zip(places, pictures, strict=True):
         picture.draw(axes)
-        axes.set_title(picture.title, fontsize=10)
+        axes.set_title(picture.title, fontsize=10, loc="right")  # legends stand on the left
     return figure
 
 

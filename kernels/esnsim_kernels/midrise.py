@@ -55,18 +55,19 @@ def statistics(weights, step, limit, keep_zeros, counts, energies):
     lanes = np.empty((2, LANES))
     for m in range(weights.shape[0]):
         delta, half = step[m], 0.5 * step[m]
-        top = squares = exponents = ones = nonzero = np.int64(0)
+        top, squares, exponents = np.int32(0), np.int64(0), np.uint64(0)
+        ones = nonzero = np.int64(0)
         lanes[:] = 0.0
         for start in range(0, weights.shape[1], LANES):
             for lane in range(min(LANES, weights.shape[1] - start)):
                 w = np.float64(weights[m, start + lane])
                 q = _code(w, delta, limit[m], keep_zeros)
-                a = np.int64(abs(q))
+                a = np.int32(abs(q))  # AVX2 has no vectors of int64: not their maximum or shift
                 top = max(top, a)
-                squares += a * a
+                squares += np.int64(a) * np.int64(a)
                 # The exponent field of a float64 is its bit length + 1022, and 0 for 0.
-                exponents += np.float64(abs(q)).view(np.int64) >> 52
-                ones += a == 1
+                exponents += np.float64(abs(q)).view(np.uint64) >> np.uint64(52)
+                ones += abs(q) == 1.0
                 nonzero += w != 0.0
                 lanes[0, lane] += w * w
                 error = w - half * q
@@ -75,7 +76,7 @@ def statistics(weights, step, limit, keep_zeros, counts, energies):
         coded = nonzero if keep_zeros else weights.shape[1]
         counts[m, 0] = top
         counts[m, 1] = squares
-        counts[m, 2] = exponents - 1022 * coded
+        counts[m, 2] = np.int64(exponents) - 1022 * coded
         counts[m, 3] = ones
         counts[m, 4] = coded
         counts[m, 5] = nonzero

@@ -14,6 +14,7 @@ BENCHMARKS = {
     "accuracy": "accuracy of the embedded ResNet-20 on machines",
     "qdq": "ONNX Runtime's quantised ResNet-20 on the array and by ONNX Runtime",
     "engines": "the engines on a ResNet-50 against ONNX Runtime, the roofline and crossbars",
+    "scaling": "how time and memory of cost and simulate grow with a model",
     "silicon": "costs against times measured on a T4 (HAWQ), and a row t4",
     "training": "what ESNTracker adds to a training step",
 }

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import harness, models, silicon
+from benchmarks import grown, harness, models, scaling, silicon
 from benchmarks.__main__ import BENCHMARKS
+from benchmarks.grown import Case, answer, chain, expected
 from benchmarks.harness import Benchmark, check, interleave, ratio, run, spread, table, timed, turns
 from esnsim import cost, quantize, read_onnx
 from tests.importer.test_mac_counts import TORCHVISION
@@ -139,3 +140,32 @@ def test_an_unknown_benchmark_names_those_there_are() -> None:
     done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[1])
     assert done.returncode == 2
     assert "cost" in done.stderr
+
+
+def test_an_exponent_is_the_slope_of_logarithms_of_what_is_above_noise() -> None:
+    sizes = [1, 10, 100, 1000]
+    assert scaling.exponent(sizes, [0.01, 0.3, 3, 30], noise=0.02) == pytest.approx(1)
+    assert scaling.exponent(sizes, [0.5 * n**2 for n in sizes], noise=0.02) == pytest.approx(2)
+    assert scaling.exponent(sizes, [0.01] * 3 + [1.0], noise=0.02) is None
+
+
+def test_growth_above_what_is_promised_is_missed() -> None:
+    axis = {"promised": 1.0, "time": 1.1, "memory": None}
+    results = {"axes": {"layers": axis}}
+    assert not scaling.main.missed(results)
+    assert scaling.main.missed({"axes": {"layers": axis | {"time": 1.5}}})
+    assert scaling.main.missed({"axes": {"layers": axis | {"memory": 1.5}}})
+
+
+@pytest.mark.parametrize("work", ["cost", "simulate"])
+def test_a_grown_model_has_the_macs_that_are_counted_by_hand(work: str, tmp_path: Path) -> None:
+    case = Case(work=work, depth=3, channels=4, filters=7, side=5, batch=2, nodes=3)
+    (tmp_path / "grown.onnx").write_bytes(chain(case).SerializeToString())
+    assert answer(case, tmp_path / "grown.onnx") == expected(case) == 9 * 25 * 4 * (4 + 4 + 7)
+
+
+def test_weights_of_a_sparse_file_take_no_room(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(grown, "HELD", 1 << 12)
+    case = Case(work="cost", external=3 * 10**3)
+    (tmp_path / "grown.onnx").write_bytes(grown.sparse(case, tmp_path).SerializeToString())
+    assert answer(case, tmp_path / "grown.onnx") == expected(case) == 32 * 32

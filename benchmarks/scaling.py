@@ -74,7 +74,8 @@ def measure(arguments: Namespace) -> dict[str, Any]:
 def walk(name: str, axis: Axis) -> dict[str, Any]:
     """The sizes of an axis."""
     say(name)
-    found = [ran(replace(axis.case, **{axis.field: value})) for value in axis.values]
+    fields: list[dict[str, Any]] = [{axis.field: value} for value in axis.values]
+    found = [ran(replace(axis.case, **field)) for field in fields]
     grown = [axis.grown(value) for value in axis.values]
     return {
         "values": list(axis.values), "sizes": found, "promised": axis.promised,
@@ -117,11 +118,11 @@ def render(results: Document) -> str:
     head = ("grows", "sizes", "CPU, s", "exponent", "MB", "exponent", "promised at most")
     parts = [table(head, rows)]
     if results["extremes"]:
-        rows = [
+        largest = [
             (name, f"{found['processor']:.2f}", f"{found['bytes'] / 1e6:,.0f}")
             for name, found in results["extremes"].items()
         ]
-        parts.append(table(("model", "CPU, s", "MB"), rows))
+        parts.append(table(("model", "CPU, s", "MB"), largest))
         one, two = results["threads"].values()
         parts.append(f"one thread ÷ two: {one / two:.2f}")
     return "\n\n".join(parts)

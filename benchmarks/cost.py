@@ -17,7 +17,17 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks.cost_report import render
-from benchmarks.harness import Benchmark, Document, Run, interleave, python, say, spread, turns
+from benchmarks.harness import (
+    Benchmark,
+    Document,
+    Run,
+    Spread,
+    interleave,
+    python,
+    say,
+    spread,
+    turns,
+)  # fmt: skip
 from benchmarks.tools import OURS, TOOLS, Tool
 
 LIBRARIES = ("numpy", "numba", "onnx", "onnxruntime", "protobuf")
@@ -45,6 +55,8 @@ CASES = {
         "32 products of 4096×4096, external data", 1 / 3, disk=2_500_000_000, held=4 * 4096**2
     ),
 }
+BASE = "import numpy, onnx"
+STARTS = ("--help", "cost builtin:resnet8")  # against what BASE takes
 COLD = ("resnet50.onnx", "qonnx.onnx", "builtin:resnet20 --step mse")
 
 
@@ -60,7 +72,8 @@ def measure(arguments: Namespace) -> dict[str, Any]:
             if name in models
         }
         cold_starts = {command: cold(folder, command) for command in COLD}
-    return {"models": models, "passes": passes, "cold": cold_starts}
+        started = starts(folder, rounds)
+    return {"models": models, "passes": passes, "cold": cold_starts, "starts": started}
 
 
 def disagreement(results: Document) -> bool:
@@ -152,6 +165,19 @@ def throughput(folder: Path, name: str, engine: str, rounds: int) -> dict[str, A
     say(f"passes over the weights of {name}, {engine}")
     rates = answer(folder, "benchmarks.bandwidth", f"{name}.onnx", str(rounds), engine)
     return {key: spread(values) for key, values in rates.items()}
+
+
+def starts(folder: Path, rounds: int) -> dict[str, Spread]:
+    """Seconds of whole commands that have little to do, and of loading NumPy and onnx alone."""
+    say("starts")
+    commands = {BASE: ("-c", BASE)} | {w: ("-m", "esnsim", *w.split()) for w in STARTS}
+    jobs = {name: partial(seconds, folder, *words) for name, words in commands.items()}
+    return turns(jobs, rounds, warm=1)
+
+
+def seconds(folder: Path, *arguments: str) -> float:
+    """What a process takes by the clock."""
+    return start(folder, *arguments).seconds
 
 
 def cold(folder: Path, words: str) -> dict[str, Any]:

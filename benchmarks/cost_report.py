@@ -14,7 +14,8 @@ def render(results: Document) -> str:
     parts = [circumstances(results), *(_model(model) for model in results["models"].values())]
     if results["passes"]:
         parts.append(_passes(results["passes"]))
-    return "\n\n".join((*parts, _cold(results["cold"]), *_goals(results)))
+    parts += [_cold(results["cold"]), _starts(results["starts"])]
+    return "\n\n".join((*parts, *_goals(results)))
 
 
 def _model(model: Document) -> str:
@@ -62,6 +63,14 @@ def _cold(cold: Document) -> str:
     return table(("esnsim cost, s", "Numba's cache filled", "empty"), rows)
 
 
+def _starts(starts: Document) -> str:
+    base = next(iter(starts))
+    rows = [
+        (words, told(taken), f"{ratio(taken, starts[base]):.2f}") for words, taken in starts.items()
+    ]
+    return table(("whole process, s", "", f"÷ {base}"), rows)
+
+
 def _goals(results: Document) -> list[str]:
     """What was aimed at, what was measured, and whether that is met."""
     lines = []
@@ -71,17 +80,20 @@ def _goals(results: Document) -> list[str]:
         own, room = tools[OURS], 200 * MB + 1.5 * model["held"]
         if "command" in tools["onnx-tool"]:
             times = ratio(own["command"], tools["onnx-tool"]["command"])
-            lines.append(goal(times <= 1.5, f"at most 1.5 × the time of onnx-tool: {times:.2f} ×"))
+            lines.append(
+                goal(times <= 0.85, f"at most 0.85 × the time of onnx-tool: {times:.2f} ×")
+            )
         if "command" in tools["qonnx"]:
             times = ratio(tools["qonnx"]["command"], own["command"])
-            lines.append(goal(times >= 10, f"10 × faster than qonnx: {times:.1f} ×"))
+            lines.append(goal(times >= 7, f"7 × faster than qonnx: {times:.1f} ×"))
         peak = f"{own['peak_rss'] / MB:.0f} MB"
         lines.append(goal(own["peak_rss"] <= room, f"peak within {room / MB:.0f} MB: {peak}"))
     for name, rates in results["passes"].items():
         if name.endswith("numba"):
             share = ratio(rates["fused"], rates["read"])
-            text = f"fused pass at ¼ of the read bandwidth, {name}: {share:.2f}"
-            lines.append(goal(share >= 0.25, text))
+            least = 0.3 if name.startswith("large") else 0.4  # half of the weights lie transposed
+            text = f"fused pass at {least} of the read bandwidth, {name}: {share:.2f}"
+            lines.append(goal(share >= least, text))
     return lines
 
 

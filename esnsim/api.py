@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import wraps
 from inspect import signature
 from os import PathLike, cpu_count
@@ -108,6 +109,7 @@ class Given(TypedDict, total=False):
     images: "ImageSet | None"
     count: int | None
     end_to_end: bool
+    clock: float | None
     seed: int
     input_shapes: "Shapes | None"
     input_values: Mapping[str, float] | None
@@ -141,6 +143,7 @@ def simulate(
     images: "ImageSet | None" = None,
     count: int | None = None,
     end_to_end: bool = False,
+    clock: float | None = None,
     seed: int = 0,
     input_shapes: "Shapes | None" = None,
     input_values: Mapping[str, float] | None = None,
@@ -154,7 +157,7 @@ def simulate(
     or none, at the prices of a `node` or a file as `--node`, and give a Comparison;
     without images `density` says how their activations are drawn, as `--density`. Layers run on
     the float model's activations for `count` of the `images`, or on random integers without any.
-    Raises UsageError, ModelError.
+    A `clock` in Hz adds speeds. Raises UsageError, ModelError.
     """
     from esnsim.evaluate.simulation import Activations, simulate_graph
     from esnsim.machines import presets
@@ -183,8 +186,9 @@ def simulate(
             machines=choose(machines), memory=find_memory(memory) if memory else None,
             prices=find_prices(node) if node else None, density=density, threads=threads,
         )  # fmt: skip
-        return compare_model(model, quantized, choice, given)
-    return simulate_graph(cut(model, threads), quantized, described, given, threads)
+        return replace(compare_model(model, quantized, choice, given), clock=clock)
+    found = simulate_graph(cut(model, threads), quantized, described, given, threads)
+    return replace(found, clock=clock)
 
 
 def compress(
@@ -282,6 +286,7 @@ def compare(
     *sources: "Source | Cost",
     scheme: Scheme | None = None,
     images: "ImageSet | None" = None,
+    calibration: "ImageSet | None" = None,
     count: int | None = None,
     scoring: "Scoring | None" = None,
     input_shapes: "Shapes | None" = None,
@@ -293,9 +298,10 @@ def compare(
     """Models beside the first: which layers changed, how, and what made the difference.
 
     `sources` as for `cost`, or costs, or paths of its JSON reports. Float weights are quantised by
-    `scheme`. With images each model runs as it is on `count` of those that `compress` would not
-    calibrate with. `watch` is told each name before its turn. Raises UsageError for fewer than two
-    sources, ModelError where one has no layer in common with the first.
+    `scheme`. With images each model runs as it is on `count` of those that `compress` scores, given
+    the same `images` and `calibration`. `watch` is told each name before its turn. Raises
+    UsageError for fewer than two sources, ModelError where one has no layer in common with the
+    first.
     """
     from esnsim.comparison.accuracy import compare_on
     from esnsim.comparison.compare import Side
@@ -305,7 +311,7 @@ def compare(
 
     if len(sources) < 2:
         raise UsageError("compare takes two models or more: give another")
-    _check_images(images)
+    _check_images(images, calibration)
     sides, models = list[Side](), list["Model | None"]()
     for source in sources:
         name, model = _name(source), None
@@ -321,7 +327,7 @@ def compare(
         models.append(model)
     if images is None or not any(models):
         return compared(sides)
-    return compare_on(images, sides, models, count, scoring or GUESS, threads)
+    return compare_on(images, sides, models, calibration, count, scoring or GUESS, threads)
 
 
 def _path(source: Any) -> str | None:

@@ -36,7 +36,8 @@ class Outcome:
 
     def to_dict(self) -> dict[str, Any]:
         """The document that `--json` prints: plain dicts, lists, ints and floats."""
-        return self._report.document(self)
+        found: dict[str, Any] = self._report.document(self)
+        return found
 
     def to_csv(self) -> str:
         """The rows that `--csv` prints, as text."""

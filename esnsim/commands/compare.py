@@ -42,6 +42,11 @@ def add_options(p: argparse.ArgumentParser) -> None:
     images.add_images(pictures, "the embedded images are the default for embedded models")
     images.add_scoring(pictures)
     pictures.add_argument("--images", type=options.at_least_one, metavar="N", help="the first N")
+    pictures.add_argument(
+        "--calibration", type=images.IMAGES, metavar="FILE|FOLDER",
+        help="as given to compress: all of --data are scored then, else those after the first 256 "
+        "(half, of fewer)",
+    )  # fmt: skip
     out = p.add_argument_group("output")
     output.add_output(out, FORMS)
     output.add_page(out)
@@ -86,11 +91,14 @@ def _compared(arguments: argparse.Namespace) -> "Compared":
     builtin = next((name for name in a.models if name.startswith("builtin:")), a.models[0])
     pictures = images.images_of(a, builtin)
     images.check_scored(a, pictures is not None, "--data")
+    if pictures is None:
+        refuse(a, ["calibration"], "is about accuracy: give --data too")
     with Meter(len(a.models), a.quiet, "comparing") as meter, listening(meter.within):
         return compare(
             *a.models, scheme=codes.scheme_of(a), images=pictures, count=a.images,
-            scoring=images.scoring_of(a), input_shapes=dict(a.input_shape),
-            input_values=dict(a.input_value), watch=meter.advance,
+            calibration=images.calibration_of(a, pictures), scoring=images.scoring_of(a),
+            input_shapes=dict(a.input_shape), input_values=dict(a.input_value),
+            watch=meter.advance,
         )  # fmt: skip
 
 

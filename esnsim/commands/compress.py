@@ -176,14 +176,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _compressed(arguments: argparse.Namespace, recipe: "Recipe") -> "Compressed":
     from esnsim.compression.compress import compress
-    from esnsim.images import sets as data
 
-    a, used = arguments, None
+    a = arguments
     model, pictures = codes.read_model(a), images.images_of(a, a.model)
-    if a.calibration is not None:
-        used = data.load(a.calibration, images.preparation_of(a))
-    elif pictures is not None and a.data is None:
-        used = data.embedded_training()
+    used = images.calibration_of(a, pictures)
     images.check_scored(a, pictures is not None, "--data")
     if pictures is None and used is None:
         refuse(a, ["correct"], "corrects with images: give --data or --calibration")

@@ -117,3 +117,12 @@ def images_of(arguments: argparse.Namespace, model: str) -> "ImageSet | None":
     if arguments.data is not None:
         return data.load(arguments.data, preparation_of(arguments), arguments.labels)
     return data.embedded() if model.startswith("builtin:") else None
+
+
+def calibration_of(arguments: argparse.Namespace, pictures: "ImageSet | None") -> "ImageSet | None":
+    """The images of --calibration, or those beside the embedded images; else None."""
+    from esnsim.images import sets as data
+
+    if arguments.calibration is not None:
+        return data.load(arguments.calibration, preparation_of(arguments))
+    return data.embedded_training() if pictures is not None and arguments.data is None else None

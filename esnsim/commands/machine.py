@@ -20,6 +20,13 @@ def variants() -> dict[str, tuple[str, str]]:
     return {word: (name, field) for name, k in KINDS.items() for word, field in k.compare.items()}
 
 
+def told_apart(arguments: argparse.Namespace) -> str:
+    """The field by which the machines that run are told apart."""
+    return next(
+        (field for word, (_, field) in variants().items() if word in arguments.compare), "kind"
+    )
+
+
 def join_compared(words: Sequence[str]) -> list[str]:
     """`--compare digital analog MODEL` with the words compared as one, apart from the model."""
     if "--compare" not in words:

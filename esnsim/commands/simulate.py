@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from esnsim.images.sets import ImageSet
     from esnsim.machines.base import Machine
     from esnsim.machines.named.comparison import Comparison
-    from esnsim.machines.simulator import Simulation
+    from esnsim.machines.simulator import Beside, Simulation
     from esnsim.quantization.quantizer import QuantizedNetwork
     from esnsim.report.simulation.table import Look
     from esnsim.run.cut import CutGraph
@@ -67,23 +68,20 @@ def _add_images(group: "argparse._ArgumentGroup") -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; the exit code."""
+    from esnsim.machines.simulator import Beside
     from esnsim.report.simulation.document import FORMS
     from esnsim.report.simulation.table import Look
     from esnsim.run.cut import cut
 
     output.check_picture(arguments)
     form = output.form_of(arguments, FORMS)
-    if form not in FORMS:
-        _check_table(arguments)
     scheme = codes.scheme_of(arguments)
     named = accelerators.chosen(arguments)
     specs = [] if named else machine.machines(arguments)
-    if arguments.html and (len(specs) > 1 or (specs and arguments.clock)):
-        raise UsageError("--html is of one machine without a clock: leave --compare, --clock out")
     given = _activations(arguments, _images(arguments), specs)
     model = codes.read_model(arguments)
     quantized = codes.quantized_network(model.network, scheme, arguments.quiet)
-    look = Look(arguments.exact, *screen(arguments.output), arguments.clock)
+    look = Look(arguments.exact, *screen(arguments.output))
     if named:
         with _meter(arguments, len(quantized.layers), given) as meter:
             compared = accelerators.compare(
@@ -95,21 +93,16 @@ def run(arguments: argparse.Namespace) -> int:
         left_out = _left_out(compared)
     else:
         graph = cut(model, arguments.threads)
-        ran = [_simulate(arguments, graph, quantized, spec, given) for spec in specs]
+        found = [_simulate(arguments, graph, quantized, spec, given) for spec in specs]
+        ran = Beside(tuple(found), machine.told_apart(arguments))
         write(_render(ran, form, arguments, look), arguments.output)
-        output.write_page(ran[0], arguments)
-        left_out = _left_out(ran[0])
+        first, *more = ran.simulations
+        output.write_page(ran if more else first, arguments)
+        left_out = _left_out(first)
     if not arguments.quiet:
         for note in (*left_out, *model.network.notes, *quantized.notes):
             say(note)
     return 0
-
-
-def _check_table(arguments: argparse.Namespace) -> None:
-    """Raise UsageError for what the tables of --compare have no place for."""
-    if arguments.compare:
-        reason = "adds speeds to a machine's own table: leave --compare out, or give --json"
-        refuse(arguments, ["clock"], reason)
 
 
 def _drawn(compared: "Comparison", suffix: str) -> bytes:
@@ -175,20 +168,17 @@ def _simulate(
     from esnsim.evaluate.simulation import simulate_graph
 
     with _meter(arguments, len(graph.macs), given) as meter:
-        return simulate_graph(graph, quantized, spec, given, arguments.threads, meter.advance)
+        found = simulate_graph(graph, quantized, spec, given, arguments.threads, meter.advance)
+    return replace(found, clock=arguments.clock)
 
 
-def _render(
-    simulations: "Sequence[Simulation]", form: str, arguments: argparse.Namespace, look: "Look"
-) -> str:
-    from esnsim.report.simulation.comparison import kinds, variants
+def _render(ran: "Beside", form: str, arguments: argparse.Namespace, look: "Look") -> str:
+    from esnsim.report.simulation.comparison import compared
     from esnsim.report.simulation.document import FORMS
     from esnsim.report.simulation.table import render
 
     if form in FORMS:
-        return FORMS[form].text(simulations, arguments.clock)
-    if len(arguments.compare) == 1:
-        return variants(simulations, machine.variants()[arguments.compare[0]][1], look)
+        return FORMS[form].text(ran.simulations)
     if arguments.compare:
-        return kinds(simulations, look)
-    return "\n".join(render(simulation, look) for simulation in simulations)
+        return compared(ran, look)
+    return "\n".join(render(simulation, look) for simulation in ran.simulations)

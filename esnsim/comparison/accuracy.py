@@ -15,15 +15,16 @@ from esnsim.model.network import Array
 
 def compare_on(
     images: ImageSet, sides: Sequence[Side], models: Sequence[Model | None],
-    count: int | None = None, scoring: Scoring = GUESS, threads: int = 0,
+    calibration: ImageSet | None = None, count: int | None = None, scoring: Scoring = GUESS,
+    threads: int = 0,
 ) -> Compared:  # fmt: skip
-    """Models compared, with what each is worth on `count` of the images, or all.
+    """Models compared, with what each is worth on `count` of the images that `compress` scores.
 
-    The first images are left out: `compress` calibrates with them. A side without a model has no
-    evaluation; the first that has one is the reference of the others. Float weights run as floats.
-    Raises UsageError for models whose outputs differ in shape.
+    Without `calibration` the first images are left out: `compress` calibrates with them. A side
+    without a model has no evaluation; the first that has one is the reference of the others. Float
+    weights run as floats. Raises UsageError for models whose outputs differ in shape.
     """
-    _, chosen = split(images, OF_SCORED)
+    _, chosen = split(images, OF_SCORED, calibration)
     chosen = first_of(chosen, count) if count else chosen
     reference: Array | None = None
     scored: Scored | None = None

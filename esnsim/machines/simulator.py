@@ -38,7 +38,8 @@ class Simulation(Outcome):
     """Layers in graph order on a machine, and what of the network did not run there.
 
     `activations` says where the layers' integers came from. What ran and what did not is together
-    what `cost` counts; products of two activations have no weights, and stand apart.
+    what `cost` counts; products of two activations have no weights, and stand apart. A `clock` in
+    Hz gives a speed.
     """
 
     network: QuantizedNetwork
@@ -47,6 +48,7 @@ class Simulation(Outcome):
     not_simulated: tuple[NotRun, ...]
     activations: str
     accuracy: "EndToEnd | None" = None
+    clock: float | None = None
 
     @property
     def total(self) -> Result:
@@ -70,6 +72,24 @@ class Simulation(Outcome):
     def product_macs(self) -> int:
         """MACs of products of two activations, which no machine here runs."""
         return sum(product.macs for product in self.network.network.products)
+
+    @property
+    def speed(self) -> "Speed | None":
+        """Speeds at the clock, None without one, and of machines whose cycles are not counted."""
+        return speed(self, self.clock) if self.clock else None
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """One network on several machines: of two kinds, or with each value of a `field`."""
+
+    simulations: tuple[Simulation, ...]
+    field: str = "kind"
+
+    @property
+    def names(self) -> list[str]:
+        """What tells the machines apart."""
+        return [str(getattr(each.machine, self.field)) for each in self.simulations]
 
 
 class Simulator:

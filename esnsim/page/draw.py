@@ -7,7 +7,10 @@ from esnsim.report.units import printable
 from esnsim.units import human
 
 #: Colours of series; on pages each is a variable of style.css, which dark pages change.
-COLOURS = ("#1f6f8b", "#9db4c0", "#c8553d", "#588157", "#8f5fa8", "#b8860b")
+COLOURS = (
+    "#1f6f8b", "#9db4c0", "#c8553d", "#588157", "#8f5fa8", "#b8860b", "#d98cb3", "#2a9d8f",
+    "#7f5539", "#5b5ea6", "#a9c46c", "#6c757d",
+)  # fmt: skip
 TIP = "tip:"  # before the text that a page shows of what a pointer is over
 WIDE_RATIO = 100  # from end to end of an axis, from which on only powers of ten are marked
 
@@ -62,12 +65,8 @@ def draw_parts(axes: Any, rows: Mapping[str, Mapping[str, float]], xlabel: str) 
 
     Bars far longer than the median are cut, with their length.
     """
-    sums: dict[str, float] = {}
-    for parts in rows.values():
-        for part, value in parts.items():
-            sums[part] = sums.get(part, 0.0) + value / (sum(parts.values()) or 1)
-    kept = sorted(sums, key=lambda part: -sums[part])[: len(COLOURS) - 1]
-    names = [part for part in sums if part in kept] + ["others"] * (len(kept) < len(sums))
+    every, kept = dict.fromkeys(part for parts in rows.values() for part in parts), _large(rows)
+    names = [part for part in every if part in kept] + ["others"] * (len(kept) < len(every))
     longest = 4 * sorted(sum(parts.values()) for parts in rows.values())[len(rows) // 2]
     for place, (row, parts) in enumerate(rows.items()):
         shown = {part: parts.get(part, 0.0) for part in names[: len(kept)]}
@@ -77,9 +76,21 @@ def draw_parts(axes: Any, rows: Mapping[str, Mapping[str, float]], xlabel: str) 
             axes.annotate(f"{human(total)} →", (longest, place), ha="right", va="center")
             axes.set_xlim(0, longest)
     axes.set_yticks(range(len(rows)), list(rows))
-    axes.invert_yaxis()
-    axes.set_xlabel(xlabel)
+    axes.set(xlabel=xlabel, ylim=(len(rows) - 0.4, -0.6))
     _legend(axes)
+
+
+def _large(rows: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """Parts that get a colour: before others those that are the largest of a bar, then the second
+    largest of one.
+    """
+    ranks: dict[str, tuple[int, float]] = {}
+    for parts in rows.values():
+        whole = sum(parts.values()) or 1
+        for rank, part in enumerate(sorted(parts, key=lambda part: -parts[part])):
+            found = (rank, -parts[part] / whole)
+            ranks[part] = min(found, ranks.get(part, found))
+    return sorted(ranks, key=lambda part: ranks[part])[: len(COLOURS) - 1]
 
 
 def _draw_row(axes: Any, place: int, row: str, parts: Mapping[str, float]) -> None:

@@ -31,7 +31,7 @@ def html(result: object) -> str:
         script=script,
         script_hash=b64encode(sha256(script.encode()).digest()).decode(),
         json=b64encode(gzip.compress(text.encode("utf-8", "backslashreplace"), mtime=0)).decode(),
-        schema=document["schema"],
+        schema=(document[0] if isinstance(document, list) else document)["schema"],
         version=esnsim.__version__,
     )
     return made

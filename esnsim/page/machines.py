@@ -10,7 +10,7 @@ from esnsim.report.simulation.table import Look
 from esnsim.report.units import printable
 from esnsim.units import human, joules
 
-BARS = 14  # that a picture of the usual height has room for
+BARS = 12  # that a picture of the usual height has room for
 
 
 def page(comparison: Comparison) -> Page:

@@ -8,6 +8,7 @@ from esnsim.page.page import Page
 PAGES = {
     "Cost": "cost",
     "Simulation": "simulation",
+    "Beside": "beside",
     "Comparison": "machines",
     "Compared": "comparison",
     "Compressed": "compression",

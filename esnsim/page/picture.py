@@ -71,10 +71,10 @@ def _drawn(new: Any, pictures: Sequence[Picture]) -> "Figure":
     width, height = SIZE
     height *= max(picture.tall for picture in pictures)
     figure: Figure = new(figsize=(width * len(pictures), height), layout="constrained")
-    places = figure.subplots(1, len(pictures), squeeze=False)[0]
-    for axes, picture in zip(places, pictures, strict=True):
-        picture.draw(axes)
-        axes.set_title(picture.title, fontsize=10, loc="right")  # legends stand on the left
+    places = figure.subfigures(1, len(pictures), squeeze=False)[0]
+    for part, picture in zip(places, pictures, strict=True):
+        picture.draw(part.subplots())
+        part.suptitle(picture.title, fontsize=10)  # above the legend, which is above the axes
     return figure
 
 

@@ -21,13 +21,15 @@ def page(simulation: Simulation) -> Page:
         lead=f"One inference takes {spent}{unit}"
         + (f", {over:.2f} times what ideal hardware of the kind takes." if over else "."),
         facts=facts(summary(simulation, look)),
-        pictures=[_energy(simulation, unit_of(machine))],
-        tables=[_layers(simulation, look), *_left_out(simulation)],
+        pictures=[energy_by_layer(simulation)],
+        tables=[_layers(simulation, look), *left_out(simulation)],
         notes=simulation.network.network.notes + simulation.network.notes,
     )
 
 
-def _energy(simulation: Simulation, unit: str) -> Picture:
+def energy_by_layer(simulation: Simulation, machine: str = "") -> Picture:
+    """The energy of each layer by part, on the `machine` of this name where there are several."""
+    unit = unit_of(simulation.machine)
     parts = {
         part: [float(result.energy[part]) for result in simulation.layers]
         for part, spent in simulation.total.energy.items()
@@ -35,7 +37,7 @@ def _energy(simulation: Simulation, unit: str) -> Picture:
     }
     names = [result.layers[0].layer.name for result in simulation.layers]
     return Picture(
-        "Energy by layer",
+        f"Energy by layer{machine and ', '}{machine}",
         f"Energy of each of {len(names)} layers by part, in {unit}; the table has the numbers.",
         lambda axes: draw_layers(axes, names, parts, f"energy, {unit}", stacked=True),
     )
@@ -65,7 +67,8 @@ def _told(heading: str, place: int) -> Column:
     return Column(heading, lambda row: Number.of(row[2][place], row[1][place]), str)
 
 
-def _left_out(simulation: Simulation) -> list[Table]:
+def left_out(simulation: Simulation) -> list[Table]:
+    """The table of layers that did not run, where there are some."""
     if not simulation.not_simulated:
         return []
     columns = (

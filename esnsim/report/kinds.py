@@ -13,7 +13,7 @@ class Report:
     """
 
     text: Callable[[Any], str]
-    document: Callable[[Any], dict[str, Any]]
+    document: Callable[[Any], Any]
     rows: Callable[[Any], Sequence[Mapping[str, Any]]]
     inputs: Callable[[Any], Iterable[Any]]
     first: str = "name"
@@ -44,6 +44,16 @@ def _simulation() -> Report:
     return Report(
         text=table.brief, document=document.document, rows=lambda found: document.rows([found]),
         inputs=_network,
+    )  # fmt: skip
+
+
+def _beside() -> Report:
+    from esnsim.report.simulation import comparison, document
+
+    return Report(
+        text=comparison.brief, document=lambda found: document.documents(found.simulations),
+        rows=lambda found: document.rows(found.simulations),
+        inputs=lambda found: _network(found.simulations[0]),
     )  # fmt: skip
 
 
@@ -84,6 +94,7 @@ def _compared() -> Report:
 KINDS: dict[str, Callable[[], Report]] = {
     "Cost": _cost,
     "Simulation": _simulation,
+    "Beside": _beside,
     "Comparison": _machines,
     "Compared": _compared,
     "Compressed": _compressed,

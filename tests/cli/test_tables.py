@@ -4,9 +4,11 @@ Each test adds an entry; together they follow each row of "Where do I add …" (
 """
 
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
@@ -18,6 +20,7 @@ from esnsim.compression.prune.criteria import CRITERIA, SCOPES
 from esnsim.costs.bops import DEFINITIONS, Definition
 from esnsim.costs.equations import WIDTH_RULES, Width
 from esnsim.costs.metric import METRICS, Metric
+from esnsim.errors import UsageError
 from esnsim.importer.operators import CONTRIB
 from esnsim.importer.products import weight_right
 from esnsim.machines.array import spec as array
@@ -25,11 +28,16 @@ from esnsim.machines.array.schedule import SCHEDULES
 from esnsim.machines.crossbar.converters import ADC_LAWS
 from esnsim.machines.named.catalog import machines as named
 from esnsim.machines.presets import KINDS
+from esnsim.page.page import Column, Page, Table
+from esnsim.page.pages import PAGES
 from esnsim.quantization.rules import RULES, StepRule, filter_max
 from esnsim.report.cost import document as cost_document
 from esnsim.report.forms import Form
+from esnsim.report.kinds import KINDS as KINDS_OF_RESULTS
+from esnsim.report.kinds import Report
 from esnsim.report.simulation import document as simulation_document
 from esnsim.report.sweep import document as sweep_document
+from esnsim.results import Outcome
 from tests.commandline import esnsim, report
 from tests.importer.models import model
 from tests.samples import saved, weights
@@ -158,7 +166,7 @@ def kind_of_machine(tiny: Path, add: Add) -> None:
 def report_form(tiny: Path, add: Add) -> None:
     names = Form("the names of layers", lambda cost, rows: f"{[r.layer.name for r in rows]}\n")
     add.setitem(cost_document.FORMS, "names", names)
-    kinds = Form("the kinds", lambda simulations, clock: f"{[s.machine.kind for s in simulations]}")
+    kinds = Form("the kinds", lambda simulations: f"{[s.machine.kind for s in simulations]}")
     add.setitem(simulation_document.FORMS, "kinds", kinds)
     offered("cost", "--names the names of layers", ".names")
     offered("simulate", "--kinds the kinds")
@@ -200,6 +208,35 @@ def operator(tiny: Path, add: Add) -> None:
     assert (layer["op"], layer["macs"]) == ("Twice", 12)
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class Tally(Outcome):
+    """A result of another kind."""
+
+    layers: int
+
+
+def kind_of_result(tiny: Path, add: Add) -> None:
+    add.setitem(KINDS_OF_RESULTS, "Tally", lambda: Report(
+        text=lambda found: f"{found.layers} layers", document=lambda found: {"schema": "tally/1"},
+        rows=lambda found: [{"layers": found.layers}], inputs=lambda found: [Path("given.json")],
+    ))  # fmt: skip
+    add.setitem(PAGES, "Tally", "tally")
+    table = Table("Counts", [Column("layers", lambda row: row, str)], [2])
+    page = Page(title="A tally", lead="Two.", facts=[], pictures=[], tables=[table])
+    add.setitem(sys.modules, "esnsim.page.tally", SimpleNamespace(page=lambda found: page))
+    Path("given.json").write_text("{}")
+    found = Tally(2)
+    assert (repr(found), found.to_csv()) == ("2 layers", "layers\n2\n")
+    assert "A tally" in found._repr_html_()
+    found.save("t.json")
+    assert Path("t.json").read_text() == '{\n "schema": "tally/1"\n}\n'
+    pytest.importorskip("jinja2")
+    found.save("t.html")
+    assert "<title>A tally</title>" in Path("t.html").read_text("utf-8")
+    with pytest.raises(UsageError, match="would overwrite"):
+        found.save("given.json")
+
+
 FOLLOWED = {
     "a step rule": step_rule,
     "a width rule": width_rule,
@@ -216,6 +253,7 @@ FOLLOWED = {
     "a scope of pruning": _described(SCOPES, "--scope", "compress", "pareto"),
     "a format of files": _described(FORMATS, "--format", "compress"),
     "a form of a report": report_form,
+    "a kind of result": kind_of_result,
     "an operator that multiplies": operator,
 }
 

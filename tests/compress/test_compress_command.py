@@ -370,3 +370,25 @@ def test_a_cost_that_grows_is_said_as_more(place: Path, tmp_path: Path) -> None:
     ended = attempt(place, "--bits", 16, to=tmp_path / "small.onnx")
     assert " times more; before at 8 bits" in ended.out
     assert "times less" not in ended.out
+
+
+@pytest.mark.parametrize("words", [(), ("--calibration",), ("--images", 3)])
+def test_compare_scores_the_images_that_compress_scored(
+    place: Path, tmp_path: Path, words: tuple[Any, ...]
+) -> None:
+    """The same options, the same number: also where other images calibrate."""
+    small, given = tmp_path / "small.onnx", ("--data", place / "images.npz", *words)
+    given = (*given, place / "images.npz") if words == ("--calibration",) else given
+    assert esnsim("compress", place / "model.onnx", "-o", small, *given, "--bits", 3).code == 0
+    compressed = json.loads(small.with_suffix(".json").read_text("utf-8"))
+    both = report(esnsim("compare", place / "model.onnx", small, *given, "--json"))["models"]
+    for side, model in zip(("before", "after"), both, strict=True):
+        wanted = compressed[side]["evaluation"]
+        for key in ("images", "top1", "agreement"):
+            assert model["evaluation"][key] == wanted[key]
+
+
+def test_embedded_models_are_compared_on_all_embedded_images() -> None:
+    found = report(esnsim("compare", "builtin:resnet8", "builtin:resnet8", "--json"))
+    assert found["images"] == 1000
+    refused(esnsim("compare", "a.onnx", "b.onnx", "--calibration", "c.npz"), "give --data", code=2)

@@ -13,6 +13,8 @@ import pytest
 import esnsim
 from esnsim.page.html import html
 from esnsim.page.page import facts
+from esnsim.page.pages import page_of
+from esnsim.report.machines.table import lost_to
 from tests.architectures import resnet
 from tests.commandline import esnsim as command
 from tests.commandline import refused
@@ -55,14 +57,18 @@ def test_a_page_refers_to_nothing_outside(kind: str, pages: dict[str, str]) -> N
     assert all(part.startswith("url(#") for part in re.findall(r"url\([^)]*", pages[kind]))
 
 
+def document(page: str) -> Any:
+    """The JSON that a page holds."""
+    packed = re.search(r'id="document">([^<]*)<', page)
+    assert packed
+    return json.loads(gzip.decompress(base64.b64decode(packed[1])))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_page_holds_the_document(
     kind: str, pages: dict[str, str], results: dict[str, Any]
 ) -> None:
-    packed = re.search(r'id="document">([^<]*)<', pages[kind])
-    assert packed
-    document = json.loads(gzip.decompress(base64.b64decode(packed[1])))
-    assert document == results[kind].to_dict()
+    assert document(pages[kind]) == results[kind].to_dict()
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -146,8 +152,6 @@ def test_commands_write_the_page_beside_their_table(
         (["cost", "--html", "page.txt"], "'page.txt': give a .html file", 2),
         (["cost", "--html", "nowhere/page.html"], "cannot write 'nowhere/page.html'", 1),
         (["cost", "--html", "a.html", "-o", "a.html"], "are one file", 2),
-        (["simulate", "--html", "a.html", "--compare", "schedules"], "--html is of one machine", 2),
-        (["simulate", "--html", "a.html", "--clock", "1GHz"], "--html is of one machine", 2),
     ],
 )
 def test_a_page_that_cannot_be_is_refused_in_a_line(
@@ -157,6 +161,56 @@ def test_a_page_that_cannot_be_is_refused_in_a_line(
     monkeypatch.chdir(tmp_path)
     refused(command(words[0], tiny, *words[1:]), said, code=code)
     assert not Path("a.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("--clock 1GHz", "inferences/s at 1.00GHz"),
+        ("--compare schedules", "Cycles by layer"),
+        ("--compare schedules --clock 1GHz", ">inferences/s<"),
+        ("--compare digital analog", "crosses at"),
+        ("--engine both --clock 1GHz", "Energy by layer, analog"),
+    ],
+)
+def test_machines_side_by_side_and_speeds_are_a_page(
+    words: str, told: str, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page has the JSON of the command, a row a machine and a row a layer."""
+    pytest.importorskip("matplotlib")
+    monkeypatch.chdir(tmp_path)
+    ended = command("simulate", tiny, *words.split(), "--json", "-q", "--html", "page.html")
+    page = Path("page.html").read_text("utf-8")
+    found = json.loads(ended.out)
+    assert document(page) == found
+    assert told in page
+    for each in found if isinstance(found, list) else [found]:
+        cells = Elements(page).cells
+        assert all(layer["name"] in cells for layer in each["layers"])
+        assert isinstance(found, dict) or {each["machine"]["kind"], each["machine"].get(
+            "schedule")} & {*cells}  # fmt: skip
+
+
+def test_a_title_stands_above_the_legend(results: dict[str, Any], tmp_path: Path) -> None:
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    pyplot.switch_backend("agg")
+    figure = results["machines"].plot()
+    figure.canvas.draw()
+    assert len(figure.subfigs) > 1
+    for part in figure.subfigs:
+        legend, title = part.axes[0].get_legend(), part._suptitle
+        assert not legend.get_window_extent().overlaps(title.get_window_extent())
+    pyplot.close(figure)
+
+
+def test_what_a_machine_loses_most_to_has_its_own_colour(tiny: Path) -> None:
+    figures = pytest.importorskip("matplotlib.figure")
+    found = esnsim.simulate("builtin:resnet8", machines="all", memory="bitsim")
+    axes = figures.Figure().subplots()
+    page_of(found).pictures[0].draw(axes)
+    named = {text.get_text() for text in axes.get_legend().get_texts()}
+    lost = {word: lost_to(found.lost(t)) for t in found.taken if t.one_bit for word in [t.name]}
+    assert {told.rsplit(" ", 1)[0] for told in lost.values() if told} <= named | {"–"}
 
 
 @pytest.mark.parametrize("absent", ["jinja2", "matplotlib"])

@@ -1,44 +1,57 @@
 """Machines side by side: variants of one, or two kinds layer by layer."""
 
-from collections.abc import Sequence
-
 from esnsim.machines.base import Machine, unit_of
 from esnsim.machines.crossing import compare
-from esnsim.machines.simulator import Simulation
+from esnsim.machines.simulator import Beside
 from esnsim.report.grid import folded, grid
 from esnsim.report.scored import end_to_end_words, score
-from esnsim.report.simulation.table import Look, simulated
+from esnsim.report.simulation.table import Look, simulated, speed
+from esnsim.report.simulation.table import brief as table_of
 from esnsim.report.units import printable
 from esnsim.units import joules
 
 
-def variants(simulations: Sequence[Simulation], field: str, look: Look) -> str:
+def brief(beside: Beside) -> str:
+    """The table of each machine, one below the other."""
+    return "\n".join(map(table_of, beside.simulations))
+
+
+def compared(beside: Beside, look: Look) -> str:
+    """The machines in one table: two kinds layer by layer, variants of one in a row each."""
+    return _kinds(beside, look) if beside.field == "kind" else _variants(beside, look)
+
+
+def _variants(beside: Beside, look: Look) -> str:
     """What the same network takes with each value of a machine's field."""
-    rows, machine = [], simulations[0].machine
-    scored = simulations[0].accuracy is not None
-    for simulation in simulations:
-        total = simulation.total
+    first = beside.simulations[0]
+    rows, machine = [], first.machine
+    scored, timed = first.accuracy is not None, first.speed is not None
+    for name, simulation in zip(beside.names, beside.simulations, strict=True):
+        total, found = simulation.total, simulation.speed
         cells = dict(zip(total.headings, total.columns(look), strict=True))
         rows.append([
-            str(getattr(simulation.machine, field)),
+            name,
             *(cells[heading] for heading in total.compared),
             look.energy(total.total_energy, machine.priced),
+            *([look.number(round(found.inferences_per_second))] if found else []),
             *([score(simulation.accuracy.found)] if simulation.accuracy else []),
         ])  # fmt: skip
     spent = "energy" if machine.priced else f"energy, {unit_of(machine)}"
-    headings = (field, *simulations[0].total.compared, spent, *(["accuracy"] if scored else []))
+    headings = (
+        beside.field, *first.total.compared, spent,
+        *["inferences/s"][:timed], *["accuracy"][:scored],
+    )  # fmt: skip
     table = grid(headings, rows, columns=look.columns, bold=look.bold)
     lines = [
-        f"{machine.size}; MAC×bit {look.number(simulations[0].total.esn_d_tilde)}; "
-        f"{simulations[0].activations}",
-        simulated(simulations[0], look),
+        f"{machine.size}; MAC×bit {look.number(first.total.esn_d_tilde)}; {first.activations}",
+        simulated(first, look),
     ]
     return "\n".join([table, *folded(lines, look.columns)]) + "\n"
 
 
-def kinds(simulations: Sequence[Simulation], look: Look) -> str:
+def _kinds(beside: Beside, look: Look) -> str:
     """Energy of each layer on two machines, and the width from which the second takes more."""
-    first, second = simulations
+    first, second = beside.simulations
     one, other = first.machine, second.machine
     names, found = (one.kind, other.kind), compare(first, second)
     rows = [
@@ -62,8 +75,8 @@ def kinds(simulations: Sequence[Simulation], look: Look) -> str:
         f"Eq. 6, all weights at the largest amplitude: {'none' if cross is None else cross} bits",
         *(
             f"{s.machine.kind}: {line}"
-            for s in simulations
-            for line in end_to_end_words(s.accuracy)
+            for s in beside.simulations
+            for line in (*end_to_end_words(s.accuracy), *speed(s))
         ),
         simulated(first, look),
     ]

@@ -6,7 +6,7 @@ from typing import Any
 
 import esnsim
 from esnsim.machines.base import Result, unit_of
-from esnsim.machines.simulator import NotRun, Simulation, speed
+from esnsim.machines.simulator import NotRun, Simulation
 from esnsim.quantization.scheme import Scheme
 from esnsim.report.forms import Form, csv_text, json_text
 from esnsim.report.scored import end_to_end_document
@@ -14,10 +14,10 @@ from esnsim.report.scored import end_to_end_document
 SCHEMA = "esnsim.simulate/2"
 
 
-def document(simulation: Simulation, clock: float | None = None) -> dict[str, Any]:
-    """The simulation as plain dicts, lists, ints and floats; `clock` in Hz adds speeds."""
+def document(simulation: Simulation) -> dict[str, Any]:
+    """The simulation as plain dicts, lists, ints and floats."""
     machine, scheme = simulation.machine, simulation.network.scheme
-    network, found = simulation.network.network, speed(simulation, clock) if clock else None
+    network, found = simulation.network.network, simulation.speed
     return {
         "schema": SCHEMA,
         "esnsim": esnsim.__version__,
@@ -61,17 +61,16 @@ def rows(simulations: Sequence[Simulation]) -> list[dict[str, Any]]:
     return found
 
 
-def _documents(simulations: Sequence[Simulation], clock: float | None) -> str:
-    found = [document(simulation, clock) for simulation in simulations]
-    return json_text(found[0] if len(found) == 1 else found)
+def documents(simulations: Sequence[Simulation]) -> Any:
+    """What `--json` prints: the document of one simulation, or a list of several."""
+    found = [document(simulation) for simulation in simulations]
+    return found[0] if len(found) == 1 else found
 
 
-#: By name, of simulations and a clock.
+#: By name, of simulations.
 FORMS = {
-    "json": Form("everything (docs/simulate.md)", _documents),
-    "csv": Form(
-        "a row a layer, all columns", lambda simulations, clock: csv_text(rows(simulations))
-    ),
+    "json": Form("everything (docs/simulate.md)", lambda found: json_text(documents(found))),
+    "csv": Form("a row a layer, all columns", lambda found: csv_text(rows(found))),
 }
 
 

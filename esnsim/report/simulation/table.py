@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from esnsim.machines.base import Result
-from esnsim.machines.simulator import Simulation, Speed, speed
+from esnsim.machines.simulator import Simulation
 from esnsim.report.grid import SCREEN, fitting, folded, grid
 from esnsim.report.scored import end_to_end_words
 from esnsim.report.units import printable
@@ -15,11 +15,10 @@ TEXTS = 2
 
 @dataclass(frozen=True, slots=True)
 class Look(Digits):
-    """How to print: all digits or not, the columns of the screen, bold type, a clock in Hz."""
+    """How to print: all digits or not, the columns of the screen, bold type."""
 
     columns: int | None = None
     bold: bool = False
-    clock: float | None = None
 
 
 def brief(simulation: Simulation) -> str:
@@ -49,10 +48,9 @@ def render(simulation: Simulation, look: Look, top: int | None = None) -> str:
 
 def summary(simulation: Simulation, look: Look) -> list[str]:
     """What stands below the table."""
-    found = speed(simulation, look.clock) if look.clock else None
     return [
         *simulation.total.summary(look),
-        *([_speed(found)] if found else []),
+        *(f"speed     {line}" for line in speed(simulation)),
         f"input     {simulation.activations}; figures are of one image's inference",
         *end_to_end_words(simulation.accuracy),
         simulated(simulation, look),
@@ -99,9 +97,13 @@ def _names(result: Result) -> tuple[str, str]:
     return printable(quantized.layer.name), printable(quantized.layer.op)
 
 
-def _speed(found: Speed) -> str:
+def speed(simulation: Simulation) -> list[str]:
+    """A line on what a clock makes of the cycles; none without one."""
+    found = simulation.speed
+    if found is None:
+        return []
     watts = f", {found.tops_per_watt:.3g} TOPS/W" if found.tops_per_watt else ""
-    return (
-        f"speed     {human(found.inferences_per_second)} inferences/s at {human(found.clock)}Hz, "
+    return [
+        f"{human(found.inferences_per_second)} inferences/s at {human(found.clock)}Hz, "
         f"{found.tops:.3g} TOPS (two operations a dense MAC){watts}"
-    )
+    ]

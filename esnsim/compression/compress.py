@@ -21,7 +21,6 @@ from esnsim.compression.search import Goal, MissedError, Trial, search
 from esnsim.compression.workspace import Workspace, prepare
 from esnsim.costs.cost import cost
 from esnsim.errors import ModelError, UsageError, WidthError
-from esnsim.evaluate.evaluator import Evaluator
 from esnsim.evaluate.outputs import GUESS, Scoring
 from esnsim.evaluate.scores import Evaluation
 from esnsim.graph.graph import accepts_pair
@@ -68,11 +67,12 @@ def compress(
     if recipe.ratio:
         kept = choose(model, recipe.ratio, criterion=recipe.criterion, scope=recipe.scope)
 
-    def prepared(kept: Sequence[Mask] | None, floats: Evaluator | None = None) -> Workspace:
+    def prepared(kept: Sequence[Mask] | None, whole: Workspace | None = None) -> Workspace:
         return prepare(
             model, images, calibration, kept, correct=recipe.correct, rounding=recipe.rounding,
             activation_bits=8 if recipe.activations else None, threads=threads, scoring=scoring,
-            floats=floats, journal=journal,
+            floats=whole.evaluator if whole else None, journal=journal,
+            reference=whole.reference if whole else None,
         )  # fmt: skip
 
     workspace = prepared(kept)
@@ -168,15 +168,15 @@ class _Chosen:
 def _as_pays(
     workspace: Workspace,
     recipe: Recipe,
-    prepared: Callable[[Sequence[Mask], Evaluator | None], Workspace],
+    prepared: Callable[[Sequence[Mask], Workspace], Workspace],
     progress: Progress,
 ) -> _Chosen:
     """The best with any filters: of most SQNR within a budget, else the cheapest that is good."""
-    floats, score, trials = workspace.evaluator, -inf, tuple[Trial, ...]()
+    score, trials = -inf, tuple[Trial, ...]()
     judged = None if recipe.searches else judge(workspace)
     best: _Chosen | None = None
     error: WidthError | None = None
-    for work, gains in pruned(workspace, lambda kept: prepared(kept, floats), recipe.effort):
+    for work, gains in pruned(workspace, lambda kept: prepared(kept, workspace), recipe.effort):
         try:
             most = -score if best is not None and recipe.searches else None
             found = _chosen(work, recipe, workspace.floats, progress, gains, most)

@@ -14,6 +14,7 @@ from esnsim.compression.prune.units import unprunable_layers
 from esnsim.compression.round.inputs import Setting
 from esnsim.compression.round.layers import Candidate, refit_layers, round_layers
 from esnsim.compression.round.methods import COMPENSATED, NEAREST, resolved
+from esnsim.compression.round.reference import Reference
 from esnsim.costs.cost import cost
 from esnsim.costs.metric import metric_value
 from esnsim.errors import UsageError
@@ -45,7 +46,8 @@ class Workspace:
     filter could go. `calibration` are images whose labels nobody looks at. `evaluator` compares
     with `whole` in float, None without images; `corrector` corrects statistics towards `targets`,
     None where they stay. Codes are of a `rounding`, one of ROUNDINGS, on the activations of `kept`
-    filters, which are quantised if they have `activation_bits`. The `journal` keeps rounded layers.
+    filters, which are quantised if they have `activation_bits`. The `journal` keeps rounded layers,
+    the `reference` what `whole` gives on the images that calibrate.
     """
 
     whole: Model
@@ -62,6 +64,7 @@ class Workspace:
     activation_bits: int | None = None
     threads: int = 0
     journal: Journal | None = None
+    reference: Reference | None = None
     aims: dict[str, Aim] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -136,7 +139,7 @@ class Workspace:
         return Setting(
             whole=self.whole, model=self.model, images=self.calibration, kept=self.kept,
             targets=self.targets, activation_bits=self.activation_bits, threads=self.threads,
-            journal=self.journal,
+            journal=self.journal, reference=self.reference,
         )  # fmt: skip
 
 
@@ -153,25 +156,34 @@ def prepare(
     threads: int = 0,
     scoring: Scoring | Scored = GUESS,
     journal: Journal | None = None,
+    reference: Reference | None = None,
 ) -> Workspace:
     """A workspace for a model, without the filters (M,) of each layer that are not `kept`.
 
     Candidates are evaluated on `images`; where there are some, statistics are corrected with
     `calibration`, unless not `correct`. By the `rounding`, None for compensated where there is a
     `calibration`, what pruning leaves is refitted on it too. `floats` evaluates the whole model on
-    these images, made here by default, under what the user says of `scoring`; rounded layers are
-    kept in the `journal`. Raises UsageError, DataError, ModelError for images that do not fit the
-    model.
+    these images, made here by default, under what the user says of `scoring`; `reference` knows it
+    on those that calibrate, and rounded layers are kept in the `journal`. Raises UsageError,
+    DataError, ModelError for images that do not fit the model.
     """
     rounding = resolved(rounding, calibration is not None)
     whole, unprunable = model, tuple[Skipped, ...]()
     targets = evaluator = corrector = None
     if images is not None and calibration is not None and correct:
         targets = float_targets(whole, kept, calibration, threads)
+    if calibration is None or rounding != COMPENSATED:
+        reference = None
+    elif reference is None:
+        reference = Reference(whole, calibration, threads)
     if kept is not None:
         unprunable, model = unprunable_layers(whole), shrink(whole, kept)
-        if calibration is not None and rounding == COMPENSATED:
-            model = _refitted(whole, model, calibration, kept, targets, threads)
+        if reference is not None and calibration is not None:
+            setting = Setting(
+                whole=whole, model=model, images=calibration, kept=kept, targets=targets,
+                threads=threads, reference=reference,
+            )  # fmt: skip
+            model = model.reopened(with_weights(model, refit_layers(setting)))
     found, stay = sites(model), unquantisable_layers(model)
     network = with_fixed_codes(model.network, [layer for layer, _ in stay])
     model = replace(model, network=network)
@@ -184,19 +196,8 @@ def prepare(
         whole=whole, model=model, sites=found, unquantisable=stay, unprunable=unprunable,
         calibration=calibration, evaluator=evaluator, corrector=corrector, targets=targets,
         kept=kept, rounding=rounding, activation_bits=activation_bits, threads=threads,
-        journal=journal,
+        journal=journal, reference=reference,
     )  # fmt: skip
-
-
-def _refitted(
-    whole: Model, model: Model, images: ImageSet, kept: Sequence[Mask], targets: ByName | None,
-    threads: int,
-) -> Model:  # fmt: skip
-    """A pruned model with the weights that are best for the inputs that are left."""
-    setting = Setting(
-        whole=whole, model=model, images=images, kept=kept, targets=targets, threads=threads
-    )
-    return model.reopened(with_weights(model, refit_layers(setting)))
 
 
 def float_targets(

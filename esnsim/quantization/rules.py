@@ -172,7 +172,10 @@ def _least(sums: Callable[[Floats, Floats], Floats], start: Floats, size: int) -
         for first in range(0, len(factors), at_once):
             step, best = _better(sums(centre, factors[first : first + at_once]), step, best)
     for _ in range(8):
+        before = best
         step, best = _better(sums(step, np.ones(1)), step, best)
+        if (best == before).all():  # the codes are those of the step, and so will they be
+            break
     return step
 
 
@@ -183,7 +186,8 @@ def _better(sums: Floats, step: Floats, best: Floats) -> tuple[Floats, Floats]:
     """
     with np.errstate(all="ignore"):  # 0/0 where nothing is coded, and then nothing is better
         scale = sums[..., 0] / sums[..., 1]
-        explained = np.nan_to_num(sums[..., 0] * scale, nan=0.0, posinf=np.inf)
+        explained = sums[..., 0] * scale
+    explained[np.isnan(explained)] = 0.0
     top = explained.argmax(axis=1)[:, None]
     found, scale = (np.take_along_axis(a, top, axis=1)[:, 0] for a in (explained, scale))
     return np.where(found > best, 2 * scale, step), np.maximum(found, best)

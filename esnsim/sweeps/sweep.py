@@ -12,6 +12,7 @@ from threading import Lock
 
 from esnsim.compression.policies import Plan, Problem, find_policy
 from esnsim.compression.prune.prune import choose
+from esnsim.compression.round.reference import Reference
 from esnsim.compression.workspace import Workspace, prepare
 from esnsim.costs.cost import cost
 from esnsim.errors import EsnsimError, WidthError
@@ -171,14 +172,20 @@ def _floats(task: Task, name: str) -> Evaluator:
 
 
 @lru_cache(maxsize=1)
+def _reference(task: Task, name: str) -> Reference:
+    """What a model gives on the images that calibrate."""
+    return Reference(_opened(task, name), task.calibrating, task.threads)
+
+
+@lru_cache(maxsize=1)
 def _workspace(task: Task, name: str, ratio: float) -> Workspace:
     model, kept, floats = _opened(task, name), None, _floats(task, name)
     if ratio:
         kept = choose(model, ratio, criterion=task.criterion, scope=task.scope)
     return prepare(
         model, floats.images, task.calibrating, kept, correct=task.correct,
-        rounding=task.rounding, floats=floats,
-        threads=task.threads,
+        rounding=task.rounding, floats=floats, threads=task.threads,
+        reference=_reference(task, name),
     )  # fmt: skip
 
 

@@ -1,7 +1,6 @@
 """Rounding that compensates, piece by piece: windows, moments, refits, codes."""
 
 from dataclasses import replace
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -11,10 +10,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from esnsim.compression.round import codes as rounding
+from esnsim.compression.round import windows as windowing
 from esnsim.compression.round.codes import Problem, values
-from esnsim.compression.round.moments import Moments, Sums, places_in
+from esnsim.compression.round.moments import Moments, summed
 from esnsim.compression.round.refit import factor, ridge, target
-from esnsim.compression.round.windows import sampled, windows
+from esnsim.compression.round.windows import in_parts, places_in, sampled, windows
 from esnsim.model.network import Geometry
 from tests.naive import compensate as naive
 from tests.naive.convolution import convolve
@@ -40,10 +40,9 @@ def test_windows_times_weights_are_the_layer(geometry: Geometry, fan_in: int, fa
     x, groups = inputs(geometry, fan_in), geometry.groups
     shape = (groups * fan_out, fan_in, *geometry.kernel)
     w = np.random.default_rng(1).integers(-9, 9, shape).astype(np.float32)
-    view = windows(x, geometry)
-    rows = view.reshape(view.shape[0], *geometry.output_size, groups, -1)
-    y = np.einsum("...gk,gmk->...gm", rows, w.reshape(groups, fan_out, -1))
-    found = np.moveaxis(y.reshape(*rows.shape[:-2], -1), -1, 1)
+    rows = windows(x, geometry, np.arange(places_in(x, geometry)))
+    y = rows @ w.reshape(groups, fan_out, -1).swapaxes(1, 2)
+    found = np.moveaxis(y, 1, 2).reshape(len(w), len(x), *geometry.output_size).swapaxes(0, 1)
     np.testing.assert_array_equal(found, convolve(x, w, geometry))
 
 
@@ -51,22 +50,40 @@ def test_windows_times_weights_are_the_layer(geometry: Geometry, fan_in: int, fa
 def test_moments_are_sums_over_the_chosen_windows(geometry: Geometry, share: float) -> None:
     x, v = inputs(geometry, 2), inputs(geometry, 3, seed=1)
     places = sampled(places_in(x, geometry), max(1, int(share * places_in(x, geometry))))
-    sums = Sums(geometry, geometry, np.arange(geometry.groups))
-    sums.add(x, v, places[:1])
-    sums.add(x, v, places[1:])
-    rows, others = (
-        windows(a, geometry).reshape(-1, geometry.groups, a.shape[1] // geometry.groups
-            * prod(geometry.kernel))[places].astype(float)
-        for a in (x, v)
-    )  # fmt: skip
-    for group, found in enumerate(sums.moments()):
-        a, b = rows[:, group], others[:, group]
-        assert found.count == len(places)
-        for got, wanted in (
-            (found.gram, a.T @ a / len(a)), (found.cross, b.T @ a / len(a)),
-            (found.mean, a.mean(axis=0)), (found.float_mean, b.mean(axis=0)),
-        ):  # fmt: skip
-            np.testing.assert_allclose(got, wanted, rtol=1e-6, atol=1e-6)
+    rows, others = (windows(a, geometry, places) for a in (x, v))
+    size = others.shape[2]
+    w = np.random.default_rng(2).integers(-9, 9, (geometry.groups * 2, size)).astype(float)
+    y = others @ w.reshape(geometry.groups, 2, size).swapaxes(1, 2)
+    for b, weights in ((others, w), (y, None)):
+        sums = summed([(rows[:, :1], b[:, :1]), (rows[:, 1:], b[:, 1:])])
+        for found, a, wanted in zip(sums.moments(weights), rows.astype(float), y, strict=True):
+            assert found.count == len(places)
+            for got, right in (
+                (found.gram, a.T @ a), (found.pull, wanted.T @ a),
+                (found.mean, a.sum(axis=0)), (found.goal, wanted.sum(axis=0)),
+            ):  # fmt: skip
+                np.testing.assert_allclose(got, right / len(a), rtol=1e-6, atol=1e-6)
+
+
+@given(geometry=grouped())
+def test_inputs_that_are_those_in_float_are_summed_once(geometry: Geometry) -> None:
+    x = inputs(geometry, 2)
+    rows = windows(x, geometry, np.arange(places_in(x, geometry)))
+    w = np.random.default_rng(2).normal(size=(geometry.groups * 2, rows.shape[2]))
+    once, twice = (summed([(rows, other)]).moments(w) for other in (None, rows))
+    for found, wanted in zip(once, twice, strict=True):
+        np.testing.assert_array_equal(found.pull, wanted.pull)
+        np.testing.assert_array_equal(found.goal, wanted.goal)
+
+
+@given(geometry=grouped(), at_once=st.integers(1, 200))
+def test_windows_in_parts_are_all_windows(geometry: Geometry, at_once: int) -> None:
+    x = inputs(geometry, 2)
+    places = np.arange(places_in(x, geometry))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(windowing, "AT_ONCE", at_once)
+        found = np.concatenate([part for _, part in in_parts(x, geometry, places)], axis=1)
+    np.testing.assert_array_equal(found, windows(x, geometry, places))
 
 
 @given(total=st.integers(1, 1000), most=st.integers(1, 100))
@@ -160,21 +177,19 @@ def test_a_matrix_that_is_singular_is_damped_until_it_is_not() -> None:
     assert factor(np.full((3, 3), np.nan), 1.0) is None
 
 
-def moments(x: Array, v: Array) -> Moments:
-    n = len(x)
-    return Moments(
-        count=n, gram=x.T @ x / n, cross=v.T @ x / n, mean=x.mean(axis=0), float_mean=v.mean(axis=0)
-    )
+def moments(x: Array, v: Array, w: Array) -> Moments:
+    [found] = summed([(x[None], None if v is x else v[None])]).moments(w)
+    return found
 
 
 @given(seed=st.integers(0, 99), windows=st.integers(1, 30))
 def test_weights_whose_inputs_are_the_same_stay_to_the_bit(seed: int, windows: int) -> None:
     rng = np.random.default_rng(seed)
     x, w = rng.normal(size=(windows, 9)), rng.normal(size=(3, 9))
-    found = moments(x, x)
+    found = moments(x, x, w)
     by = factor(found.gram, ridge(found))
     assert by is not None
-    np.testing.assert_array_equal(target(w, w, found, by), w)
+    np.testing.assert_array_equal(target(w, found, by), w)
 
 
 def test_a_refit_meets_the_float_model_where_it_can() -> None:
@@ -182,11 +197,11 @@ def test_a_refit_meets_the_float_model_where_it_can() -> None:
     v = rng.normal(size=(5000, 6)) + 3
     v[:, 5] = v[:, 0] - v[:, 1] + 2  # the input that goes follows from those that stay, and a bias
     w = rng.normal(size=(4, 6))
-    found = moments(v[:, :5], v)
+    found = moments(v[:, :5], v, w)
     by = factor(found.centred.gram, 1e-9)
     assert by is not None
-    refitted = target(w, w[:, :5], found.centred, by)
-    bias = w @ found.float_mean - refitted @ found.mean
+    refitted = target(w[:, :5], found.centred, by)
+    bias = found.goal - refitted @ found.mean
     y = v[:, :5] @ refitted.T + bias
     np.testing.assert_allclose(y, v @ w.T, atol=1e-6)
 
@@ -194,7 +209,7 @@ def test_a_refit_meets_the_float_model_where_it_can() -> None:
 def test_damping_grows_where_windows_are_few() -> None:
     x = np.random.default_rng(0).normal(size=(1000, 4))
     energy = float(np.mean(x**2))
-    assert ridge(moments(x, x)) == pytest.approx(0.01 * energy)
-    few = moments(x[:2], x[:2])
+    assert ridge(moments(x, x, x[:1])) == pytest.approx(0.01 * energy)
+    few = moments(x[:2], x[:2], x[:1])
     assert ridge(few) == pytest.approx(0.3 * 2 * float(np.mean(x[:2] ** 2)))
     assert ridge(few, pruned=True) > ridge(few)

@@ -15,8 +15,9 @@ from esnsim.compression.prune.shrink import shrink
 from esnsim.compression.round import inputs, walk
 from esnsim.compression.round.inputs import Setting
 from esnsim.compression.round.layers import refit_layers, round_layers
+from esnsim.compression.round.reference import Reference
 from esnsim.compression.round.remaining import remaining
-from esnsim.compression.round.windows import windows
+from esnsim.compression.round.windows import places_in, windows
 from esnsim.compression.workspace import float_targets, prepare
 from esnsim.costs.cost import cost
 from esnsim.errors import ModelError
@@ -203,10 +204,13 @@ def test_nothing_depends_on_how_many_values_are_in_memory(
     )  # fmt: skip
     wanted = round_layers(setting, near(graph))[1]
     monkeypatch.setattr(walk, "KEPT", 0)
-    found = round_layers(setting, near(graph))[1]
-    assert found.keys() == wanted.keys()
-    for slot, array in found.items():
-        np.testing.assert_array_equal(array, wanted[slot])
+    known, nothing = (Reference(graph, some) for _ in range(2))
+    nothing._room = 0
+    for reference in (None, known, known, nothing, nothing):
+        found = round_layers(replace(setting, reference=reference), near(graph))[1]
+        assert found.keys() == wanted.keys()
+        for slot, array in found.items():
+            np.testing.assert_array_equal(array, wanted[slot])
 
 
 def test_weights_make_up_for_quantised_activations() -> None:
@@ -230,7 +234,8 @@ def test_the_noise_that_remains_is_that_of_the_codes_chosen(rule: str) -> None:
         x = some.read(0, 60)
         [site] = sites(graph)
         error = changes[site.slot] - site.layer.weight.load()
-        rows = windows(x, site.layer.geometry).reshape(-1, 27).astype(float)
+        places = np.arange(places_in(x, site.layer.geometry))
+        rows = windows(x, site.layer.geometry, places)[0].astype(float)
         wanted = np.square(rows @ error.reshape(4, 27).T).mean(axis=0)
         energy = np.square(rows).mean()
         np.testing.assert_allclose(found[:, bits - 1], wanted / energy, rtol=0.25)

@@ -15,6 +15,7 @@ from esnsim.compression.allocate.allocate import Allocation, Choices, allocate, 
 from esnsim.compression.allocate.effort import EFFORTS, Effort
 from esnsim.compression.allocate.sensitivity import PROBES, drawn, sensitivity
 from esnsim.compression.round.methods import COMPENSATED
+from esnsim.compression.round.reference import Reference
 from esnsim.compression.round.remaining import remaining
 from esnsim.compression.workspace import Workspace, float_targets
 from esnsim.errors import UsageError
@@ -148,4 +149,5 @@ def _judge(workspace: Workspace) -> Workspace:
     few, targets = images.first(JUDGED), workspace.targets
     if targets is not None:
         targets = float_targets(workspace.whole, workspace.kept, few, workspace.threads)
-    return replace(workspace, calibration=few, targets=targets)
+    reference = Reference(workspace.whole, few, workspace.threads)
+    return replace(workspace, calibration=few, targets=targets, reference=reference)

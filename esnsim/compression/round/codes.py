@@ -23,7 +23,7 @@ class Problem:
     """Filters of one group that are to become codes: `target` T (M, K), `kept` zeros (M, K).
 
     The error at the output of values Q is Q·H·Qᵀ − 2·P·Qᵀ but for a constant, with H `gram` (K, K)
-    and P `pull` (M, K), the float weights times C.
+    and P `pull` (M, K), the cross moments of what filters give in float and inputs.
     """
 
     target: Floats
@@ -33,8 +33,8 @@ class Problem:
     factor: Factor
 
     def noise(self, values: Floats) -> Floats:
-        """The error at the output (M,), but for a constant of each filter."""
-        return np.asarray(np.einsum("mk,mk->m", values @ self.gram - 2 * self.pull, values))
+        """The error at the output (…, M) of values (…, M, K), but for a constant of each filter."""
+        return np.asarray(((values @ self.gram - 2 * self.pull) * values).sum(axis=-1))
 
     @property
     def signal(self) -> float:
@@ -42,11 +42,16 @@ class Problem:
         return float(np.einsum("mk,mk->", self.pull, self.target))
 
     def compensated(self, steps: Floats, limit: Ints) -> NDArray[np.int32]:
-        """Odd integers q = 2·W_int (M, K) at steps Δ (M,) > 0, |q| ≤ limit (M,); 0 where kept."""
+        """Odd integers q = 2·W_int (…, M, K) at steps Δ (…, M) > 0, |q| ≤ limit (M,).
+
+        Kept zeros are 0.
+        """
         from esnsim_kernels import compensate
 
-        order, upper = self.factor.order, self.factor.upper
-        left, kept = self.target[:, order], self.kept[:, order]
+        order, upper, times = self.factor.order, self.factor.upper, steps.size // len(limit)
+        left = np.tile(self.target[:, order], (times, 1))
+        kept = np.tile(self.kept[:, order], (times, 1))
+        shape, steps, limit = (*steps.shape, len(order)), steps.ravel(), np.tile(limit, times)
         q = np.empty(left.shape, np.int32)
         for start in range(0, left.shape[1], BLOCK):
             part = slice(start, start + BLOCK)
@@ -55,7 +60,9 @@ class Problem:
                 block, upper[part, part], steps, limit, kept[:, part], q[:, part], errors
             )
             left[:, start + BLOCK :] -= errors @ upper[part, start + BLOCK :]
-        return _placed(q, order)
+        found = np.empty_like(q)
+        found[:, order] = q  # columns back where they were before they were put in order
+        return found.reshape(shape)
 
     def descended(self, q: Array, steps: Floats, limit: Ints) -> NDArray[np.int32]:
         """Codes (M, K) with single ones exchanged where that lessens the damped error."""
@@ -69,12 +76,5 @@ class Problem:
 
 
 def values(q: Array, steps: Floats) -> Floats:
-    """Δ·W_int (M, K) of codes q = 2·W_int."""
-    return 0.5 * steps[:, None] * q
-
-
-def _placed(q: NDArray[np.int32], order: NDArray[np.int64]) -> NDArray[np.int32]:
-    """Columns back where they were before they were put in order."""
-    found = np.empty_like(q)
-    found[:, order] = q
-    return found
+    """Δ·W_int (…, M, K) of codes q = 2·W_int at steps (…, M)."""
+    return 0.5 * steps[..., None] * q

@@ -19,14 +19,14 @@ from esnsim.quantization.quantizer import QuantizedLayer, codes
 Group = tuple[slice, Moments]
 
 
-def refitted(layer: Layer, weights: Array, moments: Sequence[Moments]) -> Array:
-    """A pruned layer's weights (M, C/g, *kernel) refitted; `weights` (M, K') are those in float."""
+def refitted(layer: Layer, moments: Sequence[Moments]) -> Array:
+    """A pruned layer's weights (M, C/g, *kernel) refitted, on inputs of these `moments` a group."""
     own = flat(layer.weight.load())
     found = own.copy()
     for rows, each in _groups(layer, moments):
         by = factor(each.gram, ridge(each, pruned=True))
         if by is not None:
-            found[rows] = target(weights[rows], own[rows], each, by)
+            found[rows] = target(own[rows], each, by)
     return found.reshape(layer.weight.shape)
 
 
@@ -39,16 +39,16 @@ class Compensated(NamedTuple):
 
 
 def compensated(
-    layer: QuantizedLayer, weights: Array, moments: Sequence[Moments], rule: str, pruned: bool
+    layer: QuantizedLayer, moments: Sequence[Moments], rule: str, pruned: bool
 ) -> Compensated:
     """A layer with codes that compensate, no filter wider than it was, none noisier at the output.
 
-    `weights` (M, K') are those in float, on inputs whose `moments` there are for each group.
+    Its inputs are of these `moments`, one for each group.
     """
     q = flat(codes(layer)).astype(np.int32)
     steps = np.where(layer.steps > 0, layer.steps, 1.0)
     limit = (np.int64(1) << layer.sums.width_code) - 1
-    parts = [*problems(layer, weights, moments, pruned)]
+    parts = [*problems(layer, moments, pruned)]
     found = [tries(problem, steps[rows], limit[rows], rule) for rows, _, problem in parts]
     signal = before = after = 0.0
     for chosen, (rows, lanes, problem) in zip(_best(found, rule), parts, strict=True):
@@ -82,7 +82,7 @@ def given(layer: QuantizedLayer, q: NDArray[np.int32], steps: Floats) -> Quantiz
 
 
 def problems(
-    layer: QuantizedLayer, weights: Array, moments: Sequence[Moments], pruned: bool
+    layer: QuantizedLayer, moments: Sequence[Moments], pruned: bool
 ) -> Iterator[tuple[slice, NDArray[np.bool_], Problem]]:
     """For each group its filters, the inputs that are alive, and what is to be solved."""
     own, channels = flat(layer.layer.weight.load()), layer.live.reshape(len(moments), -1)
@@ -91,30 +91,22 @@ def problems(
         each = every.of(lanes)
         by = factor(each.gram, ridge(each, pruned))
         if by is not None:
-            yield rows, lanes, _problem(own[rows][:, lanes], weights[rows], each, by, layer)
+            yield rows, lanes, _problem(own[rows][:, lanes], each, by, layer)
 
 
-def _problem(
-    own: Floats, weights: Floats, moments: Moments, by: Factor, layer: QuantizedLayer
-) -> Problem:
+def _problem(own: Floats, moments: Moments, by: Factor, layer: QuantizedLayer) -> Problem:
     kept = (own == 0) & layer.keep_zeros
-    aim = target(weights, own, moments, by)
-    return Problem(
-        target=aim, pull=weights @ moments.cross, gram=moments.gram, kept=kept, factor=by
-    )
+    aim = target(own, moments, by)
+    return Problem(target=aim, pull=moments.pull, gram=moments.gram, kept=kept, factor=by)
 
 
-def _best(found: Sequence[Sequence[Coded]], rule: str) -> list[Coded]:
+def _best(found: Sequence[Coded], rule: str) -> list[Coded]:
     """Of each group's tries the best of each filter, or the one that is best for the layer."""
-    if rule == BY_LAYER:
-        total = [sum(float(group[i].noise.sum()) for group in found) for i in range(len(found[0]))]
-        return [group[int(np.argmin(total))] for group in found]
-    best = []
-    for first, *rest in found:
-        for other in rest:
-            first = first.better(other, other.noise < first.noise)
-        best.append(first)
-    return best
+    places = [each.noise.argmin(axis=0) for each in found]
+    if rule == BY_LAYER and found:
+        total = sum(each.noise.sum(axis=1) for each in found)
+        places = [np.full_like(place, np.argmin(total)) for place in places]
+    return [each.best(place) for each, place in zip(found, places, strict=True)]
 
 
 def _groups(layer: Layer, moments: Sequence[Moments]) -> list[Group]:

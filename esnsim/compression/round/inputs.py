@@ -1,28 +1,27 @@
 """What layers read, here and in float: columns by batch, and their moments over some windows."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import accumulate
 
 import numpy as np
 
 from esnsim.compression.correct.moments import ByName
 from esnsim.compression.journal import Journal
-from esnsim.compression.round.moments import Moments, Sums, places_in
+from esnsim.compression.round.moments import Moments, Sums, summed
+from esnsim.compression.round.reference import Known, Reference, chosen, columns, digest, mac_of
 from esnsim.compression.round.walk import Walk
-from esnsim.compression.round.windows import sampled
+from esnsim.compression.round.windows import in_parts, places_in
 from esnsim.errors import ModelError
 from esnsim.graph.model import Model
-from esnsim.graph.sites import Site, Slot, sites
+from esnsim.graph.sites import Site, Slot
 from esnsim.images.sets import ImageSet
 from esnsim.machines.activations import Calibration
 from esnsim.machines.activations import quantize as to_integers
 from esnsim.model.network import Array, Layer, Mask
 from esnsim.quantization.filter_sums import Ints
-from esnsim.run.macs import CannotCutError, MacNode, read_mac
+from esnsim.run.macs import MacNode
 
-WINDOWS, PER_INPUT = 1 << 13, 32  # windows of a layer: at most, or for each input of a filter
 RANGES = 64  # images that the ranges of activations are read off, at most
 
 Feed = Mapping[str, Array]
@@ -34,7 +33,8 @@ class Setting:
 
     `images` are what layers read, labels unseen. With `targets`, the whole model's moments in
     float, statistics are corrected on the way; None leaves them. `activation_bits` quantise what
-    layers read, None in float. The `journal` has layers that are rounded already.
+    layers read, None in float. The `journal` has layers that are rounded already, the `reference`
+    what the whole model's give on these images; without one it is found anew.
     """
 
     whole: Model
@@ -45,17 +45,16 @@ class Setting:
     activation_bits: int | None = None
     threads: int = 0
     journal: Journal | None = None
+    reference: Reference | None = None
 
 
 class Inputs:
-    """What the layers of a model read as it is changed, and what those of the whole one read."""
+    """What the layers of a model read as it is changed, beside what the whole one's give."""
 
-    def __init__(self, setting: Setting, found: Sequence[Site], feeds: Sequence[Feed]) -> None:
-        self._setting, self._feeds = setting, feeds
+    def __init__(self, setting: Setting, found: Sequence[Site], reference: Reference) -> None:
+        self._setting, self._reference = setting, reference
         self._macs = {site.index: mac_of(setting.model, site) for site in found}
-        self._whole = {site.index: site for site in sites(setting.whole)}
-        self._floats = self._float_walk()
-        self._known: dict[tuple[str, object], list[Moments] | None] = {}
+        self._known: dict[tuple[str, object], Sums] = {}
         self._first = _first_uses(found)
         self._later = self._in_float(self._first)
 
@@ -74,10 +73,10 @@ class Inputs:
     def moments(self, site: Site, walk: Walk) -> list[Moments] | None:
         """Of each group of what a layer reads on a walk that is there, None where it isn't known.
 
-        Layers that read the same value in the same way share them; those of all uses of a weight
-        are summed up at its first, in float for what comes later.
+        Layers that read the same value in the same way share sums; those of all uses of a weight
+        are added up at its first, in float for what comes later.
         """
-        mac, whole, kept = self._macs[site.index], self._whole[site.index], self._setting.kept
+        mac, kept = self._macs[site.index], self._setting.kept
         if mac is None:
             return None
         name = mac.node.input[mac.activation]
@@ -85,41 +84,43 @@ class Inputs:
         if self._setting.activation_bits is not None and mac.own is None:
             xs = in_integers(xs, self._setting.activation_bits)
             walk.spread(Slot(site.place, mac.activation), xs)
-        self._floats.advance(whole.place)
-        theirs = mac_of(self._setting.whole, whole)
-        pairs = pairs_of(site.layer, whole.layer, None if kept is None else kept[site.index])
-        if theirs is None or pairs is None:
+        known, whole = self._reference.layer(site.index), self._reference.sites[site.index].layer
+        picked = _picked(site.layer, whole, None if kept is None else kept[site.index])
+        if known is None or picked is None:
             return None
         self._known = {key: value for key, value in self._known.items() if walk.holds(key[0])}
         alike = replace(site.layer.geometry, batch=1, images=1)
-        key = name, (alike, site.layer.weight.shape[1:], tuple(pairs))
+        key = (
+            name,
+            (alike, site.layer.weight.shape[1:], tuple(picked[0]), known.gives and site.index),
+        )
         if key not in self._known:
-            vs = self._floats.values(theirs.node.input[theirs.activation])
-            self._known[key] = moments_of(
-                _columns(mac, xs), _columns(theirs, vs), site.layer, whole.layer, pairs
-            )
-        return _joined(self._known[key], self._later.get(site.index))
+            found = _sums(mac, xs, site.layer, known, picked)
+            if found is None:
+                return None
+            self._known[key] = found
+        sums = self._known[key]
+        weights = None if known.gives and sums.cross is not None else self._weights(site)
+        return _joined(sums.moments(weights), self._later.get(site.index))
 
-    def weights(self, site: Site) -> Array:
+    def _weights(self, site: Site) -> Array:
         """The float model's weights (M, …) of the filters that are left."""
-        weights, kept = self._whole[site.index].layer.weight.load(), self._setting.kept
+        weights = self._reference.sites[site.index].layer.weight.load().astype(np.float64)
+        kept = self._setting.kept
         return weights if kept is None else weights[kept[site.index]]
 
-    def _float_walk(self) -> Walk:
-        end = 1 + max((site.place for site in self._whole.values()), default=0)
-        return Walk(self._setting.whole, self._feeds, end, threads=self._setting.threads)
-
-    def _in_float(self, first: Mapping[int, int]) -> dict[int, list[Moments] | None]:
+    def _in_float(self, first: Mapping[int, int]) -> dict[int, list[Moments]]:
         """For weights that several layers use, moments in float of what all but the first read.
 
         A pruned model's layers don't read what the whole one's do: there the first use decides.
         """
-        found: dict[int, list[Moments] | None] = {}
+        found: dict[int, list[Moments]] = {}
         later = [
-            self._whole[i] for i, use in first.items() if use != i and self._setting.kept is None
-        ]
-        each = moments_in_float(self._setting.whole, later, self._feeds, self._setting.threads)
-        for site, new in each:
+            self._reference.sites[i] for i, use in first.items()
+            if use != i and self._setting.kept is None
+        ]  # fmt: skip
+        feeds, threads = self._reference.feeds, self._setting.threads
+        for site, new in moments_in_float(self._setting.whole, later, feeds, threads):
             use = first[site.index]
             found[use] = _joined(new, found.get(use))
         return found
@@ -132,27 +133,24 @@ def moments_in_float(
     end = 1 + max((site.place for site in found), default=0)
     walk = Walk(model, feeds, end, threads=threads)
     for site in sorted(found, key=lambda site: site.place):
-        mac = mac_of(model, site)
+        mac, layer = mac_of(model, site), site.layer
         with suppress(ModelError):  # else its nodes run with those up to the next layer
             walk.advance(site.place)
             if mac is None:
                 continue
-            xs = _columns(mac, walk.values(mac.node.input[mac.activation]))
-            groups = np.arange(site.layer.geometry.groups)
-            moments = moments_of(xs, xs, site.layer, site.layer, groups)
-            if moments:
-                yield site, moments
+            xs = columns(mac, walk.values(mac.node.input[mac.activation]))
+            parts = (
+                (part, None) for x, places in zip(xs, chosen(xs, layer), strict=True)
+                for _, part in in_parts(x, layer.geometry, places)
+            )  # fmt: skip
+            sums = summed(parts)
+            if sums.count:
+                yield site, sums.moments(layer.weight.load().astype(np.float64))
 
 
-def _joined(some: list[Moments] | None, more: list[Moments] | None) -> list[Moments] | None:
-    """Moments of each group over the windows of both, where both are known."""
-    if not some or not more:
-        return some or more
-    return [a + b for a, b in zip(some, more, strict=True)]
-
-
-def _columns(mac: MacNode, batches: Iterable[Array]) -> list[Array]:
-    return [mac.layout.to_columns(batch) for batch in batches]
+def _joined(some: list[Moments], more: list[Moments] | None) -> list[Moments]:
+    """Moments of each group over the windows of both, where there are more."""
+    return some if more is None else [a + b for a, b in zip(some, more, strict=True)]
 
 
 def _first_uses(found: Sequence[Site]) -> dict[int, int]:
@@ -167,41 +165,41 @@ def _first_uses(found: Sequence[Site]) -> dict[int, int]:
     }
 
 
-def mac_of(model: Model, site: Site) -> MacNode | None:
-    """How a layer's operator reads its activation, None where it can't be told."""
-    try:
-        return read_mac(model, model.nodes[site.place], site.layer, site.index)
-    except CannotCutError:
-        return None
+#: A group of the whole layer for each group, and filters in it.
+Picked = tuple[Ints, Ints]
 
 
-def pairs_of(layer: Layer, whole: Layer, kept: Mask | None) -> Ints | None:
-    """The group of the whole layer that each group of filters is of; None where some are of two."""
-    groups = layer.geometry.groups
-    if kept is None:
-        return np.arange(groups)
-    rows = np.flatnonzero(kept) // (whole.filters // whole.geometry.groups)
-    found = rows.reshape(groups, -1)
-    return found[:, 0] if (found == found[:, :1]).all() else None
-
-
-def moments_of(
-    xs: Sequence[Array], vs: Sequence[Array], layer: Layer, whole: Layer, pairs: Ints
-) -> list[Moments] | None:
-    """Of a layer's columns (batch, C, …), batch by batch, beside those of the whole layer in float.
-
-    None where they have no windows in common.
+def _picked(layer: Layer, whole: Layer, kept: Mask | None) -> Picked | None:
+    """The group of the whole layer that each group of filters is of, and which filters there
+    (groups, M/g); None where some are of two groups.
     """
-    counts = [places_in(x, layer.geometry) for x in xs]
-    if counts != [places_in(v, whole.geometry) for v in vs] or not sum(counts):
+    rows = np.arange(whole.filters) if kept is None else np.flatnonzero(kept)
+    groups, which = np.divmod(rows, whole.filters // whole.geometry.groups)
+    groups = groups.reshape(layer.geometry.groups, -1)
+    alike = (groups == groups[:, :1]).all()
+    return (groups[:, 0], which.reshape(groups.shape)) if alike else None
+
+
+def _sums(
+    mac: MacNode, xs: Sequence[Array], layer: Layer, known: Known, picked: Picked
+) -> Sums | None:
+    """Of what a layer reads beside what is known of it in float; None without windows in common."""
+    reads, geometry = columns(mac, xs), layer.geometry
+    if [places_in(x, geometry) for x in reads] != known.counts or not sum(known.counts):
         return None
-    size = layer.weight.size // layer.filters
-    places = sampled(sum(counts), max(WINDOWS, PER_INPUT * size))
-    sums = Sums(layer.geometry, whole.geometry, pairs)
-    for x, v, count, end in zip(xs, vs, counts, accumulate(counts), strict=True):
-        low, high = np.searchsorted(places, [end - count, end])
-        sums.add(x, v, places[low:high] - (end - count))
-    return sums.moments()
+    same = all(digest(x) == other for x, other in zip(xs, known.digests, strict=True))
+
+    def parts() -> Iterator[tuple[Array, Array | None]]:
+        for x, places, rows in zip(reads, known.places, known.rows, strict=True):
+            for part, a in in_parts(x, geometry, places):
+                if same:
+                    yield a, None
+                    continue
+                b, which = rows[picked[0], part], picked[1][:, None]
+                some = known.gives and which.shape[2] < b.shape[2]
+                yield a, np.take_along_axis(b, which, axis=2) if some else b
+
+    return summed(parts())
 
 
 def in_integers(batches: Sequence[Array], bits: int) -> list[Array]:

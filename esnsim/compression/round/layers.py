@@ -9,12 +9,12 @@ import numpy as np
 from esnsim.compression.correct.meters import Meter, Norm, Output, constant, meters
 from esnsim.compression.correct.moments import anchor_of, pooled
 from esnsim.compression.journal import digest
-from esnsim.compression.round.filters import compensated, flat, given, refitted
+from esnsim.compression.round.filters import compensated, given, refitted
 from esnsim.compression.round.inputs import Inputs, Setting
 from esnsim.compression.round.moments import Moments
+from esnsim.compression.round.reference import Reference
 from esnsim.compression.round.walk import Walk
 from esnsim.errors import ModelError
-from esnsim.evaluate.feeds import Feeds
 from esnsim.graph.model import Model
 from esnsim.graph.sites import Site, Slot, sites
 from esnsim.graph.substitute import Changes, dequantized, dtype_of
@@ -66,13 +66,13 @@ class _Work:
         self._setting, self._rule = setting, near.scheme.resolved_rule if near else ""
         model, self._sites = setting.model, sites(setting.model)
         self._meters = meters(model) if setting.targets is not None else ()
-        feeds = [feed for feed, _ in Feeds(model, setting.images).whole()]
-        self._inputs = Inputs(setting, self._sites, feeds)
+        reference = setting.reference or Reference(setting.whole, setting.images, setting.threads)
+        self._inputs = Inputs(setting, self._sites, reference)
         wanted = {m.value: m.place + 1 for m in self._meters if isinstance(m, Output)}
         for site in self._sites:  # in order: the last layer that reads a value
             wanted |= {name: site.place for name in model.nodes[site.place].input}
         end = max(wanted.values(), default=0) + 1
-        self._walk = Walk(model, feeds, end, wanted, self._slots(), setting.threads)
+        self._walk = Walk(model, reference.feeds, end, wanted, self._slots(), setting.threads)
         self._journal, self._key = setting.journal, "" if near is None else digest(near)
         self._started, self._done = monotonic(), 0
 
@@ -140,8 +140,7 @@ class _Work:
         if first == index:
             self._refitted[index] = site.layer.weight.load()
             if moments:
-                weights = flat(self._inputs.weights(site))
-                self._refitted[index] = refitted(site.layer, weights, moments)
+                self._refitted[index] = refitted(site.layer, moments)
         self._put(site.slot, site.to_operand(self._refitted[first]))
 
     def _round(self, site: Site, reached: bool) -> str:
@@ -156,8 +155,8 @@ class _Work:
         elif moments is None:
             self.alone.append(site.layer)
         elif first == index:
-            weights, pruned = flat(self._inputs.weights(site)), self._setting.kept is not None
-            found = compensated(self.rows[index], weights, moments, self._rule, pruned)
+            pruned = self._setting.kept is not None
+            found = compensated(self.rows[index], moments, self._rule, pruned)
             self.rows[index] = found.layer
             gained = f", {found.before:.1f} → {found.after:.1f} dB at its output"
         row = self.rows[first]

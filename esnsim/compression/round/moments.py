@@ -1,36 +1,33 @@
 """Second moments of what a layer reads: sums over windows, so that no images need be kept."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from esnsim.compression.round.windows import windows
-from esnsim.model.network import Array, Geometry, Mask
+from esnsim.model.network import Array, Mask
 from esnsim.quantization.filter_sums import Floats
-
-AT_ONCE = 1 << 22  # elements of windows that are gathered at a time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moments:
-    """Of one group of channels: `gram` H = XᵀX/n (K, K), `cross` C = VᵀX/n (K', K).
+    """Of one group of a layer: `gram` H = XᵀX/n (K, K), `pull` P = YᵀX/n (M, K).
 
-    X are `count` windows of what the layer reads, V the same windows of what the float model's
-    layer reads, which may have more channels. `mean` (K,) and `float_mean` (K',) are theirs.
+    X are `count` windows of what the layer reads, Y (n, M) what its filters give in float at the
+    same places. `mean` (K,) and `goal` (M,) are the means of both.
     """
 
     count: int
     gram: Floats
-    cross: Floats
+    pull: Floats
     mean: Floats
-    float_mean: Floats
+    goal: Floats
 
     @property
     def centred(self) -> "Moments":
         """Those about the means: what is left to a layer whose bias makes up for the means."""
         gram = self.gram - np.outer(self.mean, self.mean)
-        return replace(self, gram=gram, cross=self.cross - np.outer(self.float_mean, self.mean))
+        return replace(self, gram=gram, pull=self.pull - np.outer(self.goal, self.mean))
 
     def __add__(self, other: "Moments") -> "Moments":
         """Those over the windows of both."""
@@ -41,68 +38,55 @@ class Moments:
             return share * mine + (1 - share) * theirs
 
         return Moments(
-            count=count, gram=mean(self.gram, other.gram), cross=mean(self.cross, other.cross),
-            mean=mean(self.mean, other.mean), float_mean=mean(self.float_mean, other.float_mean),
+            count=count, gram=mean(self.gram, other.gram), pull=mean(self.pull, other.pull),
+            mean=mean(self.mean, other.mean), goal=mean(self.goal, other.goal),
         )  # fmt: skip
 
     def of(self, lanes: Mask) -> "Moments":
-        """Those of some of the layer's inputs (K,), and all of the float model's."""
+        """Those of some of the layer's inputs (K,)."""
         gram = self.gram[np.ix_(lanes, lanes)]
-        return replace(self, gram=gram, cross=self.cross[:, lanes], mean=self.mean[lanes])
+        return replace(self, gram=gram, pull=self.pull[:, lanes], mean=self.mean[lanes])
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sums:
-    """The moments of each group of a layer, batch by batch."""
+    """Of each group: `count` windows x, their `gram` (groups, K, K) and `mean` (groups, K), and of
+    y beside them the `cross` (groups, R, K) and `other` (groups, R), None where y is x.
+    """
 
-    def __init__(self, geometry: Geometry, floats: Geometry, pairs: NDArray[np.int64]) -> None:
-        """Of a layer's geometry and of the same layer's in float.
+    count: int
+    gram: Floats
+    mean: Floats
+    cross: Floats | None
+    other: Floats | None
 
-        `pairs` (groups,) is the group in float of what each group does.
-        """
-        self._geometries, self._pairs = (geometry, floats), pairs
-        self._sums: list[Array] = []
-        self._count = 0
-
-    def add(self, x: Array, v: Array, places: NDArray[np.int64]) -> None:
-        """Add the windows at some places (of batch and output) of columns x and v (batch, C, …)."""
-        own, other = (windows(a, g) for a, g in zip((x, v), self._geometries, strict=True))
-        size = own.shape[-len(self._geometries[0].kernel) - 1 :]
-        rows = max(1, AT_ONCE // int(np.prod(size)))
-        for start in range(0, len(places), rows):
-            chosen = places[start : start + rows]
-            first = _rows(own, chosen, self._geometries[0])
-            second = first if v is x else _rows(other, chosen, self._geometries[1])
-            self._add(first, first if np.array_equal(first, second) else second)
-
-    @np.errstate(over="ignore", invalid="ignore")  # sums that are not finite are told later
-    def _add(self, x: Array, v: Array) -> None:
-        gram = x.swapaxes(1, 2) @ x
-        cross = gram if v is x else v[self._pairs].swapaxes(1, 2) @ x
-        found = [gram, cross, x.sum(axis=1, dtype=float), v.sum(axis=1, dtype=float)]
-        if not self._sums:
-            self._sums = [np.zeros(part.shape) for part in found]
-        for total, part in zip(self._sums, found, strict=True):
-            total += part
-        self._count += x.shape[1]
-
-    def moments(self) -> list[Moments]:
-        """Of each group of the layer."""
-        gram, cross, mean, float_mean = (total / max(1, self._count) for total in self._sums)
-        parts = zip(gram, cross, mean, float_mean[self._pairs], strict=True)
+    def moments(self, weights: Floats | None) -> list[Moments]:
+        """Of each group, for float weights (M, K') of y; None where y is what they give."""
+        cross = self.gram if self.cross is None else self.cross
+        other = self.mean if self.other is None else self.other
+        if weights is not None:
+            rows = weights.reshape(len(cross), -1, cross.shape[1])
+            cross, other = rows @ cross, (rows @ other[:, :, None])[:, :, 0]
+        parts = zip(self.gram, cross, self.mean, other, strict=True)
         return [
-            Moments(count=self._count, gram=g, cross=c, mean=mean, float_mean=theirs)
-            for g, c, mean, theirs in parts
+            Moments(count=self.count, gram=gram, pull=pull, mean=mean, goal=goal)
+            for gram, pull, mean, goal in parts
         ]
 
 
-def places_in(x: Array, geometry: Geometry) -> int:
-    """How many windows columns (batch, C, …) have."""
-    return int(np.prod(windows(x, geometry).shape[: 1 + len(geometry.kernel)]))
+@np.errstate(over="ignore", invalid="ignore")  # sums that are not finite are told later
+def summed(parts: Iterable[tuple[Array, Array | None]]) -> Sums:
+    """The sums over parts of x (groups, n, K) and y (groups, n, R), which is None where it is x.
 
-
-def _rows(view: Array, places: NDArray[np.int64], geometry: Geometry) -> Array:
-    """Windows as (groups, n, K), in float32 or wider."""
-    rank = len(geometry.kernel)
-    chosen = view[np.unravel_index(places, view.shape[: 1 + rank])]
-    kind = np.float64 if view.dtype == np.float64 else np.float32
-    return chosen.reshape(len(places), geometry.groups, -1).swapaxes(0, 1).astype(kind, order="C")
+    A part is summed up in its own type, and the parts in float64.
+    """
+    total, count = [np.zeros(())] * 4, 0
+    for x, y in parts:
+        found = [x.swapaxes(1, 2) @ x, x.sum(axis=1, dtype=float)]
+        if y is not None:
+            found += [y.swapaxes(1, 2) @ x, y.sum(axis=1, dtype=float)]
+        total = [before + new for before, new in zip(total, found, strict=False)]
+        count += x.shape[1]
+    gram, mean, *more = (part / max(1, count) for part in total)
+    cross, other = more or (None, None)
+    return Sums(count=count, gram=gram, mean=mean, cross=cross, other=other)

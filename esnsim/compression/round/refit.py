@@ -1,7 +1,7 @@
 """The best float weights for the inputs that a layer really gets: least squares, towards its own.
 
-T = (W·C + λ·W_kept)·(H + λI)⁻¹ meets the float model's output W·v on the inputs x that are there,
-and where they leave it open stays near the weights as they are (docs/compress.md).
+T = (P + λ·W_kept)·(H + λI)⁻¹ meets what the float model's filters give on the inputs x that are
+there, and where they leave it open stays near the weights as they are (docs/compress.md).
 """
 
 from dataclasses import dataclass
@@ -58,9 +58,9 @@ def factor(gram: Floats, damping: float) -> Factor | None:
     return None
 
 
-def target(weights: Floats, kept: Floats, moments: Moments, by: Factor) -> Floats:
-    """T (M, K) from the float weights W (M, K') and those of the inputs that are left (M, K).
+def target(kept: Floats, moments: Moments, by: Factor) -> Floats:
+    """T (M, K) from the weights of the inputs that are left (M, K).
 
     Where inputs are what they are in float T is `kept`, to the bit.
     """
-    return kept + by.solve(weights @ moments.cross - kept @ moments.gram)
+    return kept + by.solve(moments.pull - kept @ moments.gram)

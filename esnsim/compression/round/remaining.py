@@ -13,7 +13,6 @@ from esnsim.evaluate.feeds import Feeds
 from esnsim.graph.model import Model
 from esnsim.graph.sites import sites
 from esnsim.images.sets import ImageSet
-from esnsim.model.network import Layer
 from esnsim.progress import show_progress
 from esnsim.quantization.filter_sums import Floats
 from esnsim.quantization.quantizer import QuantizedLayer
@@ -38,26 +37,23 @@ def remaining(
         show_progress(f"measuring noise, layer {done + 1:,} of {len(places):,}")
         near = [each.centred for each in moments] if centred else moments
         if site.layer.weight.codes is None:
-            found[site.index] = _of_layer(site.layer, runs[site.index], near, rule)
+            found[site.index] = _of_layer(runs[site.index], near, rule)
     return found
 
 
-def _of_layer(
-    layer: Layer, runs: Sequence[QuantizedLayer], moments: Sequence[Moments], rule: str
-) -> Floats:
+def _of_layer(runs: Sequence[QuantizedLayer], moments: Sequence[Moments], rule: str) -> Floats:
     noise = np.stack([run.sums.noise for run in runs], axis=1)
-    weights = layer.weight.load().reshape(layer.filters, -1).astype(np.float64)
-    for rows, _, problem in problems(runs[-1], weights, moments, pruned=False):
+    for rows, _, problem in problems(runs[-1], moments, pruned=False):
         energy = float(np.trace(problem.gram)) / len(problem.gram) + problem.factor.ridge
         noise[rows] = _at_widths(problem, rows, runs, rule) / energy
     return noise
 
 
 def _damped(problem: Problem, tried: Coded) -> Floats:
-    """(T − Q)·(H + λI)·(T − Q)ᵀ of each filter (M,)."""
+    """(T − Q)·(H + λI)·(T − Q)ᵀ of each try and filter (…, M)."""
     error = problem.target - values(tried.q, tried.steps)
     damped = error @ problem.gram + problem.factor.ridge * error
-    return np.asarray(np.einsum("mk,mk->m", damped, error))
+    return np.asarray((damped * error).sum(axis=-1))
 
 
 def _at_widths(problem: Problem, rows: slice, runs: Sequence[QuantizedLayer], rule: str) -> Floats:
@@ -67,8 +63,7 @@ def _at_widths(problem: Problem, rows: slice, runs: Sequence[QuantizedLayer], ru
         steps = np.where(run.steps > 0, run.steps, 1.0)[rows]
         if width < TRIED:
             limit = (np.int64(1) << run.sums.width_code[rows]) - 1
-            each = [_damped(problem, tried) for tried in tries(problem, steps, limit, rule)]
-            last = np.min(each, axis=0), steps
+            last = _damped(problem, tries(problem, steps, limit, rule)).min(axis=0), steps
             found.append(last[0])
         else:
             found.append(last[0] * (steps / last[1]) ** 2)

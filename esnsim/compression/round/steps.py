@@ -15,11 +15,16 @@ ROUNDS = 3  # of codes for the steps and steps for the codes
 
 @dataclass(frozen=True, slots=True)
 class Coded:
-    """Filters (M, K) in codes q = 2·W_int at steps (M,), and their `noise` at the output (M,)."""
+    """Filters in codes q = 2·W_int (…, M, K) at steps (…, M); their `noise` at the output."""
 
     q: NDArray[np.int32]
     steps: Floats
     noise: Floats
+
+    def best(self, places: Ints) -> "Coded":
+        """Of an axis in front, what stands at a place for each filter (M,)."""
+        at = places, np.arange(len(places))
+        return Coded(self.q[at], self.steps[at], self.noise[at])
 
     def better(self, other: "Coded", which: NDArray[np.bool_]) -> "Coded":
         """The other's where `which` (M,) says so."""
@@ -34,13 +39,13 @@ def coded(problem: Problem, q: NDArray[np.int32], steps: Floats) -> Coded:
     return Coded(q, steps, problem.noise(values(q, steps)))
 
 
-def tries(problem: Problem, steps: Floats, limit: Ints, rule: str) -> list[Coded]:
-    """Compensated codes at the steps, or at each multiple of them where the rule seeks some."""
+def tries(problem: Problem, steps: Floats, limit: Ints, rule: str) -> Coded:
+    """Compensated codes at the steps, or at each multiple of them where the rule seeks some: with
+    an axis of these in front.
+    """
     factors = FACTORS if rule in (BY_FILTER, BY_LAYER) else (1.0,)
-    return [
-        coded(problem, problem.compensated(steps * factor, limit), steps * factor)
-        for factor in factors
-    ]
+    each = np.multiply.outer(factors, steps)
+    return coded(problem, problem.compensated(each, limit), each)
 
 
 def polished(problem: Problem, found: Coded, limit: Ints, rule: str) -> Coded:

@@ -31,7 +31,7 @@ class Walk:
         proto = copied(model)
         self._names = renamed(model, proto, dict.fromkeys(slots, np.empty(0)))
         self._model = replace(model, proto=proto)
-        self._threads, self._at = threads, 0
+        self._threads, self.at = threads, 0
         self._given: dict[str, Array] = {}
         self._batches: list[dict[str, Value]] = [dict(feed) for feed in feeds]
         self._last = {
@@ -68,7 +68,7 @@ class Walk:
         Raises ModelError where ONNX Runtime can't; they then run with those up to the next place.
         """
         nodes = [
-            at for at in range(self._at, place)
+            at for at in range(self.at, place)
             if not self._model.constants.issuperset(self._model.nodes[at].output)
         ]  # fmt: skip
         made = [
@@ -77,7 +77,7 @@ class Walk:
         ]  # fmt: skip
         if made:
             self._run(nodes, made)
-        self._at = place
+        self.at = place
         for values in self._batches:
             for name in [name for name in values if self._last.get(name, -1) < place]:
                 del values[name]

@@ -1,32 +1,45 @@
 """What each output of a layer reads: windows of its input, as a matrix product takes them."""
 
+from collections.abc import Iterator
+from dataclasses import replace
+from math import prod
+
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
 from esnsim.model.network import Array, Geometry
 from esnsim.quantization.filter_sums import Ints
 
+AT_ONCE = 1 << 22  # elements of windows
 
-def windows(x: Array, geometry: Geometry) -> Array:
-    """A layer's columns x (batch, C, *input_size) as a view (batch, *output_size, C, *kernel).
+
+def places_in(x: Array, geometry: Geometry) -> int:
+    """How many windows columns x (batch, C, *input_size) have."""
+    return len(x) * prod(_sized(geometry, x).output_size)
+
+
+def windows(x: Array, geometry: Geometry, places: Ints) -> Array:
+    """The windows of a layer's columns x (batch, C, *input_size) at some places (n,) of batch and
+    output, as (groups, n, K) in float32 or wider.
 
     The output at a place is the sum of its window times a filter, in the order of the layer's
-    weights. A transposed convolution is one of x with zeros between its elements, the kernel
-    turned round. Batch and sizes are those of x, not of the geometry.
+    weights. Batch and sizes are those of x, not of the geometry.
     """
-    rank = len(geometry.kernel)
-    strides = (1,) * rank if geometry.transposed else geometry.strides
-    padded = _stuffed(x, geometry) if geometry.transposed else _padded(x, geometry.pads)
-    extents = tuple(
-        d * (k - 1) + 1 for d, k in zip(geometry.dilations, geometry.kernel, strict=True)
-    )
-    view = sliding_window_view(padded, extents, axis=tuple(range(2, 2 + rank)))
-    places = tuple(slice(None, None, step) for step in strides)
-    taps = tuple(slice(None, None, step) for step in geometry.dilations)
-    view = view[(slice(None), slice(None), *places, *taps)]
-    if geometry.transposed:
-        view = np.flip(view, tuple(range(2 + rank, 2 + 2 * rank)))
-    return np.moveaxis(view, 1, 1 + rank)
+    from esnsim_kernels.gather import gather
+
+    images, taps = _taps(_sized(geometry, x), places)
+    kind = np.float64 if x.dtype == np.float64 else np.float32
+    size = x.shape[1] // geometry.groups * taps.shape[1]
+    out = np.empty((geometry.groups, len(places), size), kind)
+    gather(np.ascontiguousarray(x.reshape(*x.shape[:2], -1), kind), images, taps, out)
+    return out
+
+
+def in_parts(x: Array, geometry: Geometry, places: Ints) -> Iterator[tuple[slice, Array]]:
+    """The windows at all places, as many at a time as memory should hold, and which ones."""
+    rows = max(1, AT_ONCE // (x.shape[1] * prod(geometry.kernel)))
+    for start in range(0, len(places), rows):
+        part = slice(start, start + rows)
+        yield part, windows(x, geometry, places[part])
 
 
 def sampled(total: int, most: int, seed: int = 0) -> Ints:
@@ -38,26 +51,27 @@ def sampled(total: int, most: int, seed: int = 0) -> Ints:
     return bounds[:-1] + (shares * np.diff(bounds)).astype(np.int64)
 
 
-def _padded(x: Array, pads: tuple[tuple[int, int], ...]) -> Array:
-    """x with zeros around it, or without what a negative pad cuts off."""
-    if not any(map(any, pads)):
-        return x
-    around = [(max(before, 0), max(after, 0)) for before, after in pads]
-    wide = np.pad(x, [(0, 0), (0, 0), *around])
-    cuts = [slice(max(-before, 0), -max(-after, 0) or None) for before, after in pads]
-    return wide[(slice(None), slice(None), *cuts)]
+def _sized(geometry: Geometry, x: Array) -> Geometry:
+    return replace(geometry, input_size=x.shape[2:])
 
 
-def _stuffed(x: Array, geometry: Geometry) -> Array:
-    """x with stride − 1 zeros between its elements, padded for a kernel that is turned round."""
-    sizes = [(n - 1) * s + 1 for n, s in zip(x.shape[2:], geometry.strides, strict=True)]
-    stuffed = np.zeros((*x.shape[:2], *sizes), x.dtype)
-    steps = tuple(slice(None, None, step) for step in geometry.strides)
-    stuffed[(slice(None), slice(None), *steps)] = x
-    more = geometry.output_padding or (0,) * len(sizes)
-    reach = [d * (k - 1) for d, k in zip(geometry.dilations, geometry.kernel, strict=True)]
-    pads = tuple(
-        (r - before, r - after + extra)
-        for r, (before, after), extra in zip(reach, geometry.pads, more, strict=True)
-    )
-    return _padded(stuffed, pads)
+def _taps(geometry: Geometry, places: Ints) -> tuple[Ints, Ints]:
+    """Of each place the image, and where in its input the taps (n, T) lie; −1 outside of it.
+
+    Output o of a transposed convolution reads input i where o + pad = i·stride + tap·dilation.
+    """
+    sizes = geometry.output_size
+    images, *outputs = np.unravel_index(places, (1 + places.max(initial=0), *sizes))
+    found, inside = np.zeros((len(places), 1), np.int64), np.ones((len(places), 1), np.bool_)
+    for axis, (output, size) in enumerate(zip(outputs, geometry.input_size, strict=True)):
+        tap = np.arange(geometry.kernel[axis]) * geometry.dilations[axis]
+        stride, pad = geometry.strides[axis], geometry.pads[axis][0]
+        if geometry.transposed:
+            at, between = np.divmod(output[:, None] + pad - tap, stride)
+        else:
+            at = output[:, None] * stride - pad + tap
+            between = np.zeros_like(at)
+        good = (at >= 0) & (at < size) & (between == 0)
+        inside = (inside[:, :, None] & good[:, None, :]).reshape(len(places), -1)
+        found = (found[:, :, None] * size + at[:, None, :]).reshape(len(places), -1)
+    return images, np.where(inside, found, -1)

@@ -155,7 +155,7 @@ def measure_digital(
     layers = [
         {
             "title": task.title, "count": task.count, "one_bit_macs": task.one_bit_macs,
-            "words": int(task.program.schedule.words.shape[1]), "seconds": times[f"layer {index}"],
+            "words": int(task.program.filters.words.shape[1]), "seconds": times[f"layer {index}"],
         }
         for index, task in enumerate(tasks)
     ]  # fmt: skip

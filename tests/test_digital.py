@@ -13,13 +13,13 @@ from operator import add
 
 import numpy as np
 import pytest
-from esnsim_kernels import bitserial
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from esnsim.costs.equations import esn_d_tilde
 from esnsim.errors import UsageError
 from esnsim.machines.array import engine as digital
+from esnsim.machines.array import program, stream
 from esnsim.machines.array.engine import DigitalEngine
 from esnsim.machines.array.schedule import SCHEDULES, schedule
 from esnsim.machines.array.spec import ArraySpec
@@ -70,7 +70,6 @@ def images_of(chosen: QuantizedLayer, x: np.ndarray) -> int:
 def test_outputs_are_the_integer_convolution(task):
     chosen, spec, x, zero, signed = task
     outputs = DigitalEngine(spec).run(chosen, x, zero, signed).outputs
-    assert outputs.dtype == np.int64
     assert np.array_equal(outputs, exact(chosen, x, zero))
 
 
@@ -86,7 +85,7 @@ def test_outputs_and_counts_are_those_of_the_array_unit_by_unit(task):
         chosen.live.reshape(geometry.groups, -1).tolist(), x, zero,
     )  # fmt: skip
     assert all(run.outputs[place] == value for place, value in outputs.items())
-    assert asdict(run.counts) == {name: counts[name] for name in bitserial.COUNTS}
+    assert asdict(run.counts) == {name: counts[name] for name in asdict(run.counts)}
 
 
 @given(tasks())
@@ -192,36 +191,49 @@ def test_bit_parallel_is_fastest_and_sorted_no_slower_than_serial(task):
     assert cycles == sorted(cycles)
 
 
-@given(tasks(), st.integers(2, 4), st.integers(1, 40))
-def test_nothing_depends_on_threads_or_blocks(task, threads, block):
+@given(tasks(), st.integers(2, 4), st.integers(1, 40), st.randoms())
+def test_nothing_depends_on_threads_or_blocks(task, threads, block, random):
     chosen, spec, x, zero, signed = task
     alone = DigitalEngine(spec, threads=1).run(chosen, x, zero, signed)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(digital, "BLOCK", block)
-        patch.setattr(digital, "PART", 1)
+        patch.setattr(stream, "BLOCK", block)
+        patch.setattr(stream, "PART", 1)
+        patch.setattr(digital, "WHOLE", random.choice([1, 1 << 20]))
         shared = DigitalEngine(spec, threads).run(chosen, x, zero, signed)
     assert np.array_equal(alone.outputs, shared.outputs)
     assert alone.counts == shared.counts
 
 
-@pytest.mark.parametrize("schedule", SCHEDULES)
-def test_a_tile_that_is_left_out_spoils_outputs_and_counts(schedule, monkeypatch):
-    chosen = golden_layer()
-    x = golden_activations()
-    engine = DigitalEngine(ArraySpec(8, 8, 1, schedule), threads=1)
+@pytest.mark.parametrize("kind", SCHEDULES)
+def test_a_plane_that_no_pass_holds_is_missing_in_outputs_and_counts(kind, monkeypatch):
+    chosen, x = golden_layer(), golden_activations()
+    engine = DigitalEngine(ArraySpec(8, 8, 1, kind))
     whole = engine.run(chosen, x)
 
-    def all_but_one(shape, passes, tiles, block, workers):
-        out = np.zeros(shape, np.int64)
-        shares = [digital.Share((0, passes), (0, 10), out), digital.Share((0, 3), (10, 11), out)]
-        shares.append(digital.Share((4, passes), (10, 11), out))  # pass 3 of tile 10 is missing
-        return [*shares, digital.Share((0, passes), (11, tiles), out)]
+    def all_but_one(*given):
+        passes = schedule(*given)
+        used = passes.used - (np.arange(len(passes.used)) == 0)
+        return replace(passes, filters=passes.filters[1:], bits=passes.bits[1:], used=used)
 
-    monkeypatch.setattr(digital, "_shares", all_but_one)
+    monkeypatch.setattr(program, "schedule", all_but_one)
     spoilt = engine.run(chosen, x)
     assert not np.array_equal(spoilt.outputs, whole.outputs)
     assert spoilt.counts.active < whole.counts.active == GOLDEN["mac_bits"]
-    assert spoilt.counts.cycles == whole.counts.cycles - GOLDEN["array"]["reduction_steps"]
+
+
+@pytest.mark.parametrize(("length", "kind"), [(21_846, np.int32), (21_847, np.int64)])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_outputs_are_narrow_up_to_the_last_sum_that_fits(length, kind, sign):
+    """21,846 · 32,767 · 3 = 2^31 − 2, and a weight more is beyond."""
+    stored = Codes(16, False, False, lambda: np.ones((1, length)))
+    made = layer(np.full((1, length), sign * 32_767, np.int32), Geometry(2), codes=stored)
+    chosen = quantize(network([made])).layers[0]
+    engine, highest = DigitalEngine(ArraySpec(activation_bits=2)), sign * length * 32_767 * 3
+    for zero in (0, 3):
+        x = np.array([[0], [3]]).repeat(length, 1)
+        outputs = engine.run(chosen, x, zero).outputs
+        assert outputs.dtype == kind
+        assert outputs.ravel().tolist() == ([0, highest] if zero == 0 else [-highest, 0])
 
 
 @given(st.integers(2, 8), st.booleans(), st.integers(0, 2**32 - 1))

@@ -5,7 +5,7 @@ from math import prod
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from esnsim.errors import UsageError
 from esnsim.model.network import Geometry
@@ -66,24 +66,33 @@ def addresses(geometry: Geometry, batch: int) -> tuple[Ints, Ints]:
 
 
 def padded_pixels(
-    geometry: Geometry, x: NDArray[Any], zero_point: int, channels: tuple[Ints, ...]
-) -> NDArray[np.int32]:
+    geometry: Geometry,
+    x: NDArray[Any],
+    zero_point: int,
+    channels: tuple[Ints, ...],
+    dtype: DTypeLike = np.int32,
+) -> NDArray[Any]:
     """(G, C, pixels): padded live channels of each group, C filled up to whole octets of zeros."""
     pads = [(max(0, before), max(0, after)) for before, after in geometry.pads]
-    padded = x
-    if any(map(any, pads)):
-        padded = np.pad(x, [(0, 0), (0, 0), *pads], constant_values=zero_point)
     crop = [
         slice(max(0, -before), n - max(0, -after))
-        for n, (before, after) in zip(padded.shape[2:], geometry.pads, strict=True)
+        for n, (before, after) in zip(geometry.input_size, geometry.pads, strict=True)
     ]
-    inside = padded[:, :, *crop].swapaxes(0, 1)
-    grouped = inside.reshape(len(channels), -1, len(x), prod(inside.shape[2:]))
+    inside = x[:, :, *crop].swapaxes(0, 1)
+    grouped = inside.reshape(len(channels), -1, *inside.shape[1:])
+    place = [
+        slice(before, before + n) for n, (before, _) in zip(inside.shape[2:], pads, strict=True)
+    ]
+    size = [n + sum(more) for n, more in zip(inside.shape[2:], pads, strict=True)]
     widest = max(map(len, channels), default=0) or 1
-    out = np.zeros((len(channels), -(-widest // 8) * 8, *grouped.shape[2:]), np.int32)
+    out = np.zeros((len(channels), -(-widest // 8) * 8, len(x), *size), dtype)
+    padding = zero_point if any(map(any, pads)) else 0
     if all(len(chosen) == grouped.shape[1] for chosen in channels):
-        out[:, :widest] = grouped
+        if padding:
+            out[:, :widest] = padding
+        out[:, :widest, :, *place] = grouped
     else:
-        for group, chosen in enumerate(channels):
-            out[group, : len(chosen)] = grouped[group, chosen]
+        for mine, theirs, chosen in zip(out, grouped, channels, strict=True):
+            mine[: len(chosen)] = padding
+            mine[: len(chosen), :, *place] = theirs[chosen]
     return out.reshape(*out.shape[:2], -1)

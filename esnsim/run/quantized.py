@@ -55,7 +55,7 @@ def quantized_compute(
         if not layer.live.all():
             if mac.index not in parts:
                 parts[mac.index] = ConstantPart(layer, scale)
-            outputs = outputs + parts[mac.index](x, scale.zero_point)
+            outputs = outputs + parts[mac.index](x, scale.zero_point).astype(np.int64)
         return _rescaled(mac, units[mac.index], scale, outputs, activation)
 
     return compute
@@ -97,9 +97,9 @@ def _rescaled(
     sums = mac.layout.from_outputs(outputs, activation.shape)
     if mac.accumulates:
         return np.rint(sums).astype(np.int32)
-    whole = mac.bias is not None and mac.bias.dtype.kind == "i"  # in units of the sums
-    if whole:
-        sums = sums + mac.bias
+    whole = False
+    if mac.bias is not None and mac.bias.dtype.kind == "i":  # in units of the sums
+        whole, sums = True, sums + mac.bias.astype(np.int64)  # of int32, which need not hold them
     steps = mac.layout.place(unit, activation.shape)
     if mac.output is not None:
         return _requantized(mac, mac.output, scale, steps, sums)

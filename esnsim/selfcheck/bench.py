@@ -115,18 +115,20 @@ def bench(
     )
 
 
-def popcount_roofline(threads: int, seconds: float = 0.3) -> float:
-    """One-bit MACs per second of AND and popcount on operands that stay in L1, all threads.
+def popcount_roofline(threads: int, seconds: float = 0.3, bare: bool = False) -> float:
+    """One-bit MACs per second of AND, popcount and add on operands that stay in L1, all threads.
 
-    The best of many short rounds, since whatever else runs can only make it less.
+    `bare` leaves adding out. The best of many short rounds, since whatever else runs can only make
+    it less.
     """
     rng = np.random.default_rng(0)
     words, n, repeats = 12, 256, 2000
+    loop = bitserial.roofline_bare if bare else bitserial.roofline
 
     def work(_: int) -> None:
         weights = rng.integers(0, 1 << 63, (4, words), dtype=np.uint64)
-        block = rng.integers(0, 1 << 63, (1, 1, words, n), dtype=np.uint64)
-        bitserial.roofline(weights, block, np.zeros((4, n), np.uint64), repeats)
+        bits = rng.integers(0, 1 << 63, (words, n), dtype=np.uint64)
+        loop(weights, bits, np.zeros((4, n), np.uint64), repeats)
 
     work(0)
     best, until = 9e9, time.perf_counter() + seconds

@@ -40,7 +40,7 @@ def pack_rows(octets, out):
 def pack_pixels(values, start, end, octets, out, sums):
     """out[g, j, c // 64, pixel] gets bit j of values[g, c, pixel] at position c % 64.
 
-    For pixels from start to end. values (G, C, pixels) int32, C a multiple of 8; out (G, A,
+    For pixels from start to end. values (G, C, pixels) integers, C a multiple of 8; out (G, A,
     ⌈C/64⌉, pixels) uint64; sums (G, pixels) int64 are over channels; octets (n,) uint64 is
     working memory for n pixels at a time.
     """
@@ -88,7 +88,7 @@ def gather(packed, base, offsets, out):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def pack_patches(values, channels, base, offsets, octets, out):
-    """As `gather` from the first `channels` of values (G, C, pixels) int32, bit by bit.
+    """As `gather` from the first `channels` of values (G, C, pixels), bit by bit.
 
     For few channels: words that hold one pixel's channels would be almost empty. The bit of (tap,
     channel) is at tap·channels + channel; octets (n,) uint64 is working memory.

@@ -44,3 +44,13 @@ def patches(values, channels, base, offsets, planes):
         ]
         for group in values
     ]
+
+
+def products(weights, activations):
+    """Σ 2^(i + j) · (1 bits that planes i of weights and j of activations share), word by word."""
+    return sum(
+        (w & x).bit_count() << i + j
+        for i, plane in enumerate(weights)
+        for j, other in enumerate(activations)
+        for w, x in zip(plane, other, strict=True)
+    )

@@ -10,12 +10,11 @@ from tests.naive import planes as naive
 
 @st.composite
 def activations(draw: st.DrawFn) -> tuple[np.ndarray, int, np.random.Generator]:
-    """Values (G, C, pixels), C whole octets, in two's complement of so many bits."""
+    """Values (G, C, pixels), C whole octets, of so many bits."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     bits = draw(st.integers(1, 16))
     shape = draw(st.integers(1, 3)), 8 * draw(st.integers(1, 18)), draw(st.integers(1, 20))
-    low = -(1 << bits - 1) if draw(st.booleans()) else 0
-    return rng.integers(low, low + (1 << bits), shape).astype(np.int32), bits, rng
+    return rng.integers(0, 1 << bits, shape, np.uint8 if bits <= 8 else np.uint16), bits, rng
 
 
 @given(activations(), st.integers(1, 9), st.integers(1, 7))

@@ -1,94 +1,127 @@
-"""A layer scheduled on an array: its bit planes in the order in which they are used."""
+"""A layer on an array: the planes that its passes stream, and what they take."""
 
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 from typing import Any
 
 import numpy as np
 from esnsim_kernels import bitserial, planes
 from numpy.typing import NDArray
 
+from esnsim.machines.array.counts import Counts, count
 from esnsim.machines.array.schedule import Passes, schedule
 from esnsim.machines.array.spec import ArraySpec
-from esnsim.machines.lowering import Lowered
+from esnsim.machines.lowering import Lowered, lower, weight_sums
+from esnsim.model.network import Geometry
+from esnsim.quantization.quantizer import QuantizedLayer
 
 Ints = NDArray[np.int64]
 Words = NDArray[np.uint64]
 
 WASTE = 1.25  # how many times more words channel-wise packing may need than patch-wise
 WORD = 64  # bits
-QUAD = 4  # planes that the kernel takes at once
+CHUNK = 255  # planes whose 1 bits a byte can count
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
     """A layer scheduled on an array, a row holding as many planes as its units multiply at once.
 
     `channels` are the live channels of each group; `packed` says whether words hold the channels of
-    one pixel, or a patch of (tap, channel).
+    one pixel, or a patch of (tap, channel). `ones` (G, T, W) are the bit planes of how many weight
+    bits of a group are 1 at each place, and `one_bits` how many in all. `weight_sums` (M',) are of
+    codes, in units of the output, and `largest` is at least an output of activations of magnitude
+    1. `counts` are those of an image.
     """
 
-    lowered: Lowered
+    geometry: Geometry
     channels: tuple[Ints, ...]
     packed: bool
-    schedule: bitserial.Schedule
+    filters: bitserial.Filters
+    ones: Words
+    one_bits: int
+    weight_sums: Ints
+    largest: int
+    counts: Counts
 
 
-def program_of(lowered: Lowered, spec: ArraySpec) -> Program:
+def program_of(layer: QuantizedLayer, spec: ArraySpec) -> Program:
     """Schedule a layer and pack its planes."""
+    lowered = lower(layer, spec.width_step)
     channels = tuple(np.flatnonzero(mask) for mask in lowered.live)
     taps, widest = lowered.values.shape[2], max(map(len, channels), default=0) or 1
     packed = taps * -(-widest // WORD) <= WASTE * -(-taps * widest // WORD)
-    size = lowered.filters_per_group
-    parts: list[Passes] = []
-    for group in range(len(channels)):
-        rows = slice(group * size, (group + 1) * size)
-        slices = lowered.widths[rows] // spec.width_step
-        parts.append(schedule(spec.schedule, slices, lowered.masked[rows], spec.rows))
-    used = np.concatenate([part.used for part in parts])
-    mask_passes = np.concatenate([part.mask for part in parts])
-    real_planes = np.where(mask_passes, used, used * spec.width_step)
-    starts = np.concatenate([[0], np.cumsum(-(-real_planes // QUAD) * QUAD)])
-    places = np.arange(real_planes.sum())
-    places += np.repeat(starts[:-1] - (np.cumsum(real_planes) - real_planes), real_planes)
-    filters, bits = np.full(starts[-1], -1), np.zeros(starts[-1], np.int64)
-    taken, taken_bits = _planes(
-        np.concatenate([p.filters + g * size for g, p in enumerate(parts)]),
-        np.concatenate([p.bits for p in parts]),
-        spec.width_step,
+    parts = _schedules(lowered, spec)
+    filters, bits = _streamed(parts, lowered.filters_per_group, spec.width_step)
+    words = _plane_words(lowered, channels, packed, filters, bits)
+    groups = np.arange(len(lowered.values)) // lowered.filters_per_group
+    reductions = [taps * len(chosen) for chosen in channels]
+    sizes = zip(parts, reductions, strict=True)
+    counts = (count(part, spec, length, lowered.geometry.windows) for part, length in sizes)
+    most = layer.sums.weights * (layer.sums.largest_x2 >> 1 - lowered.shift)
+    return Program(
+        geometry=lowered.geometry,
+        channels=channels,
+        packed=packed,
+        ones=count_ones(words, groups[filters], len(channels)),
+        one_bits=int(np.bitwise_count(words).sum()),
+        weight_sums=weight_sums(lowered),
+        filters=_offset(lowered, words, filters, bits, groups),
+        largest=int(most.max(initial=0)),
+        counts=reduce(add, counts),
     )
-    order = _quads_first(taken, np.repeat(np.arange(len(used)), real_planes))
-    filters[places], bits[places] = taken[order], taken_bits[order]
-    real, mask, top = filters >= 0, bits < 0, bits == lowered.widths[filters] - 1
-    planned = bitserial.Schedule(
-        words=_plane_words(lowered, channels, packed, filters, bits),
-        filters=filters,
-        scales=np.left_shift(np.where(top, -1, 1), np.where(mask, 0, bits + lowered.shift)),
-        shared=np.where(real & (bits == 0), lowered.sums[filters], 0),
-        starts=starts,
-        used=used,
-        assigned=np.concatenate([part.assigned for part in parts]),
-        mask=mask_passes,
-        groups=np.repeat(np.arange(len(parts)), [len(part.used) for part in parts]),
-    )
-    return Program(lowered, channels, packed, planned)
 
 
-def _planes(filters: Ints, slices: Ints, unit_bits: int) -> tuple[Ints, Ints]:
-    """The bit planes of slices of `unit_bits`, masks (−1) being one plane."""
+def _schedules(lowered: Lowered, spec: ArraySpec) -> list[Passes]:
+    """The passes of each group, whose filters are counted from 0."""
+    widths = (lowered.widths // spec.width_step).reshape(len(lowered.live), -1)
+    masked = lowered.masked.reshape(len(lowered.live), -1)
+    return [
+        schedule(spec.schedule, *group, spec.rows) for group in zip(widths, masked, strict=True)
+    ]
+
+
+def _streamed(parts: list[Passes], size: int, unit_bits: int) -> tuple[Ints, Ints]:
+    """Filters and bits of all planes that passes stream, a mask being bit −1, filter by filter.
+
+    Sums do not depend on the order in which planes come, and so a filter's stand side by side.
+    """
+    filters = np.concatenate([part.filters + g * size for g, part in enumerate(parts)])
+    slices = np.concatenate([part.bits for part in parts])
     copies = np.where(slices < 0, 1, unit_bits)
-    offset = np.arange(copies.sum()) - np.repeat(np.cumsum(copies) - copies, copies)
+    offsets = np.arange(copies.sum()) - np.repeat(np.cumsum(copies) - copies, copies)
     first = np.where(slices < 0, -1, slices * unit_bits)
-    return np.repeat(filters, copies), np.repeat(first, copies) + offset
+    filters, bits = np.repeat(filters, copies), np.repeat(first, copies) + offsets
+    order = np.lexsort((bits, filters))
+    return filters[order], bits[order]
 
 
-def _quads_first(filters: Ints, passes: Ints) -> Ints:
-    """Order of planes that puts four of one filter before what is left over, in each pass."""
-    changes = np.diff(filters, prepend=-1).astype(bool) | np.diff(passes, prepend=-1).astype(bool)
-    starts = np.flatnonzero(changes)
-    lengths = np.diff(np.append(starts, len(filters)))
-    rank = np.arange(len(filters)) - np.repeat(starts, lengths)
-    left_over = rank >= np.repeat(lengths // QUAD * QUAD, lengths)
-    return np.argsort(2 * passes + left_over, kind="stable")
+def _offset(
+    lowered: Lowered, words: Words, filters: Ints, bits: Ints, groups: Ints
+) -> bitserial.Filters:
+    """Planes that all add: without their top bits, values of b bits are 2^(b−1) more.
+
+    A mask is the plane below those of a midrise code.
+    """
+    top = bits == lowered.widths[filters] - 1
+    words[top] ^= ~np.uint64(0)  # bits where no activation is count for nothing
+    starts = np.searchsorted(filters, np.arange(len(lowered.values) + 1))
+    first = np.where(lowered.masked, 0, lowered.shift)
+    half = np.where(lowered.widths, 1 << lowered.shift + lowered.widths >> 1, 0)
+    return bitserial.Filters(words, starts, first, lowered.sums - half, groups)
+
+
+def count_ones(words: Words, groups: Ints, number: int) -> Words:
+    """Bit planes (G, T, W) of how many words (P, W) of a group have a 1 at each place."""
+    sums = np.zeros((number, words.shape[1] * WORD), np.int64)
+    for g in range(number):
+        mine = words[groups == g].view(np.uint8)
+        for start in range(0, len(mine), CHUNK):
+            bits = np.unpackbits(mine[start : start + CHUNK], axis=1, bitorder="little")
+            sums[g] += bits.sum(axis=0, dtype=np.uint8)
+    cut = sums[:, None] >> np.arange(int(sums.max(initial=0)).bit_length())[:, None] & 1
+    return np.packbits(cut, axis=2, bitorder="little").view(np.uint64)
 
 
 def _plane_words(

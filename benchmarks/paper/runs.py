@@ -223,6 +223,7 @@ def start(argv: list[str], description: str, quick: Quick, epochs: int) -> Runs:
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--seeds", type=int, nargs="+", help="repeat with each; default --seed alone")
     p.add_argument("--models", nargs="+", help="networks of `esnsim models`, where the figure asks")
+    p.add_argument("--ways", nargs="+", help="points by name, where the figure asks")
     begin = "folder of checkpoints NAME.pt to begin with; or: builtin"
     p.add_argument("--start", type=Path, help=begin)
     p.add_argument("--checkpoints", type=Path, default=Path("checkpoints/paper"))

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
 from esnsim.errors import ModelError
 from esnsim.files.replace import replacing
 
 Images = NDArray[np.uint8]
-Labels = NDArray[np.integer[Any]]
+Labels = NDArray[np.integer[Any]] | NDArray[np.floating[Any]]
+BLOCK = 16 if torch.backends.cpu.get_cpu_capability() == "AVX512" else 8  # channels, in oneDNN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +26,8 @@ class Recipe:
     `learning_rate` is the initial one. It follows a cosine to zero without restart, or with
     `drops` it is divided by 10 at each of these epochs, or with `constant` it stays. `warmup`
     counts optimiser steps; `crop` is the padding in pixels of the random crop; images are flipped
-    left to right with probability ½.
+    left to right with probability ½. `temperature` divides the scores in the loss, which is
+    multiplied by its square: that of soft labels (esnsim/training/distillation.py).
     """
 
     epochs: int
@@ -39,6 +40,7 @@ class Recipe:
     constant: bool = False
     drops: tuple[int, ...] = ()
     crop: int = 2
+    temperature: float = 1.0
     seed: int = 0
     bfloat16: bool = True
     device: str = "cpu"
@@ -86,15 +88,15 @@ def fit(
     report: Callable[[Epoch], None] = lambda epoch: None,
     companions: Mapping[str, Companion] | None = None,
 ) -> None:
-    """Train `model` in place on `images` (N, C, H, W) and `labels` (N,).
+    """Train `model` in place on `images` (N, C, H, W) and `labels` (N,), or soft ones (N, K).
 
     With `checkpoint`, the state is written there after each epoch and training resumes from it:
     the order of images and their augmentation depend on seed and epoch alone, so a resumed run
     equals an uninterrupted one. `companions` go along by name, and into the checkpoint. Raises
-    ModelError for a checkpoint of another model.
+    ModelError for a checkpoint of another model, and where the loss is not finite any more.
     """
     companions = companions or {}
-    layout = _layout(model)
+    layout, heat = _layout(model), recipe.temperature
     model.to(device=recipe.device, memory_format=layout)  # type: ignore[call-overload]
     optimizer = torch.optim.SGD(
         model.parameters(),
@@ -115,16 +117,16 @@ def fit(
                 group["lr"] = learning_rate(recipe, index * steps + step, steps)
             with torch.autocast(recipe.device, torch.bfloat16, enabled=recipe.bfloat16):
                 scores = model(x.contiguous(memory_format=layout))
-                loss = nn.functional.cross_entropy(scores.float(), y)
+                loss = nn.functional.cross_entropy(scores.float() / heat, y) * heat**2
             loss = loss + sum(companion.loss() for companion in companions.values())
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
+            total += _finite(loss, model, index, step)
             for companion in companions.values():
                 companion.after_backward()
             optimizer.step()
             for companion in companions.values():
                 companion.step()
-            total += loss.item()
         for companion in companions.values():
             companion.epoch()
         report(Epoch(index, total / steps, optimizer.param_groups[0]["lr"]))
@@ -132,10 +134,29 @@ def fit(
             save_checkpoint(checkpoint, model, optimizer, companions, index + 1)
 
 
+def _finite(loss: Tensor, model: nn.Module, epoch: int, step: int) -> float:
+    """The loss; raises ModelError with the step and the first layer that broke."""
+    value: float = loss.item()
+    if math.isfinite(value):
+        return value
+    named = [*model.named_parameters()]
+    tensors = [*named, *((name, p.grad) for name, p in named if p.grad is not None)]
+    broken = (name for name, tensor in tensors if not tensor.isfinite().all())
+    raise ModelError(
+        f"the loss is {value} in step {step + 1} of epoch {epoch + 1}, where "
+        f"'{next(broken, 'no weight')}' is not finite: lower the learning rate"
+    )
+
+
 def _layout(model: nn.Module) -> torch.memory_format:
-    """Channels last, the fastest, but for parametrised weights, on which PyTorch 2.13 aborts."""
-    parametrised = any(parametrize.is_parametrized(module) for module in model.modules())
-    return torch.contiguous_format if parametrised else torch.channels_last
+    """Channels last, the fastest, but for models on which oneDNN would write past its memory.
+
+    The gradient of a strided 1×1 convolution's weight does where channels are fewer than a block:
+    it is wrong, or training aborts now and then (uxlfoundation/oneDNN#6035).
+    """
+    narrow = (m for m in model.modules() if isinstance(m, nn.Conv2d) and m.in_channels < BLOCK)
+    overrun = any(max(m.kernel_size) == 1 and max(m.stride) > 1 for m in narrow)
+    return torch.contiguous_format if overrun else torch.channels_last
 
 
 def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
@@ -167,7 +188,8 @@ def batches(
         x = windows[np.arange(len(chosen)), :, rows, columns]
         flip = rng.random(len(chosen)) < 0.5
         x[flip] = x[flip, :, :, ::-1]
-        targets = torch.from_numpy(labels[chosen].astype(np.int64))
+        kind = np.int64 if labels.ndim == 1 else np.float32
+        targets = torch.from_numpy(labels[chosen].astype(kind))
         yield pixels(x, recipe.device), targets.to(recipe.device)
 
 

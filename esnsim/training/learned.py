@@ -26,12 +26,13 @@ from esnsim.training.layers import TRANSPOSED, sharing, unwrap, weighted_layers
 from esnsim.training.masks import Masks, masks
 from esnsim.training.units import NO_UNIT, units
 from esnsim.training.width_cost import WidthCost, Widths
+from esnsim.training.width_steps import Filters
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
 HALVINGS = 20  # of the shift that makes widths whole within a budget
-PRESSURE = 5e-3  # how fast the price of a MAC×bit grows, a step, while the cost is twice the budget
+MEMORY = 0.95  # of the mean of a width's gradients: that of some twenty steps
 PARAMETRIZED = ".parametrizations.weight.original"  # where torch keeps a parametrised weight
 
 
@@ -80,7 +81,7 @@ class LearnedWidths(Companion):
                     f"layer '{name}' is a transposed convolution, whose widths are not learned: "
                     "give a model without one"
                 )
-        self.model, self.example, self.budget = model, example, budget
+        self.model, self.example, self.budget, self.rate = model, example, budget, rate
         self.price = float(price or 0)
         self.masks: Masks | None = None
         self._network = from_torch(model, example)
@@ -88,15 +89,12 @@ class LearnedWidths(Companion):
         self._cost_of = WidthCost(self._network)
         self.learned = _parametrized(model, self._network, bits)
         self._least = _least_widths(self._network, self.learned)
-        self._optimizer = torch.optim.Adam(self._tensors(), lr=rate)
+        self._worth = torch.zeros(sum(len(x.bits) for x in self.learned.values()))
+        self._optimizer = torch.optim.Adam([x.log_range for x in self.learned.values()], lr=rate)
 
     def loss(self) -> Tensor:
-        """What the loss gets: the price times the cost; in front of a budget what is above it."""
-        if self.masks is not None:
-            return torch.zeros(())
-        if self.budget is None:
-            return self.price * self.mac_bits()
-        return self.price * (self.mac_bits() / self.budget - 1)
+        """What the loss gets: MAC×bit times the price; nothing once widths are settled."""
+        return torch.zeros(()) if self.masks is not None else self.price * self.mac_bits()
 
     def mac_bits(self) -> Tensor:
         """MAC×bit of the widths as they are, whole or not; its gradient is that of the widths."""
@@ -112,18 +110,29 @@ class LearnedWidths(Companion):
                     )
 
     def step(self) -> None:
-        """After the optimiser's step: that of widths and ranges, and of the price."""
+        """After the optimiser's step: that of ranges, of widths, and of the price."""
         self._optimizer.step()
         self._optimizer.zero_grad()
         if self.masks is not None:
             self.masks.step()
             return
+        bits = [learned.bits for learned in self.learned.values()]
+        cost = self.mac_bits()
+        costs = torch.cat(torch.autograd.grad(cost, bits))
+        given = torch.cat([torch.zeros_like(b) if b.grad is None else b.grad for b in bits])
+        self._worth.lerp_(self.price * costs - given, 1 - MEMORY)
         with torch.no_grad():
-            for name, learned in self.learned.items():
-                learned.bits.clamp_(max=WIDEST).clamp_(self._least[name])
+            filters = Filters(
+                bits=torch.cat(bits), least=torch.cat([*self._least.values()]), costs=costs,
+                worth=self._worth, rate=self.rate,
+            )  # fmt: skip
             if self.budget is not None:
-                over = self.mac_bits().item() / self.budget - 1
-                self.price = max(0.0, self.price + PRESSURE * over)
+                self.price = filters.price(cost.item() - self.budget)
+            for old, new in zip(
+                bits, filters.moved(self.price).split([len(b) for b in bits]), strict=True
+            ):
+                old.copy_(new)
+                old.grad = None
 
     def settle(self) -> None:
         """Make widths whole, as large as the budget allows or to the nearest, and prune at 0.
@@ -142,6 +151,7 @@ class LearnedWidths(Companion):
             "log_range": {n: x.log_range.detach().clone() for n, x in self.learned.items()},
             "optimizer": self._optimizer.state_dict(),
             "price": self.price,
+            "worth": self._worth.clone(),
             "settled": self.masks is not None,
         }
 
@@ -152,6 +162,7 @@ class LearnedWidths(Companion):
                 learned.bits.copy_(state["bits"][name])
                 learned.log_range.copy_(state["log_range"][name])
         self.price = float(state["price"])
+        self._worth.copy_(state["worth"])
         if state["settled"]:
             self._fix({name: x.bits.detach() for name, x in self.learned.items()})
         self._optimizer.load_state_dict(state["optimizer"])
@@ -187,9 +198,6 @@ class LearnedWidths(Companion):
             widths={name: widths[name] for name in names},
             given_steps={name: each[name] for name in names},
         )
-
-    def _tensors(self) -> list[Tensor]:
-        return [t for learned in self.learned.values() for t in (learned.log_range, learned.bits)]
 
     def _widths(self) -> Widths:
         return {n: x.bits.detach().numpy().astype(np.int64) for n, x in self.learned.items()}

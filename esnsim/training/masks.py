@@ -38,7 +38,8 @@ class Masks(Companion):
         modules = dict(self.model.named_modules())
         for name, filters in self.filters.items():
             module = modules[name]
-            weight_of(module).mul_(_weight_mask(module, filters, self.channels[name]))
+            weight = weight_of(module)
+            weight.mul_(_weight_mask(module, weight, filters, self.channels[name]))
             if module.bias is not None:
                 module.bias.mul_(filters.to(module.bias.device))
         for name, live in self.norms.items():
@@ -132,9 +133,9 @@ def norms_after(model: nn.Module, example: Tensor) -> dict[str, str]:
     return found
 
 
-def _weight_mask(module: nn.Module, filters: Tensor, channels: Tensor) -> Tensor:
-    """(M, C/g, 1…): whether the filter lives and reads a live channel."""
+def _weight_mask(module: nn.Module, weight: Tensor, filters: Tensor, channels: Tensor) -> Tensor:
+    """(M, C/g, 1…): whether the filter of a weight (M, C/g, …) lives and reads a live channel."""
     groups = getattr(module, "groups", 1)
     rows = channels.reshape(groups, -1).repeat_interleave(len(filters) // groups, 0)
     mask = filters[:, None] & rows
-    return mask.reshape(*mask.shape, *[1] * (module.weight.dim() - 2)).to(module.weight.device)
+    return mask.reshape(*mask.shape, *[1] * (weight.dim() - 2)).to(weight.device)

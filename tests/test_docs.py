@@ -75,7 +75,8 @@ def test_the_python_about_training_runs_with_what_the_reader_has(
         zero_grad=model.zero_grad,
     )
     own = {
-        "torch": torch, "model": model, "conv": torch.nn.Conv2d(3, 4, (3, 2)),
+        "torch": torch, "model": model, "teacher": entry("resnet8").build(),
+        "conv": torch.nn.Conv2d(3, 4, (3, 2)),
         "optimizer": shake, "epochs": 2,
         "loader": [(torch.rand(2, 3, 32, 32), torch.tensor([3, 1]))] * 3, "onnx": onnx,
         "criterion": torch.nn.CrossEntropyLoss(),

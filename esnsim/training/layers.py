@@ -1,6 +1,7 @@
 """The weighted layers of a PyTorch module."""
 
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from esnsim.errors import ModelError
 
@@ -39,6 +40,18 @@ def weighted_layers(model: nn.Module) -> Named:
             f"{type(unwrap(model)).__name__} has no layer with weights: give a model with "
             "convolutions or linear layers"
         )
+    return found
+
+
+def plain_layers(model: nn.Module) -> Named:
+    """`weighted_layers`, none of which is parametrised yet; raises ModelError where one is."""
+    found = weighted_layers(model)
+    for name, module in found.items():
+        if parametrize.is_parametrized(module):
+            raise ModelError(
+                f"layer '{name}' is parametrised already: take that away first, with finish() or "
+                "torch.nn.utils.parametrize.remove_parametrizations"
+            )
     return found
 
 

@@ -22,7 +22,7 @@ from esnsim.quantization.scheme import WIDEST, Scheme
 from esnsim.training.export import export_proto, from_torch
 from esnsim.training.fit import Companion
 from esnsim.training.fractional import fractional, steps
-from esnsim.training.layers import TRANSPOSED, sharing, unwrap, weighted_layers
+from esnsim.training.layers import TRANSPOSED, plain_layers, sharing, unwrap, weighted_layers
 from esnsim.training.masks import Masks, masks
 from esnsim.training.units import NO_UNIT, units
 from esnsim.training.width_cost import WidthCost, Widths
@@ -61,7 +61,7 @@ class LearnedWidths(Companion):
 
     `example` is an input (1, C, …). Weights stay float where they are learned, and are coded in
     the forward pass. Raises UsageError unless there is one of price and budget, ModelError for
-    models without weighted layers or with transposed convolutions.
+    models without weighted layers, with parametrised ones or with transposed convolutions.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class LearnedWidths(Companion):
         rate: float = 1e-2,
     ) -> None:
         _check(price, budget, bits)
-        for name, module in weighted_layers(model).items():
+        for name, module in plain_layers(model).items():
             if isinstance(module, TRANSPOSED):
                 raise ModelError(
                     f"layer '{name}' is a transposed convolution, whose widths are not learned: "

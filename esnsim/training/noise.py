@@ -9,7 +9,7 @@ from torch.nn.utils import parametrize
 
 from esnsim.errors import UsageError
 from esnsim.training.fit import Companion
-from esnsim.training.layers import sharing, weighted_layers
+from esnsim.training.layers import plain_layers, sharing
 
 
 class Noise(nn.Module):
@@ -37,14 +37,15 @@ class InjectedNoise(Companion):
     arXiv:1804.10969). Gradients go straight to the weights; in evaluation mode there is no noise.
     As a companion of `fit` it resumes bit for bit. `finish()` takes the noise away.
 
-    Raises UsageError for an ESNa that is not above 0, ModelError for a model without weights.
+    Raises UsageError for an ESNa that is not above 0, ModelError for a model without
+    weights, or with parametrised ones.
     """
 
     def __init__(self, model: nn.Module, esn_a: float, seed: int = 0) -> None:
         if not (isfinite(esn_a) and esn_a > 0):
             raise UsageError(f"an ESNa of {esn_a}: give a number above 0")
         self._generator = torch.Generator().manual_seed(seed)
-        layers = list(weighted_layers(model).values())
+        layers = list(plain_layers(model).values())
         nonzero = sum(int(layer.weight.count_nonzero()) for layer in layers)
         noise = Noise(12 * esn_a / max(1, nonzero), self._generator)
         self._noisy = [same for layer in layers for same in sharing(model, layer)]

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from esnsim.errors import EsnsimError
 from esnsim.training.fit import Recipe, fit
 from esnsim.training.layers import weight_of, weighted_layers
+from esnsim.training.learned import LearnedWidths
 from esnsim.training.noise import InjectedNoise, Noise
 from tests.training.test_learned import Tied
 from tests.training.tiny import EXAMPLE, images, tiny
@@ -100,3 +101,12 @@ def test_noise_makes_training_follow_another_path_and_the_seed_gives_it_again() 
     one, same, other = run(1), run(1), run(2)
     assert torch.equal(one, same)
     assert not torch.equal(one, other)
+
+
+def test_layers_that_are_parametrised_already_are_refused() -> None:
+    model = tiny()
+    InjectedNoise(model, 20)
+    with pytest.raises(EsnsimError, match="layer 'conv' is parametrised already: take that away"):
+        InjectedNoise(model, 20)
+    with pytest.raises(EsnsimError, match="layer 'conv' is parametrised already"):
+        LearnedWidths(model, EXAMPLE, price=1)

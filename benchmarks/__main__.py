@@ -9,6 +9,7 @@ BENCHMARKS = {
     "evaluation": "accuracy with statistics corrected and not; constant and fed weights",
     "literature": "MAC×bit of published quantisers on ResNet-18 and ResNet-50",
     "quantisers": "ours beside others at equal MAC×bit, image by image, on four networks",
+    "quantisers.goals": "what compression reaches of its goals on three sets of images",
     "quantisers.run": "more methods, one width after the other, on the embedded ResNet-20",
     "pareto": "a sweep of 32 points of the embedded ResNet-20, and the cost side of one",
     "accuracy": "accuracy of the embedded ResNet-20 on machines",

@@ -1,14 +1,12 @@
 """What the commands do, as functions of Python: cost, simulate, compress, sweep, compare."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import wraps
 from inspect import signature
-from os import PathLike, cpu_count
+from os import cpu_count
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, TypeVar, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack, cast, overload
 
 from esnsim.costs import cost as costs
 from esnsim.costs.cost import Cost
@@ -17,11 +15,9 @@ from esnsim.errors import UsageError
 from esnsim.model.network import Layer, Network
 from esnsim.quantization.quantizer import QuantizedNetwork, quantize
 from esnsim.quantization.scheme import Scheme
+from esnsim.sources import files_of, name_of, opened_from, path_of, to_onnx
 
 if TYPE_CHECKING:
-    from onnx import ModelProto
-    from torch import nn
-
     from esnsim.comparison.compare import Compared
     from esnsim.compression.compressed import Compressed
     from esnsim.evaluate.outputs import Scoring
@@ -31,12 +27,9 @@ if TYPE_CHECKING:
     from esnsim.machines.named.comparison import Comparison
     from esnsim.machines.named.description import Described
     from esnsim.machines.simulator import Simulation
+    from esnsim.sources import Shapes, Source
     from esnsim.sweeps.frontier import Sweep
     from esnsim.sweeps.task import Pictures
-
-    Source: TypeAlias = str | PathLike[str] | ModelProto | nn.Module
-    Shapes: TypeAlias = Mapping[str, tuple[int, ...]]
-
 
 #: What people write, and what the functions here call it.
 HINTS = {
@@ -97,7 +90,7 @@ def cost(
     if network is None:
         from esnsim.importer.read import read_onnx
 
-        network = read_onnx(_onnx(source, example), input_shapes, input_values)
+        network = read_onnx(to_onnx(source, example), input_shapes, input_values)
     quantized = quantize(network, scheme)
     return costs.cost(quantized, width, include, activation_bits=bits, bops=bops)
 
@@ -170,7 +163,7 @@ def simulate(
             raise UsageError(f"{option}= is about machines by name: give machines=")
 
     _check_images(images)
-    model = _opened(source, example, input_shapes, input_values)
+    model = opened_from(source, example, input_shapes, input_values)
     described = presets.machine(machine) if isinstance(machine, str) else machine
     if not hasattr(described, "prepare"):
         raise UsageError(f"a {type(machine).__name__} is no machine: give a name such as 'maki'")
@@ -213,7 +206,7 @@ def compress(
 
     _check_images(images, calibration)
     _check_names("compress", recipe, list(Recipe.__dataclass_fields__))
-    model = _opened(source, example, input_shapes, input_values)
+    model = opened_from(source, example, input_shapes, input_values)
     return compressed(model, Recipe(**recipe), images, calibration, threads)
 
 
@@ -266,7 +259,7 @@ def sweep(
     known_metric(metric)
     _check_images(*(x for x in (images, calibration) if not isinstance(x, Pictures)))
     grid = (ratios, policies, rules, bits)
-    with _files(sources, example) as files:
+    with files_of(sources, example) as files:
         given = checked(files, policies, targets, images, calibration, jobs, scheduler)
         scored, used = split_pictures(*given, count)
         task = Task(
@@ -314,63 +307,20 @@ def compare(
     _check_images(images, calibration)
     sides, models = list[Side](), list["Model | None"]()
     for source in sources:
-        name, model = _name(source), None
+        name, model = name_of(source), None
         watch(name)
         if isinstance(source, Cost):
             found = reported(source)
         elif name.lower().endswith(SUFFIX):
             found = read_report(Path(name))
         else:
-            model = _opened(source, example, input_shapes, input_values)
+            model = opened_from(source, example, input_shapes, input_values)
             found = reported(costs.cost(quantize(model.network, scheme)))
-        sides.append(Side(name, found, _path(source)))
+        sides.append(Side(name, found, path_of(source)))
         models.append(model)
     if images is None or not any(models):
         return compared(sides)
     return compare_on(images, sides, models, calibration, count, scoring or GUESS, threads)
-
-
-def _path(source: Any) -> str | None:
-    return str(source) if isinstance(source, str | PathLike) else None
-
-
-def _name(source: Any) -> str:
-    """How reports call a model."""
-    from onnx import ModelProto
-
-    if isinstance(source, Cost):
-        return source.network.source.path or "model"
-    if isinstance(source, ModelProto):
-        return source.graph.name or "model"
-    return str(source) if isinstance(source, str | PathLike) else type(source).__name__
-
-
-@contextmanager
-def _files(sources: Sequence[Any], example: Any) -> Iterator[tuple[tuple[str, str], ...]]:
-    """Models by name, and the files that processes read them from; those in memory are written."""
-    from onnx import ModelProto
-
-    found: dict[str, str] = {}
-    with TemporaryDirectory() as folder:
-        for place, source in enumerate(sources):
-            model = _onnx(source, example)
-            if isinstance(model, ModelProto):
-                name, file = model.graph.name or "model", f"{folder}/{place}.onnx"
-                Path(file).write_bytes(model.SerializeToString())
-            else:  # a ModelPath stays one, and is parsed once
-                name, file = str(model), model if isinstance(model, str) else str(model)
-            if name in found:
-                raise UsageError(f"a model is given twice, '{name}': leave one out, or rename it")
-            found[name] = file
-        yield tuple(found.items())
-
-
-def _opened(
-    source: "Source", example: Any, shapes: "Shapes | None", values: Mapping[str, float] | None
-) -> "Model":
-    from esnsim.graph.model import open_model
-
-    return open_model(_onnx(source, example), shapes, values)
 
 
 def _check_images(*given: Any) -> None:
@@ -383,21 +333,3 @@ def _check_images(*given: Any) -> None:
                 f"a {type(images).__name__} is no set of images: give that of "
                 "esnsim.images.sets.load(Path(FILE))"
             )
-
-
-def _onnx(source: Any, example: Any) -> "str | PathLike[str] | ModelProto":
-    """What the importer reads; a torch module is exported with its example."""
-    from onnx import ModelProto
-
-    if isinstance(source, str | PathLike | ModelProto):
-        return source
-    if not hasattr(source, "named_modules"):
-        raise UsageError(
-            f"a {type(source).__name__} is no model: give a path, builtin:NAME, a ModelProto, or a "
-            "torch module with example="
-        )
-    if example is None:
-        raise UsageError("a torch module needs an input: give example=")
-    from esnsim.training.export import export_proto
-
-    return export_proto(source, example)

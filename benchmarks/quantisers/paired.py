@@ -39,11 +39,11 @@ from esnsim.quantization.quantizer import quantize
 from esnsim.quantization.scheme import Scheme
 
 Array = NDArray[Any]
-CALIBRATED = {"text": 64}  # images, where not 512
-TESTED_LINES = 64
+CALIBRATED = {"text": 64, "direction": 128}  # images, where not 512
+LINES = {"text": 64, "direction": 300}  # lines that are scored
 NETWORKS = {
     "resnet8": "ResNet-8", "resnet20_05x": "ResNet-20, half its filters", "resnet20": "ResNet-20",
-    "text": "text recogniser",
+    "direction": "direction classifier", "text": "text recogniser",
 }  # fmt: skip
 OURS, SURE = "compensated, allocated", 1.96
 STATIC = "ONNX Runtime static, its weights"
@@ -74,14 +74,14 @@ class Task:
         return self.model.network.source.inputs[0][0]
 
 
-def task(name: str, seed: int, arguments: Namespace) -> Task:
-    """What a seed compares on."""
-    threads, count = arguments.threads, CALIBRATED.get(name, 512)
-    if name == "text":
-        case = MODELS[name]
+def task(name: str, seed: int, arguments: Namespace, calibrated: int = 0) -> Task:
+    """What a seed compares on, with so many images to calibrate (0: as usual)."""
+    threads, count = arguments.threads, calibrated or CALIBRATED.get(name, 512)
+    if name in LINES:
+        case, tested = MODELS[name], LINES[name]
         file, shapes = opened(case)
-        lines = lines_of_text(count * arguments.seeds + TESTED_LINES, case.size)
-        some, pixels, classes = lines[seed * count :][:count], lines[-TESTED_LINES:], None
+        lines = lines_of_text(count * arguments.seeds + tested, case.size)
+        some, pixels, classes = lines[seed * count :][:count], lines[-tested:], None
     else:
         file, shapes = f"builtin:{name}", {}
         some, test = _images(arguments.data, seed, count, arguments.images)
@@ -163,7 +163,7 @@ def compared(name: str, bits: int, seed: int, arguments: Namespace) -> list[Docu
     """A row a method; `more` is what ours has more in points, with half its 95 % interval."""
     on = task(name, seed, arguments)
     every = [*candidates(on, bits)]
-    if bits == 4 and name != "text":
+    if bits == 4 and name not in LINES:
         every += static(on, f"builtin:{name}")
     found, ours = list[Document](), np.zeros(0)
     for method, spent, proto in every:

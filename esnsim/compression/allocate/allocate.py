@@ -124,48 +124,33 @@ def choices(
     if prune is None:
         prune = gains is not None and all(gain.ndim == 2 for gain in gains)
     runs = every_width(network, rule) if runs is None else runs
-    whole = aim is not None and not aim.machine.by_filter
-    merge = (
-        np.maximum if aim is None and by_weights(metric) else np.add
-    )  # a shared weight is stored once
-    tables: dict[tuple[str, tuple[int, ...]], tuple[Ints, Floats, Ints]] = {}
-    names: dict[object, tuple[str, ...]] = {}
+    stored_once = aim is None and by_weights(metric)
+    tables: dict[object, _Table] = {}
     fixed = 0
     for index, name in enumerate(_names(network)):
-        layer, each = network.layers[index], runs[index]
-        if layer.weight.codes is not None:
-            fixed += int(_costs(each[0], index, metric, aim).sum())
+        weight, each = network.layers[index].weight, runs[index]
+        costs = [_costs(run, index, metric, aim) for run in each]
+        if weight.codes is not None:
+            fixed += int(costs[0].sum())
             continue
         gain, left = (None if of is None else of[index] for of in (gains, noises))
-        costs = [_costs(run, index, metric, aim) for run in each]
-        cost, noise, first = _table(each, costs, gain, left, prune)
-        if whole:
-            cost, noise = (x.sum(axis=0, keepdims=True) for x in (cost, noise))
-            first = first.max(keepdims=True)
-        key = layer.weight.origin, layer.weight.shape
-        if key in tables:
-            old = tables[key]
-            cost, noise = merge(old[0], cost), old[1] + noise
-            first = np.maximum(old[2], first)
-        tables[key] = cost, noise, first
-        names[key] = (*names.get(key, ()), name)
+        table = _table(name, each, costs, gain, left, prune)
+        if aim is not None and not aim.machine.by_filter:
+            table = table.of_layer
+        key = weight.origin, weight.shape
+        tables[key] = tables[key].joined(table, stored_once) if key in tables else table
     if not tables:
         raise UsageError("every layer is quantised already: widths are for a float model")
-    cost, noise, first = (np.concatenate(part) for part in zip(*tables.values(), strict=True))
-    filters = tuple(len(table[0]) for table in tables.values())
-    alike = tuple(key[1][0] // rows for key, rows in zip(tables, filters, strict=True))
+    found = list(tables.values())
     return Choices(
-        rule=rule,
-        metric=metric,
-        names=tuple(names.values()),
-        filters=filters,
-        alike=alike,
-        cost=cost,
-        noise=noise,
-        first=first,
-        fixed=fixed,
-        parts=unit(metric) if aim is None else aim.parts,
-    )
+        rule=rule, metric=metric, names=tuple(table.names for table in found),
+        filters=tuple(len(table.cost) for table in found),
+        alike=tuple(table.alike for table in found),
+        cost=np.concatenate([table.cost for table in found]),
+        noise=np.concatenate([table.noise for table in found]),
+        first=np.concatenate([table.first for table in found]),
+        fixed=fixed, parts=unit(metric) if aim is None else aim.parts,
+    )  # fmt: skip
 
 
 def every_width(network: Network, rule: str = "mse") -> Runs:
@@ -278,11 +263,33 @@ def _costs(run: QuantizedLayer, index: int, metric: str, aim: Aim | None) -> Int
     return of_filters(run, metric) if aim is None else aim.of_filters(index, run)
 
 
+class _Table(NamedTuple):
+    """Of a weight and the layers that use it, what `Choices` has; `alike` filters are a row."""
+
+    names: tuple[str, ...]
+    alike: int
+    cost: Ints
+    noise: Floats
+    first: Ints
+
+    @property
+    def of_layer(self) -> "_Table":
+        """With one row for all filters."""
+        cost, noise = (x.sum(axis=0, keepdims=True) for x in (self.cost, self.noise))
+        return _Table(self.names, len(self.cost), cost, noise, self.first.max(keepdims=True))
+
+    def joined(self, other: "_Table", stored_once: bool) -> "_Table":
+        """With another use of the weight."""
+        cost = (np.maximum if stored_once else np.add)(self.cost, other.cost)
+        noise, first = self.noise + other.noise, np.maximum(self.first, other.first)
+        return _Table(self.names + other.names, self.alike, cost, noise, first)
+
+
 def _table(
-    runs: Sequence[QuantizedLayer], costs: Sequence[Ints], gain: Floats | None,
+    name: str, runs: Sequence[QuantizedLayer], costs: Sequence[Ints], gain: Floats | None,
     left: Floats | None, prune: bool,
-) -> tuple[Ints, Floats, Ints]:  # fmt: skip
-    """Cost and noise (M, widths) of a layer's filters, and their first columns (M,)."""
+) -> _Table:  # fmt: skip
+    """Of a layer whose filters have these costs at each width."""
     none = np.zeros(runs[0].layer.filters, np.int64)
     cost = np.stack([none, *costs], axis=1)
     errors = np.stack([run.sums.noise for run in runs], axis=1) if left is None else left
@@ -293,7 +300,7 @@ def _table(
         noise[:, 1:] *= gain[:, -1:]
     first = none + (not prune)
     first[noise[:, 0].argmax()] = 1
-    return cost, noise, first
+    return _Table((name,), 1, cost, noise, first)
 
 
 def _names(network: Network) -> list[str]:

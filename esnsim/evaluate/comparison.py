@@ -7,6 +7,7 @@ import numpy as np
 
 from esnsim.errors import UsageError
 from esnsim.evaluate import inference
+from esnsim.evaluate.cells import cells_of, run_cells
 from esnsim.evaluate.simulation import Activations, Watch, check_runs, used_images
 from esnsim.graph.model import Model
 from esnsim.images.sets import ImageSet
@@ -114,7 +115,8 @@ def compare_graph(
     """
     bits = choice.bits
     _check_bits(bits)
-    check_runs(graph)
+    if not cells_of(graph.graph):
+        check_runs(graph)
     counter = Counter(network, choice.machines, bits)
     few, chosen = given.split()
     scales = inference.calibrated(graph, few, bits, given.percentile, given.signed)
@@ -126,6 +128,8 @@ def compare_graph(
         np.add(seen, np.bincount(codes, minlength=len(seen)), out=seen)
 
     inference.layer_by_layer(graph, run, chosen, scales, watch)
+    in_cells = {id(network.network.layers[i]) for i in run_cells(graph, given, bits, run)}
+    skipped = [item for item in graph.not_simulated if id(item.layer) not in in_cells]
     used = used_images(given, few, chosen)
     _products(counter, network, Drawn(weights=seen), bits, chosen.count)
-    return counter.comparison(graph.not_simulated, used, choice.memory, choice.prices, choice.clock)
+    return counter.comparison(skipped, used, choice.memory, choice.prices, choice.clock)

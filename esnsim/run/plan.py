@@ -26,7 +26,7 @@ class Step:
 def plan_of(graph: Model, macs: Collection[int], inputs: Iterable[str]) -> tuple[Step, ...]:
     """The steps of a graph with these inputs whose nodes at the places `macs` are taken out."""
     results = [output.name for output in graph.proto.graph.output]
-    needs = _needs(graph, macs, results)
+    needs = needed(graph, macs, results)
     depths = _depths(graph, macs, needs)
     last = dict.fromkeys(inputs, 0)  # the last step that reads a value from outside its segment
     last |= {name: depths[place] for place in macs for name in graph.nodes[place].output if name}
@@ -55,7 +55,7 @@ def plan_of(graph: Model, macs: Collection[int], inputs: Iterable[str]) -> tuple
     return tuple(steps)
 
 
-def _needs(graph: Model, macs: Collection[int], results: Iterable[str]) -> Needs:
+def needed(graph: Model, macs: Collection[int], results: Iterable[str]) -> Needs:
     """What each node reads that is not constant: for MAC operators, and what leads to results."""
     needs: dict[int, frozenset[str]] = {}
     wanted = set(results)

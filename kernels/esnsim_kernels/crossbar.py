@@ -33,7 +33,8 @@ class Columns(NamedTuple):
     """Columns in quads, cells (Q, 4, K), and what they add to which filters: all (Q, 4).
 
     Those of filter −1 are no columns. Tile t has the quads from tile_quads[t] to tile_quads[t + 1],
-    group g the tiles from group_tiles[g] to group_tiles[g + 1].
+    group g the tiles from group_tiles[g] to group_tiles[g + 1]. A column `flipped` (Q, 4, row
+    tiles) in an array holds there `full` less what it stands for.
     """
 
     cells: NDArray[Any]
@@ -42,6 +43,8 @@ class Columns(NamedTuple):
     shared: NDArray[np.float64]
     group_tiles: NDArray[np.int64]
     tile_quads: NDArray[np.int64]
+    flipped: NDArray[np.bool_]
+    full: float
 
 
 @njit(nogil=True, error_model="numpy")
@@ -147,6 +150,17 @@ def add(analog, total, slices, bits, scale, shared, out):
         out[v] += shared * total[v]
 
 
+@njit(nogil=True, error_model="numpy")
+def roles(columns, q, i, array):
+    """What the column's sums, and the activations, count in an array: Σ v·x = full·Σ x − Σ w·x
+    where it is inverted, w = full − v.
+    """
+    scale, shared = columns.scales[q, i], columns.shared[q, i]
+    if columns.flipped[q, i, array]:
+        return -scale, shared + columns.full * scale
+    return scale, shared
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
 def walk(inputs, columns, windows, converter, sigma, rng, block, out, reads, histogram):
     """Run windows (first, last, n at most) of a layer on all arrays that hold it.
@@ -169,8 +183,8 @@ def walk(inputs, columns, windows, converter, sigma, rng, block, out, reads, his
         length = len(inputs.offsets) * channels
         for k in range(0, length, rows):
             used = min(rows, length - k)
-            scale = used if per_row else 1
-            grid = step * scale, unit, shift * scale, lowest, highest
+            times = used if per_row else 1
+            grid = step * times, unit, shift * times, lowest, highest
             drive(
                 inputs.values[group], channels, inputs.base[first:last], inputs.offsets, k, used,
                 slices, bits, block, total,
@@ -194,7 +208,5 @@ def walk(inputs, columns, windows, converter, sigma, rng, block, out, reads, his
                             tally(sums[i], slices, n, last - first, grid, histogram)
                             continue
                         convert(sums[i], grid, analog)
-                        add(
-                            analog, total, slices, bits, columns.scales[q, i],
-                            columns.shared[q, i], out[filter, first:last],
-                        )  # fmt: skip
+                        scale, shared = roles(columns, q, i, k // rows)
+                        add(analog, total, slices, bits, scale, shared, out[filter, first:last])

@@ -20,12 +20,14 @@ Task = tuple[QuantizedLayer, CrossbarSpec, np.ndarray, int, bool]
 
 @st.composite
 def crossbars(draw: st.DrawFn) -> CrossbarSpec:
-    """Small arrays without converters, errors and noise."""
+    """Small arrays without converters, errors and noise, with inverted columns or not."""
+    sign = draw(st.sampled_from(["differential", "offset"]))
     return CrossbarSpec(
         rows=draw(st.integers(1, 9)),
         columns=draw(st.integers(2, 9)),
         bits_per_cell=draw(st.sampled_from([None, 1, 2, 3])),
-        sign=draw(st.sampled_from(["differential", "offset"])),
+        sign=sign,
+        flip=sign == "offset" and draw(st.booleans()),
         activation_bits=draw(st.sampled_from([1, 3, 8])),
         dac_bits=draw(st.sampled_from([None, 1, 2])),
     )

@@ -29,7 +29,8 @@ from tests.naive import crossbar as naive
 
 def wide(spec: CrossbarSpec) -> CrossbarSpec:
     """The same without slices: a MAC is one cell operation."""
-    return replace(spec, bits_per_cell=None, dac_bits=None, sign="differential")
+    whole = {"bits_per_cell": None, "dac_bits": None}
+    return replace(spec, **whole, sign="differential", flip=False)
 
 
 @given(tasks())

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from esnsim.costs.equations import esn_a_x4
+from esnsim.machines.crossbar.cells import program
 from esnsim.machines.crossbar.converters import conversion_energy
 from esnsim.machines.crossbar.engine import AnalogCounts, energy
 from esnsim.machines.crossbar.spec import PRESETS, CrossbarSpec
@@ -83,13 +84,25 @@ def test_energy_of_a_16_bit_mac_of_isaac():
     assert total / (128 * 16) == pytest.approx(headline["value"], rel=0.015)
 
 
-def test_isaac_is_exact_where_no_sum_saturates():
-    """85 rows of 2-bit cells add up to 255 at most."""
-    weights = np.random.default_rng(0).normal(size=(9, 85)).astype(np.float32)
-    chosen = quantize(network([layer(weights)])).layers[0]
-    x, zero = activations(chosen, 8, False, 0)
-    outputs = run((chosen, PRESETS["isaac"], x, zero, False)).outputs
-    assert np.array_equal(outputs, exact(chosen, x, zero))
+@pytest.mark.parametrize("value", [-128, -43, 42, 127])
+def test_isaac_is_exact_on_all_its_rows(value):
+    """128 rows of 2-bit cells sum to 9 bits: inverted, no column has more than isaac.json's 8.
+
+    CrossSim's own configuration of ISAAC takes 9 bits, for want of inverted columns, and says that
+    they make it 8 (sandialabs/cross-sim@4907281, simulator/configs).
+    """
+    weights = np.full((3, 200), value)
+    weights[0] = np.random.default_rng(0).integers(-128, 128, 200)
+    chosen, x = stored_layer(weights, 8), np.full((1, 200), 255)
+    flipped, plain = PRESETS["isaac"], replace(PRESETS["isaac"], flip=False)
+    outputs = {s.flip: run((chosen, s, x, 0, False)).outputs for s in (flipped, plain)}
+    assert np.array_equal(outputs[True], exact(chosen, x, 0))
+    assert np.array_equal(outputs[False], exact(chosen, x, 0)) == (value < 0)
+    least = {
+        s.flip: program(chosen, s, np.random.default_rng(0)).lossless for s in (flipped, plain)
+    }
+    assert least[True] == ISAAC["adc"]["bits"]
+    assert (least[False] == 9) == (value > 0)
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,9 @@ def run(spec, geometry, codes, widths, live, x, zero_point):
     if spec.on_off_ratio and spec.adc_bits:
         residual = ((1 << cell_bits) - 1) / (spec.on_off_ratio - 1)
     columns = [list(slices(f, *filters[f], cell_bits)) for f in range(len(filters))]
-    tops = amplitudes(spec, columns)
-    largest = ((1 << cell_bits) - 1 + reached(spec, residual)) * ((1 << spec.input_bits) - 1)
+    tops = amplitudes(spec, columns, cell_bits)
+    fullest = Fraction((1 << cell_bits) - 1, 2 if spec.flip else 1)
+    largest = (fullest + Fraction(reached(spec, residual))) * ((1 << spec.input_bits) - 1)
     outputs, counts = Counter(), Counter()
     per_group = len(filters) // geometry.groups
     for group, window in product(
@@ -41,22 +42,33 @@ def run(spec, geometry, codes, widths, live, x, zero_point):
                 for array in (placed[i : i + per_array] for i in range(0, len(placed), per_array)):
                     counts["array_reads"] += 1
                     counts["row_drives"] += len(driven)
-                    for f, scale, unit, cells in array:
+                    for f, scale, unit, column in array:
                         counts["conversions"] += 1
                         counts["shift_adds"] += 1
                         counts["cell_operations"] += spec.cells_per_weight * len(driven)
-                        for cell in cells[part]:
+                        cells, turned = written(spec, column[part], cell_bits)
+                        for cell in cells:
                             counts["amplitude"] += price(spec, cell, unit, tops.get(f))
                         leak = reached(spec, residual) * sum(driven)
-                        total = sum(c * a for c, a in zip(cells[part], driven, strict=True)) + leak
-                        key = (window[0], f, *window[1:])
-                        outputs[key] += scale * (converted(total, converter) - leak) * (1 << shift)
+                        total = sum(c * a for c, a in zip(cells, driven, strict=True)) + leak
+                        found = converted(total, converter) - leak
+                        if turned:
+                            found = ((1 << cell_bits) - 1) * sum(driven) - found
+                        outputs[window[0], f, *window[1:]] += scale * found * (1 << shift)
         for f in mine:
             key = (window[0], f, *window[1:])
             for a, q in zip(values, rows[f], strict=True):
                 if widths[f]:
                     outputs[key] -= filters[f][3] * a + q * zero_point
     return outputs, counts
+
+
+def written(spec, cells, cell_bits):
+    """The cells of a column in an array, and whether they are the complements of what they mean."""
+    full = (1 << cell_bits) - 1
+    if spec.flip and 2 * sum(cells) > full * len(cells):
+        return [full - cell for cell in cells], True
+    return cells, False
 
 
 def geometry_taps(geometry):
@@ -97,12 +109,17 @@ def slices(f, values, bits, unit, _, cell_bits):
         yield f, unit * 2 ** (cell_bits * place), unit, signed
 
 
-def amplitudes(spec, columns):
+def amplitudes(spec, columns, cell_bits):
     """Class A: the largest amplitude of each filter's scope; empty in class B."""
     if spec.amplitude_class == "B":
         return {}
     own = {
-        f: max(abs(cell) * unit for *_, unit, cells in mine for cell in cells)
+        f: max(
+            abs(cell) * unit
+            for *_, unit, column in mine
+            for first in range(0, len(column), spec.rows)
+            for cell in written(spec, column[first : first + spec.rows], cell_bits)[0]
+        )
         for f, mine in enumerate(columns)
         if mine
     }

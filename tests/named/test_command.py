@@ -10,11 +10,19 @@ from typing import Any
 import numpy as np
 import pytest
 from jsonschema import Draft202012Validator
+from onnx import ModelProto, numpy_helper
 
 import esnsim as library
+from esnsim.evaluate.cells import run_cells
+from esnsim.evaluate.simulation import Activations
+from esnsim.graph.model import open_model
+from esnsim.images.sets import ImageSet
+from esnsim.machines.activations import calibrate
+from esnsim.machines.base import Activations as Integers
 from esnsim.machines.named.catalog import HELP, as_file, machines, read_named
 from esnsim.machines.named.description import Lanes, own_fields
 from esnsim.page.pages import page_of
+from esnsim.run.cut import cut
 from tests.commandline import esnsim, refused, report
 from tests.importer.models import model
 from tests.samples import convolutions, one_layer, saved, two_layers
@@ -130,6 +138,10 @@ def test_a_node_prices_every_part_and_a_clock_gives_speeds(tmp_path: Path) -> No
         for m in analog["machines"][3:]
         for ideal in [analog["machines"][4]["energy_pj"]["cells"]]
     ]
+    isaac = analog["machines"][3]
+    slowest = max(layer["cycles"] for layer in isaac["layers"])
+    assert isaac["inferences_per_second"] == pytest.approx(1e7 / slowest)  # layers are a pipeline
+    assert slowest < isaac["cycles"]
     heading = esnsim(*words, "28nm").out.splitlines()[0].split()
     assert heading[-2:] == ["energy", "images/s"]
 
@@ -195,6 +207,88 @@ def test_cells_products_and_custom_operators_run_without_images(tmp_path: Path) 
     assert found["not_simulated"] == []
     told = esnsim("simulate", path, "--machines", "maki").err
     assert "is not simulated" not in told
+
+
+FEATURES, HIDDEN, STEPS = 6, 4, 5
+
+
+def recurrent(op: str, gates: int, more: str = "", initial: bool = True) -> ModelProto:
+    """A cell over five steps in both directions, with hidden states to start from, and a MatMul."""
+    rng = np.random.default_rng(0)
+    shapes = {
+        "w": (2, gates * HIDDEN, FEATURES), "r": (2, gates * HIDDEN, HIDDEN),
+        "m": (STEPS * 2 * HIDDEN, 3),
+    }  # fmt: skip
+    if initial:
+        shapes["h"] = (2, 1, HIDDEN)
+    start = ', "", "", h' if initial else ""
+    return model(
+        f"t = Transpose <perm = [1, 0, 2]> (x) states = {op} "
+        f'<hidden_size = {HIDDEN}, direction = "bidirectional"{more}> (t, w, r{start}) '
+        "f = Reshape (states, shape) y = MatMul (f, m)",
+        f"float[1,{STEPS},{FEATURES}] x",
+        shape=np.array([1, STEPS * 2 * HIDDEN]),
+        **{n: rng.standard_normal(shape).astype(np.float32) for n, shape in shapes.items()},
+    )
+
+
+def step_by_step(made: ModelProto, x: np.ndarray) -> np.ndarray:
+    """The hidden states that each step of an LSTM starts from, (steps, 2·H), by its equations."""
+    w, r, h0 = (
+        numpy_helper.to_array(t) for n in "wrh" for t in made.graph.initializer if t.name == n
+    )
+    before = np.zeros((STEPS, 2, HIDDEN))
+    for way, order in enumerate((range(STEPS), reversed(range(STEPS)))):
+        h, c = h0[way, 0].astype(np.float64), np.zeros(HIDDEN)
+        for t in order:
+            before[t, way] = h
+            i, o, f, g = np.split(w[way] @ x[t] + r[way] @ h, 4)
+            c = c / (1 + np.exp(-f)) + np.tanh(g) / (1 + np.exp(-i))
+            h = np.tanh(c) / (1 + np.exp(-o))
+    return before.reshape(STEPS, -1)
+
+
+def test_cells_run_on_the_states_that_they_have_on_images(tmp_path: Path) -> None:
+    """An LSTM's hidden states are those of its equations, quantised; its inputs those of images."""
+    made, rng = recurrent("LSTM", 4), np.random.default_rng(1)
+    x = rng.standard_normal((4, STEPS, FEATURES)).astype(np.float32)
+    found: dict[int, list[Integers]] = {}
+    images = ImageSet("here", len(x), lambda start, stop: x[start:stop])
+    given = Activations(images=images, count=2)
+    graph = cut(open_model(made))
+    run_cells(graph, given, 8, lambda i, a: found.setdefault(i, []).append(a))
+    assert sorted(found) == [0, 1]
+    for index, of_image in ((0, lambda x: x), (1, lambda x: step_by_step(made, x))):
+        integers = np.concatenate([each.integers for each in found[index]])
+        zero = found[index][0].zero_point
+        few, run = given.split()
+        scale = calibrate(np.concatenate([of_image(x) for x in few.read(0, few.count)]))
+        wanted = np.concatenate([of_image(x) for x in run.read(0, run.count)])
+        back = (integers.astype(np.float64) - zero) * scale.scale
+        inside = (wanted >= back.min()) & (wanted <= back.max())
+        assert np.abs(back - wanted)[inside].max() <= scale.scale * 0.51
+
+
+@pytest.mark.parametrize(
+    ("op", "gates", "more", "left_out"),
+    [("LSTM", 4, "", 0), ("RNN", 1, "", 0), ("GRU", 3, ", linear_before_reset = 1", 0),
+     ("GRU", 3, "", 1)],
+)  # fmt: skip
+def test_cells_of_images_are_layers_like_others(
+    op: str, gates: int, more: str, left_out: int, tmp_path: Path
+) -> None:
+    """But for what a gated GRU multiplies, its states times a gate, which no value holds."""
+    path = saved(recurrent(op, gates, more, initial=False), tmp_path)
+    images = np.random.default_rng(1).standard_normal((4, STEPS, FEATURES)).astype(np.float32)
+    np.savez(tmp_path / "x.npz", x=images)
+    words = ["simulate", path, "--machines", "all", "--data", tmp_path / "x.npz", "--images", 2]
+    found = report(esnsim(*words, "--json", "-q"))
+    Draft202012Validator(SCHEMA).validate(found)
+    ops = [layer["op"] for layer in found["machines"][0]["layers"]]
+    assert ops == [op] * (2 - left_out) + ["MatMul"]
+    assert [item["name"] for item in found["not_simulated"]] == ["states.R"] * left_out
+    macs = STEPS * 2 * gates * HIDDEN * (FEATURES + HIDDEN * (1 - left_out))
+    assert found["macs"] == macs + STEPS * 2 * HIDDEN * 3
 
 
 def test_fewer_activations_take_less_where_bits_are_skipped(tmp_path: Path) -> None:

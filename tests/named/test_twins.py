@@ -136,14 +136,15 @@ def test_reads_and_conversions_are_those_that_the_crossbar_runs(
     ]  # fmt: skip
 
 
-@given(tasks(), SMALL, st.integers(1, 4), st.integers(1, 5), st.sampled_from(SIGNS))
+@given(tasks(), SMALL, st.integers(1, 4), st.integers(1, 5), st.sampled_from([*SIGNS, "inverted"]))
 def test_the_least_converter_loses_nothing(
     task: Task, rows: int, cell_bits: int, dac_bits: int, sign: str
 ) -> None:
     """Outputs are exact; with an offset its bits are those of the naive twin, column by column."""
+    flip = sign == "inverted"
     spec = CrossbarSpec(
-        rows=rows, columns=8, bits_per_cell=cell_bits, sign=sign, activation_bits=task.bits,
-        dac_bits=dac_bits, adc_bits="auto",
+        rows=rows, columns=8, bits_per_cell=cell_bits, sign="offset" if flip else sign, flip=flip,
+        activation_bits=task.bits, dac_bits=dac_bits, adc_bits="auto",
     )  # fmt: skip
     engine, rng = AnalogEngine(spec), np.random.default_rng(0)
     outputs = engine.run(task.layer, task.x, rng, task.zero, task.signed).outputs
@@ -151,8 +152,8 @@ def test_the_least_converter_loses_nothing(
         task.layer, task.x, task.zero, task.signed
     )
     assert (outputs == wanted.outputs).all()
-    if sign == "offset":
-        least = naive.least_adc(rows, cell_bits, dac_bits, False, task.plain)
+    if sign != "differential":
+        least = naive.least_adc(rows, cell_bits, dac_bits, flip, task.plain)
         assert engine.prepare(task.layer, rng).lossless == max(1, least)
 
 

@@ -16,6 +16,7 @@ from esnsim.quantization.quantizer import QuantizedLayer
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Mask = NDArray[np.bool_]
 
 QUAD = 4  # columns that the kernel takes at once
 
@@ -143,15 +144,20 @@ def program(layer: QuantizedLayer, spec: CrossbarSpec, rng: np.random.Generator)
     layout = lay_out(slices, len(lowered.live), spec.columns // spec.cells_per_weight)
     channels = tuple(np.flatnonzero(mask) for mask in lowered.live)
     longest = lowered.values.shape[2] * max(map(len, channels))
-    cells = np.zeros((QUAD * layout.tile_quads[-1], longest), device.dtype)
+    size = QUAD * layout.tile_quads[-1]
+    cells = np.zeros((size, longest), device.dtype)
+    flipped = np.zeros((size, -(-longest // spec.rows)), np.bool_)
     tops, powers, most = np.zeros(len(layout.owner), np.int64), [], 0
     for tile, group in enumerate(layout.tile_groups):
         here = slice(*layout.tile_starts[tile : tile + 2])
         flat = what.values[layout.owner[here]][:, channels[group]].swapaxes(1, 2)
         digits = _digits(flat.reshape(len(flat), -1), layout.place[here], device.bits)
+        if spec.flip:
+            digits, turned = flip(digits, spec.rows, device.full)
+            flipped[layout.slots[here], : turned.shape[1]] = turned
         cells[layout.slots[here], : digits.shape[1]] = device.write(digits, rng)
         tops[here] = np.abs(digits).max(axis=1)
-        most = max(most, _largest_sum(digits, spec.rows))
+        most = max(most, largest_sum(digits, spec.rows))
         if spec.exponent is not None:
             powers.append(amplitude.powers(digits, spec))
     priced = None
@@ -159,7 +165,7 @@ def program(layer: QuantizedLayer, spec: CrossbarSpec, rng: np.random.Generator)
         units = (2 >> lowered.shift) * what.unit[layout.owner]
         scope = layout.owner // _parts(layer, lowered)
         priced = amplitude.of_arrays(powers, tops, units, scope, spec)
-    columns = _columns(cells.reshape(len(cells) // QUAD, QUAD, longest), what, layout, device)
+    columns = _columns(cells, flipped, what, layout, device)
     return Crossbar(
         lowered=lowered,
         channels=channels,
@@ -171,11 +177,27 @@ def program(layer: QuantizedLayer, spec: CrossbarSpec, rng: np.random.Generator)
     )
 
 
-def _largest_sum(digits: NDArray[np.int32], rows: int) -> int:
-    """The largest sum of the cells of either sign in a column of an array (columns, K)."""
-    short = -digits.shape[1] % rows
-    arrays = np.pad(digits, ((0, 0), (0, short))).reshape(len(digits), -1, rows)
-    signs = (np.maximum(sign * arrays, 0).sum(axis=2, dtype=np.int64) for sign in (1, -1))
+def flip(cells: NDArray[Any], rows: int, full: int) -> tuple[NDArray[Any], Mask]:
+    """Cells (…, K) as they are written, and which columns of each array (…, arrays) are inverted:
+    those that sum to more than half of what `full` cells would.
+    """
+    arrays = _arrays(cells, rows)
+    used = np.minimum(rows, cells.shape[-1] - rows * np.arange(arrays.shape[-2]))
+    inverted = 2 * arrays.sum(axis=-1, dtype=np.int64) > full * used
+    written = np.where(inverted[..., None], full - arrays, arrays)
+    return written.reshape(*cells.shape[:-1], -1)[..., : cells.shape[-1]], inverted
+
+
+def _arrays(cells: NDArray[Any], rows: int) -> NDArray[Any]:
+    """Cells (…, K) by array (…, arrays, rows), zeros where the last is not full."""
+    fill = [(0, 0)] * (cells.ndim - 1) + [(0, -cells.shape[-1] % rows)]
+    return np.pad(cells, fill).reshape(*cells.shape[:-1], -1, rows)
+
+
+def largest_sum(cells: NDArray[Any], rows: int) -> int:
+    """The largest sum of the cells of either sign in a column of an array, of cells (…, K)."""
+    arrays = _arrays(cells, rows)
+    signs = (np.maximum(sign * arrays, 0).sum(axis=-1, dtype=np.int64) for sign in (1, -1))
     return max(int(sums.max(initial=0)) for sums in signs)
 
 
@@ -191,17 +213,23 @@ def _digits(values: NDArray[np.int32], place: Ints, bits: int) -> NDArray[np.int
     return out
 
 
-def _columns(cells: NDArray[Any], what: Stored, layout: Layout, device: Device) -> kernel.Columns:
+def _columns(
+    cells: NDArray[Any], flipped: Mask, what: Stored, layout: Layout, device: Device
+) -> kernel.Columns:
     """Columns of cells with what they add to which filters."""
-    size = QUAD * layout.tile_quads[-1]
+    size, full = len(cells), device.full + 0.0
     filters, scales, shared = np.full(size, -1), np.zeros(size), np.zeros(size)
     filters[layout.slots] = layout.owner
     scales[layout.slots] = what.unit[layout.owner] * np.exp2(device.bits * layout.place)
     shared[layout.slots] = np.where(layout.place == 0, what.shared[layout.owner], 0)
     if device.leaks:
         shared -= device.residual * scales
-    roles = (role.reshape(-1, QUAD) for role in (filters, scales, shared))
-    return kernel.Columns(cells, *roles, layout.group_tiles, layout.tile_quads)
+        full += 2 * device.residual  # which an inverted column adds, and does not take away
+    *roles, turned = (
+        each.reshape(size // QUAD, QUAD, *each.shape[1:])
+        for each in (cells, filters, scales, shared, flipped)
+    )
+    return kernel.Columns(*roles, layout.group_tiles, layout.tile_quads, turned, full)
 
 
 def _starts(counts: Ints) -> Ints:

@@ -43,8 +43,12 @@ class Device:
 
     @property
     def product(self) -> float:
-        """The largest product of a cell and an input that reaches the converter."""
-        return (self.largest if self.leaks else self.full) * ((1 << self.spec.input_bits) - 1)
+        """The largest product of a cell and an input that reaches the converter.
+
+        In the mean of a column: of cells that may be inverted half of them are full at most.
+        """
+        most = self.full / 2 if self.spec.flip else self.full
+        return (most + self.residual * self.leaks) * ((1 << self.spec.input_bits) - 1)
 
     @property
     def dtype(self) -> np.dtype[Any]:

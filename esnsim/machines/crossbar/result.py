@@ -129,7 +129,7 @@ class CrossbarResult(Result):
         spec, spent, ideal = self.spec, self.total_energy, self.ideal_energy
         unit = "" if spec.priced else f" {unit_of(spec)}"
         lines = [
-            f"crossbar  {spec.rows} × {spec.columns}, {_cells(spec)}, {spec.sign} sign,",
+            f"crossbar  {spec.rows} × {spec.columns}, {_cells(spec)}, {_sign(spec)},",
             f"          {_drivers(spec)}, {_converters(spec)}",
             f"energy    {digits.energy(spent, spec.priced)}{unit}; {_power(spec)}",
         ]
@@ -161,6 +161,10 @@ class CrossbarResult(Result):
 
 def _cells(spec: CrossbarSpec) -> str:
     return "whole weights" if spec.bits_per_cell is None else f"{spec.bits_per_cell} bits a cell"
+
+
+def _sign(spec: CrossbarSpec) -> str:
+    return f"{spec.sign} sign, inverted columns" if spec.flip else f"{spec.sign} sign"
 
 
 def _drivers(spec: CrossbarSpec) -> str:

@@ -26,7 +26,9 @@ class CrossbarSpec:
 
     Weights are cut into slices of `bits_per_cell` and activations into slices of `dac_bits`; None
     leaves them whole. A `differential` pair of cells holds positive and negative magnitudes,
-    subtracted before the converter; an `offset` is added to weights, and subtracted digitally.
+    subtracted before the converter; an `offset` is added to weights, and subtracted digitally;
+    with `flip` a column of an array that then sums to more than half of the most is stored
+    inverted, which a converter of a bit less reads, and undone from the sum of the inputs.
     `adc_bits` None is an ideal converter, "auto" in each layer the least that loses nothing, with
     steps of one cell; `adc_range` is the whole possible range (`max`), steps
     of one cell at one input (`granular`), or from percentile 100 − `percentile` to `percentile`
@@ -49,6 +51,7 @@ class CrossbarSpec:
     columns: int = 128
     bits_per_cell: int | None = None
     sign: str = "differential"
+    flip: bool = False
     activation_bits: int = 8
     dac_bits: int | None = None
     adc_bits: int | str | None = None
@@ -139,6 +142,8 @@ class CrossbarSpec:
         ):
             if value not in names:
                 raise UsageError(f"no {what} '{value}': use one of {', '.join(names)}")
+        if self.flip and self.sign != "offset":
+            raise UsageError("columns are inverted that hold no signs: give sign = 'offset'")
 
     @property
     def calibrates(self) -> bool:
@@ -215,12 +220,11 @@ def _default(name: str) -> object:
 #: ISAAC: Shafiee et al. 2016 (doi:10.1109/ISCA.2016.12), 32 nm. An array is read in 100 ns at
 #: 0.3 mW, 1.83 fJ a cell, whatever its cells hold; 1.667 pJ an 8-bit conversion (2 mW at 1.2 GS/s);
 #: 0.39 pJ a driven row (3.9 µW); 0.021 pJ a shift-and-add. Its own activations and weights have 16
-#: bits. It stores columns of large weights inverted so that 8 bits suffice; without that, sums
-#: above 255 saturate here.
+#: bits. Columns of large cells are inverted, so that sums of 128 rows fit 8 bits: 192 at most.
 PRESETS = {
     "ideal-analog": CrossbarSpec(),
     "isaac": CrossbarSpec(
-        rows=128, columns=128, bits_per_cell=2, sign="offset", dac_bits=1, adc_bits=8,
+        rows=128, columns=128, bits_per_cell=2, sign="offset", flip=True, dac_bits=1, adc_bits=8,
         adc_range="granular", exponent=None, e_cell=0.00183, priced=True,
         converters=True,
     ),

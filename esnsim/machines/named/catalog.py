@@ -158,6 +158,7 @@ HELP = {
     "stages": "reads that fill the pipeline of a product",
     "fill": "reads that fill the pipeline of a layer, once an image",
     "serial": "slices of a weight one after the other",
+    "pipelined": "layers work on different images at a time: the slowest sets the rate",
     "cells": "what a read of cells takes depends on: array (nothing), weights (W²), inputs (x²·G)",
     "flip": "columns that sum to more than half of the most are stored inverted",
 }

@@ -127,8 +127,13 @@ class Comparison(Outcome):
         return cell * sum(sums) / 4 if cell else None
 
     def rate(self, taken: Taken) -> float | None:
-        """Inferences a second at the machine's clock, or digital ones at `clock` Hz."""
-        return hertz(taken.machine, self.clock) / float(taken.cycles) if taken.cycles else None
+        """Inferences a second at the machine's clock, or digital ones at `clock` Hz: one after the
+        other, or where layers are pipelined as often as the slowest is done.
+        """
+        cycles = taken.cycles
+        if isinstance(taken.machine, Reads) and taken.machine.pipelined:
+            cycles = Fraction(max(count.cycles for count in taken.counts), taken.images)
+        return hertz(taken.machine, self.clock) / float(cycles) if cycles else None
 
     def of_ideal(self, taken: Taken) -> float | None:
         """Times what ideal hardware takes: of one-bit MACs, of ESNa on analog machines."""

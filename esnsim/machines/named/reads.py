@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esnsim.errors import UsageError
+from esnsim.machines.crossbar.cells import flip, largest_sum
 from esnsim.machines.named.description import About, Count, Ints, check_name, check_sizes
 from esnsim.machines.named.events import (
     AMPLITUDE,
@@ -32,7 +33,8 @@ class Reads(About):
     Weights are stored with an offset, `cell_bits` a cell. A read drives `dac_bits` of each
     activation (0: all of them) and takes `read_ns`; `stages` more fill the pipeline of a product,
     and `fill` reads that of a layer, once an image. `serial` slices of a weight are converted one
-    after the other. Cycles are reads: they are not compared with digital ones.
+    after the other. Where layers are `pipelined` each works on an image of its own, and inferences
+    end as often as the slowest does. Cycles are reads: they are not compared with digital ones.
 
     Cells of an `array` take the same whatever they hold, those of `weights` W² (Eq. 2, with no
     converters: ideal), those of `inputs` x²·G, and there a row driven with 0 takes nothing. With
@@ -49,6 +51,7 @@ class Reads(About):
     stages: int = 0
     fill: int = 0
     serial: bool = False
+    pipelined: bool = False
     cells: str = "array"
     flip: bool = False
 
@@ -98,11 +101,8 @@ class Reads(About):
         top = 0
         for alike in work.groups:
             for _, cells in self._slices(alike):
-                for rows in _arrays(cells, self.rows):
-                    sums, most = rows.sum(axis=-1), rows.shape[-1] * ((1 << self.cell_bits) - 1)
-                    least = np.minimum(sums, most - sums) if self.flip else sums
-                    top = max(top, driven * int(least.max(initial=0)))
-        return top.bit_length()
+                top = max(top, largest_sum(self._held(cells), self.rows))
+        return (driven * top).bit_length()
 
     def _drives(self, work: Work) -> int:
         """Reads that drive an activation, part by part."""
@@ -160,20 +160,7 @@ class Reads(About):
 
     def _held(self, cells: NDArray[Any]) -> NDArray[Any]:
         """The cells of columns as they are written, inverted where that makes them smaller."""
-        if not self.flip:
-            return cells
-        top = (1 << self.cell_bits) - 1
-        parts = [
-            np.where(2 * rows.sum(axis=-1, keepdims=True) > top * rows.shape[-1], top - rows, rows)
-            for rows in _arrays(cells, self.rows)
-        ]
-        return np.concatenate(parts, axis=-1)
-
-
-def _arrays(cells: NDArray[Any], rows: int) -> Iterator[NDArray[Any]]:
-    """The cells of columns (…, reduction), array by array."""
-    for start in range(0, cells.shape[-1], rows):
-        yield cells[..., start : start + rows]
+        return flip(cells, self.rows, (1 << self.cell_bits) - 1)[0] if self.flip else cells
 
 
 def _masked(alike: Groups) -> NDArray[np.bool_]:

@@ -22,6 +22,7 @@ from tests.analog.tasks import dense_task, run
         ({"bits_per_cell": 17}, "a crossbar with bits_per_cell = 17"),
         ({"dac_bits": 0}, "a crossbar with dac_bits = 0"),
         ({"sign": "both"}, "no sign 'both': use one of differential, offset"),
+        ({"flip": True}, "columns are inverted that hold no signs: give sign = 'offset'"),
         ({"adc_range": "full"}, "no adc_range 'full': use one of max, granular, calibrated"),
         ({"amplitude_class": "C"}, "no amplitude_class 'C': use one of A, B"),
         ({"scope": "network"}, "no scope 'network': use one of filter, layer"),

@@ -14,13 +14,14 @@ from onnx import ModelProto
 
 import esnsim
 from esnsim import Geometry, Layer, Scheme
-from esnsim.costs.bops import DEFINITIONS, total_bops
+from esnsim.costs.bops import ALWAYS, DEFINITIONS, total_bops
 from esnsim.model.network import Weight
 from tests.commandline import esnsim as command
 from tests.commandline import refused, report
 from tests.importer.models import model, ramp
 from tests.samples import saved, weights
 
+OTHERS = [name for name in DEFINITIONS if name not in ALWAYS]
 HAWQ = json.loads((Path(__file__).parent / "goldens" / "hawq_bops.json").read_text())
 QUANT = "qonnx.custom_op.general.Quant<signed=1, narrow=0>"
 TYPED = {"s": np.float32(0.5), "u": np.uint8(3), "i": np.int8(0)}
@@ -54,7 +55,8 @@ def test_widths_of_activations_come_from_what_quantises_them(form: str) -> None:
     cost = esnsim.cost(proto)
     assert cost.layers[0].activation_bits == bits
     expected = None if bits is None else cost.total.esn_d_tilde.macs * bits
-    assert cost.bops == {"live": expected}
+    assert cost.bops["live"] == expected
+    assert (cost.bops["effectual"] is None) == (bits is None)
 
 
 def test_operators_on_integers_say_their_widths() -> None:
@@ -78,7 +80,7 @@ def test_an_option_says_what_the_model_does_not(tmp_path: Path) -> None:
     assert "BOPs      –, as nothing says" in command("cost", path).out
     found = report(command("cost", path, "--activation-bits", 6, "--bops", "hawq", "--json"))
     assert [layer["activation_bits"] for layer in found["layers"]] == [4, 6]
-    assert [entry["definition"] for entry in found["bops"]] == ["live", "hawq"]
+    assert [entry["definition"] for entry in found["bops"]] == [*ALWAYS, "hawq"]
     assert found["bops"][0]["total"] == sum(layer["bops"] for layer in found["layers"])
     refused(command("cost", path, "--activation-bits", 17), "activations of 17 bits: give 1 to 16")
     refused(command("cost", path, "--bops", "mine"), "'mine' is none of qonnx, nncf", code=2)
@@ -95,11 +97,10 @@ def test_each_definition_by_hand() -> None:
     first = np.array([[1.5, -0.5, 0], [0, 0, 0]], np.float32).reshape(2, 3, 1, 1)
     second = np.array([[1.5, 0.5]], np.float32).reshape(1, 2, 1, 1)
     scheme = Scheme(bits=2, given_steps=1.0)
-    found = esnsim.cost(
-        two(first, second), scheme=scheme, activation_bits=3, bops=[*DEFINITIONS][1:]
-    )
+    found = esnsim.cost(two(first, second), scheme=scheme, activation_bits=3, bops=OTHERS)
     assert found.bops == {
         "live": 10 * (3 * 2 + 1 * 2) * 3,
+        "effectual": 10 * (1 + 2 + 0 + 1) * 3,  # k = 1, −1, 0, and 1, in two bits each
         "qonnx": 10 * (2 * 2 + 2 * 2) * 3,  # the weight on a dead channel is not zero
         "nncf": 10 * (6 + 2) * 3,
         "mct": 10 * (6 + 2) * 2 * 3, "aimet": 10 * (6 + 2) * 2 * 3, "hawq": 10 * (6 + 2) * 2 * 3,
@@ -122,15 +123,16 @@ def test_definitions_stand_in_their_order(bits: int, b_a: int, rule: str) -> Non
     scheme = Scheme(rule, bits)
     found = esnsim.cost(
         two(weights(4, 3, 1, 1), weights(2, 4, 1, 1)), scheme=scheme, activation_bits=b_a,
-        bops=[*DEFINITIONS][1:],
+        bops=OTHERS,
     ).bops  # fmt: skip
+    assert found["effectual"] <= found["live"]
     assert found["ebops"] <= found["live"] <= found["hawq"] == found["mct"] < found["uniq"]
     assert found["qonnx"] <= found["hawq"]
     assert found["nncf"] * min(bits, b_a) == found["hawq"]
 
 
 def test_activations_that_nothing_quantises_are_32_bits_where_a_definition_says_so() -> None:
-    found = esnsim.cost(two(weights(4, 3, 1, 1), weights(2, 4, 1, 1)), bops=[*DEFINITIONS][1:])
+    found = esnsim.cost(two(weights(4, 3, 1, 1), weights(2, 4, 1, 1)), bops=OTHERS)
     known = {name for name, value in found.bops.items() if value is not None}
     assert known == {name for name, each in DEFINITIONS.items() if "32" in each.help}
     wide = esnsim.cost(two(weights(4, 3, 1, 1), weights(2, 4, 1, 1)), activation_bits=16)

@@ -23,9 +23,10 @@ from esnsim.machines.array import program, stream
 from esnsim.machines.array.engine import DigitalEngine
 from esnsim.machines.array.schedule import SCHEDULES, schedule
 from esnsim.machines.array.spec import ArraySpec
-from esnsim.machines.lowering import lower
+from esnsim.machines.lowering import lower, needs_mask
 from esnsim.machines.random_layers import random_layer
 from esnsim.model.network import Codes, Geometry
+from esnsim.quantization.complement import ones
 from esnsim.quantization.quantizer import QuantizedLayer, codes, quantize
 from esnsim.quantization.scheme import Scheme
 from esnsim.selfcheck.accelerators import golden
@@ -71,6 +72,20 @@ def test_outputs_are_the_integer_convolution(task):
     chosen, spec, x, zero, signed = task
     outputs = DigitalEngine(spec).run(chosen, x, zero, signed).outputs
     assert np.array_equal(outputs, exact(chosen, x, zero))
+
+
+@given(tasks())
+def test_essential_pairs_are_at_most_the_1_bits_of_weights_and_that_where_activations_have_no_0(
+    task,
+):
+    chosen, spec, x, zero, signed = task
+    spec, full = replace(spec, width_step=1), 2**spec.activation_bits - 1
+    masks = int(chosen.sums.coded[needs_mask(chosen)].sum())  # planes outside MAC×bit
+    pairs = (ones(chosen) + masks) * chosen.layer.geometry.windows * images_of(chosen, x)
+    pairs *= spec.activation_bits
+    engine = DigitalEngine(spec)
+    assert engine.run(chosen, x, zero, signed).counts.essential_bits <= pairs
+    assert engine.run(chosen, np.full_like(x, full), full, False).counts.essential_bits == pairs
 
 
 @settings(max_examples=25)

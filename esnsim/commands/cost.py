@@ -38,15 +38,16 @@ def add_options(p: argparse.ArgumentParser) -> None:
 
 
 def _add_bops(group: "argparse._ArgumentGroup") -> None:
-    from esnsim.costs.bops import DEFINITIONS
+    from esnsim.costs.bops import ALWAYS, DEFINITIONS
 
+    others = {name: each for name, each in DEFINITIONS.items() if name not in ALWAYS}
     group.add_argument(
         "--activation-bits", type=options.at_least_one, metavar="N",
         help="width of activations where the model does not quantise them itself",
     )  # fmt: skip
     group.add_argument(
-        "--bops", type=options.names([*DEFINITIONS][1:]), default=(), metavar="A,B",
-        help=f"BOPs as others count them too: {options.offered(dict([*DEFINITIONS.items()][1:]))}",
+        "--bops", type=options.names([*others]), default=(), metavar="A,B",
+        help=f"BOPs as others count them too: {options.offered(others)}",
     )  # fmt: skip
 
 

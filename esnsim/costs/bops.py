@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from esnsim.errors import UsageError
+from esnsim.quantization.complement import ones
 from esnsim.quantization.filter_sums import Ints, bit_length
 from esnsim.quantization.quantizer import codes
 
@@ -35,6 +36,10 @@ class Definition:
 def live(row: "LayerCost", b_a: int) -> int:
     """Σ over filters of live MACs · b_m · b_a: MAC×bit times the width of activations."""
     return row.metrics.esn_d_tilde.macs * b_a
+
+
+def _effectual(row: "LayerCost", b_a: int) -> int:
+    return ones(row.quantized) * row.layer.macs_per_weight * b_a
 
 
 def _dense(row: "LayerCost", b_a: int) -> int:
@@ -70,11 +75,18 @@ def _width(row: "LayerCost") -> int:
     return stored.bits if stored else int(row.bits.max(initial=0))
 
 
+#: Told wherever the width of activations is known.
+ALWAYS = ("live", "effectual")
 WEIGHTED = "layers with weights"
 DEFINITIONS = {
     "live": Definition(
         help="live MACs × width of the filter × b_a", source="ours: ESNd~ × b_a", layers=WEIGHTED,
         count=live,
+    ),
+    "effectual": Definition(
+        help="1 bits of live weights × b_a: at most so many pairs of 1 bits", layers=WEIGHTED,
+        source="ours: what skips zeros of weights does; simulate counts the pairs that images have",
+        count=_effectual,
     ),
     "qonnx": Definition(
         help="MACs of weights that are not 0 × b_w × b_a, float = 32", float_bits=FLOAT_BITS,

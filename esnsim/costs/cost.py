@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from esnsim.costs.bops import find_definition, total_bops
+from esnsim.costs.bops import ALWAYS, find_definition, total_bops
 from esnsim.costs.equations import (
     WIDTH_RULES,
     WidthRule,
@@ -103,8 +103,10 @@ class Cost(Outcome):
 
     @property
     def bops(self) -> dict[str, float | None]:
-        """BOPs as `live` and the asked definitions count them, None where b_a is not known."""
-        return {name: total_bops(self.layers, name) for name in ("live", *self.definitions)}
+        """BOPs as `live`, `effectual` and the asked definitions count them, None where b_a is not
+        known.
+        """
+        return {name: total_bops(self.layers, name) for name in (*ALWAYS, *self.definitions)}
 
     @property
     def esn_a_from_sn(self) -> Quotients:

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from esnsim.model.network import Geometry, Layer, Mask
+from esnsim.model.network import Geometry, Mask
+from esnsim.quantization.complement import centre, is_midrise
 from esnsim.quantization.quantizer import QuantizedLayer, codes
 
 Ints = NDArray[np.int64]
@@ -67,23 +68,18 @@ def lower(quantized: QuantizedLayer, width_step: int = 1) -> Lowered:
             nonzero=nonzero,
             live=live,
         )
-    centre = _centre(q, widths, live)
-    values = (q - centre[:, None, None]).astype(dtype)
+    zeros = centre(q, widths, live)
+    values = (q - zeros[:, None, None]).astype(dtype)
     return Lowered(
         geometry=geometry,
         values=values,
         widths=widths,
         shift=0,
-        sums=centre,
+        sums=zeros,
         masked=masked,
         nonzero=None,
         live=live,
     )
-
-
-def is_midrise(layer: Layer) -> bool:
-    """Whether codes are odd, q = 2·W_int, and so outputs in units of half a step."""
-    return layer.weight.codes is None or layer.weight.codes.midrise
 
 
 def needs_mask(quantized: QuantizedLayer) -> Mask:
@@ -139,12 +135,3 @@ def _pointwise(geometry: Geometry) -> Geometry:
     ones, none = (1,) * rank, ((0, 0),) * rank
     size = geometry.input_size
     return Geometry(geometry.rows, size, ones, ones, ones, none, geometry.groups)
-
-
-def _centre(q: NDArray[np.int32], widths: Ints, live: Mask) -> Ints:
-    """What to take off codes that overflow their width in two's complement: a zero point."""
-    seen = np.repeat(live, len(q) // len(live), axis=0)[:, :, None]
-    shown = q if live.all() else np.where(seen, q, 0)
-    low, high = shown.min(axis=(1, 2)).astype(np.int64), shown.max(axis=(1, 2)).astype(np.int64)
-    half = np.int64(1) << np.maximum(widths - 1, 0)
-    return np.where((low < -half) | (high >= half), low + half, 0)

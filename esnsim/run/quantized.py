@@ -12,8 +12,8 @@ from esnsim.machines.activations import ActivationScale, quantize
 from esnsim.machines.array.engine import DigitalEngine
 from esnsim.machines.array.program import Program
 from esnsim.machines.array.spec import ArraySpec
-from esnsim.machines.lowering import is_midrise
 from esnsim.model.network import Array
+from esnsim.quantization.complement import is_midrise
 from esnsim.quantization.filter_sums import midrise_sums, stored_sums
 from esnsim.quantization.quantizer import QuantizedLayer, QuantizedNetwork
 from esnsim.run.cut import Compute

@@ -152,14 +152,17 @@ def _widths(total: Metrics, number: Number) -> list[str]:
 
 def _bops(cost: Cost, number: Number) -> list[str]:
     """BOPs as we count them, a dash where nothing says b_a, and as others do where asked."""
-    total, *others = cost.bops.items()
+    found = cost.bops
+    live = found.pop("live")
+    if live is None:
+        found.pop("effectual")  # the dash is said once
     widths = sorted({row.activation_bits for row in cost.layers if row.activation_bits})
     told = "activations of " + " to ".join(dict.fromkeys(map(str, widths[:1] + widths[-1:])))
-    lines = [f"BOPs      {number(total[1])}, MAC×bit × {told} bits"] if total[1] is not None else [
+    lines = [f"BOPs      {number(live)}, MAC×bit × {told} bits"] if live is not None else [
         "BOPs      –, as nothing says how wide activations are (--activation-bits)"
     ]  # fmt: skip
-    for name, found in others:
-        value = NONE if found is None else number(found)
+    for name, total in found.items():
+        value = NONE if total is None else number(total)
         lines.append(f"          {name} {value}: {DEFINITIONS[name].help}")
     return lines
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from esnsim.machines.named.cartesian import Cartesian as Cartesian
     from esnsim.machines.named.catalog import machines as by_name
     from esnsim.machines.named.catalog import read_named as read
-    from esnsim.machines.named.description import Lanes as Lanes
+    from esnsim.machines.named.lanes import Lanes as Lanes
     from esnsim.machines.named.reads import Reads as Reads
     from esnsim.machines.named.systolic import Systolic as Systolic
 
@@ -22,7 +22,7 @@ __all__ = [
 ]  # fmt: skip
 _HOMES = {
     "ArraySpec": "array.spec:ArraySpec", "CrossbarSpec": "crossbar.spec:CrossbarSpec",
-    "Cartesian": "named.cartesian:Cartesian", "Lanes": "named.description:Lanes",
+    "Cartesian": "named.cartesian:Cartesian", "Lanes": "named.lanes:Lanes",
     "Reads": "named.reads:Reads", "Systolic": "named.systolic:Systolic",
     "by_name": "named.catalog:machines", "read": "named.catalog:read_named",
 }  # fmt: skip

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from esnsim.machines.base import Activations
 from esnsim.machines.named.catalog import machine
-from esnsim.machines.named.description import Count, Described, Lanes
+from esnsim.machines.named.counts import Count
+from esnsim.machines.named.description import Described
+from esnsim.machines.named.lanes import Lanes
 from esnsim.machines.named.memories import MEMORIES
 from esnsim.machines.named.prices import NODES
 from esnsim.machines.named.systolic import Systolic

@@ -20,7 +20,8 @@ from esnsim.images.sets import ImageSet
 from esnsim.machines.activations import calibrate
 from esnsim.machines.base import Activations as Integers
 from esnsim.machines.named.catalog import HELP, as_file, machines, read_named
-from esnsim.machines.named.description import Lanes, own_fields
+from esnsim.machines.named.description import own_fields
+from esnsim.machines.named.lanes import Lanes
 from esnsim.page.pages import page_of
 from esnsim.run.cut import cut
 from tests.commandline import esnsim, refused, report
@@ -401,8 +402,14 @@ def test_an_unknown_machine_has_no_file() -> None:
         ("[lanes]\nactivation = 'planes'", "no activation 'planes': use one of one, stored"),
         ("[lanes]\nwait = 'lanes'", 'lanes that wait apart need activation and weight = "ones"'),
         ("[lanes]\nbricks = true\nweight = 'width'", "bricks hold whole operands"),
-        ("[lanes]\nlookahead = 2", 'a lookahead needs weight = "lines"'),
-        ("[lanes]\nstep_extra = -1.0", "step_extra and zero_extra: give numbers of 0 or more"),
+        ("[lanes]\nlookahead = 2", 'a lookahead, and a lookaside, need weight = "lines"'),
+        ("[lanes]\nlookaside = 2", 'a lookahead, and a lookaside, need weight = "lines"'),
+        (
+            "[lanes]\nstep_extra = -1.0",
+            "step_extra and zero_extra: give numbers from 0 to 1,04",
+        ),
+        ("[lanes]\nzero_extra = 1e308", "step_extra and zero_extra: give numbers from 0 to"),
+        ("[crossbar]\ncell_bits = 100", "cell_bits = 100: give a whole number from 1 to 16"),
         ("[lanes]\npreset = 'tpu'", "the preset is a systolic machine: write [systolic]"),
         ("[lanes]\npreset = 'strips'", "no machine 'strips': did you mean 'stripes'?"),
         (

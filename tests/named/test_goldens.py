@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from esnsim.machines.named.catalog import machine
-from esnsim.machines.named.description import Lanes
+from esnsim.machines.named.lanes import Lanes
 from esnsim.machines.named.statistics import MAGNITUDE, TWOS, ones, patterns
 from esnsim.machines.named.systolic import Systolic
 from esnsim.model.network import Geometry

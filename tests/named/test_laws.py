@@ -20,7 +20,9 @@ from esnsim.machines.named import cycles, weight_side
 from esnsim.machines.named import work as windows
 from esnsim.machines.named.cartesian import Cartesian
 from esnsim.machines.named.catalog import machines
-from esnsim.machines.named.description import Count, Described, Lanes
+from esnsim.machines.named.counts import Count
+from esnsim.machines.named.description import Described
+from esnsim.machines.named.lanes import Lanes
 from esnsim.machines.named.systolic import Systolic
 from tests.named.tasks import Task, tasks
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from esnsim.errors import EsnsimError
 from esnsim.machines.named.catalog import machine, machines
-from esnsim.machines.named.description import Count, Lanes
+from esnsim.machines.named.counts import Count
+from esnsim.machines.named.lanes import Lanes
 from esnsim.machines.named.memory import LEVELS
 from esnsim.machines.named.prices import NODES, Prices, find_prices
 from esnsim.machines.named.reads import Reads

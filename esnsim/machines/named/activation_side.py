@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from esnsim.machines.named.description import Lanes
+from esnsim.machines.named.lanes import Lanes
 from esnsim.machines.named.layout import Ints, Layout, Side
 from esnsim.machines.named.statistics import FIXED, ONE, READ, TWOS, patterns
 from esnsim.machines.named.work import Groups, Work, arrange, patches, window_sums, window_tiles

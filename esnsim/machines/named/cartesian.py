@@ -8,15 +8,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from esnsim.machines.named.description import (
-    CLOCK_MHZ,
-    About,
-    Count,
-    Ints,
-    check_clock,
-    check_sizes,
-    whole_widths,
-)
+from esnsim.machines.named.counts import Count
+from esnsim.machines.named.description import Clocked, Ints
 from esnsim.machines.named.events import INPUTS, OUTPUTS, WEIGHTS, output_bits
 from esnsim.machines.named.work import Groups, Work, window_sums
 from esnsim.model.network import Geometry
@@ -27,7 +20,7 @@ FOLD = 16  # channels of a matrix product are laid out as planes of 16 × 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cartesian(About):
+class Cartesian(Clocked):
     """side × side processing elements that share the padded input plane, a tile each.
 
     An element pairs `activations` non-zero activations of its tile with `weights` non-zero weights
@@ -46,13 +39,10 @@ class Cartesian(About):
     weights: int = 4
     accumulator: int = 6144
     banks: int = 0
-    bits: int = 8
-    clock_mhz: float = CLOCK_MHZ
 
     def __post_init__(self) -> None:
-        check_clock(self.clock_mhz)
-        least = dict.fromkeys(("side", "activations", "weights", "accumulator", "bits"), 1)
-        check_sizes(self, least | {"banks": 0})
+        least = dict.fromkeys(("side", "activations", "weights", "accumulator"), 1)
+        self.check_clocked(least | {"banks": 0})
 
     @property
     def multipliers(self) -> int:
@@ -63,15 +53,6 @@ class Cartesian(About):
     def size(self) -> str:
         """Its dimensions in words."""
         return f"{self.side}×{self.side} of {self.activations}×{self.weights}"
-
-    @property
-    def hertz(self) -> float:
-        """Cycles a second."""
-        return self.clock_mhz * 1e6
-
-    def stored_widths(self, widths: Ints) -> Ints:
-        """Bits that a weight of each filter (filters,) is stored in, given its width."""
-        return whole_widths(widths, self.bits)
 
     def count(self, work: Work) -> Count:
         """Cycles of all images."""

@@ -11,7 +11,8 @@ from typing import Any
 from esnsim.errors import UsageError
 from esnsim.machines.files import MEMORY, TABLES, has_table, is_file, nearest, read_machine
 from esnsim.machines.named.cartesian import Cartesian
-from esnsim.machines.named.description import Described, Lanes, own_fields
+from esnsim.machines.named.description import Described, own_fields
+from esnsim.machines.named.lanes import Lanes
 from esnsim.machines.named.memories import find_memory
 from esnsim.machines.named.reads import Reads
 from esnsim.machines.named.systolic import Systolic

@@ -6,7 +6,8 @@ from fractions import Fraction
 
 from esnsim.costs.equations import esn_a_x4, esn_d_tilde
 from esnsim.machines.base import Activations, MismatchError
-from esnsim.machines.named.description import Count, Described
+from esnsim.machines.named.counts import Count
+from esnsim.machines.named.description import Described
 from esnsim.machines.named.memory import LEVELS, Memory, moved_bits
 from esnsim.machines.named.prices import Parts, Prices
 from esnsim.machines.named.reads import Reads

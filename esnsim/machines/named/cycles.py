@@ -10,7 +10,7 @@ from math import ceil
 import numpy as np
 
 from esnsim.machines.named.activation_side import activation_side
-from esnsim.machines.named.description import CONSTANT, Count, Lanes
+from esnsim.machines.named.counts import Count
 from esnsim.machines.named.events import (
     INPUTS,
     OUTPUTS,
@@ -20,11 +20,13 @@ from esnsim.machines.named.events import (
     output_bits,
     stored_bits,
 )
+from esnsim.machines.named.lanes import Lanes
 from esnsim.machines.named.layout import Ints, Layout, Side, layout_of
 from esnsim.machines.named.statistics import LINES
 from esnsim.machines.named.weight_side import weight_side
 from esnsim.machines.named.work import Work
 
+CONSTANT = "constant"  # the cause of cycles that a step takes whatever it holds
 PAIRS = 1 << 22  # products of tiles that are compared at once
 
 

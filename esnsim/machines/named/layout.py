@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from esnsim.machines.named.description import Lanes, brick
+from esnsim.machines.named.lanes import Lanes, brick
 from esnsim.machines.named.statistics import HALF_LANES, LINES
 from esnsim.machines.named.work import Groups, Work, arrange
 

@@ -7,7 +7,8 @@ from math import ceil, inf, isfinite, prod
 
 from esnsim.errors import UsageError
 from esnsim.machines.lowering import needs_mask
-from esnsim.machines.named.description import Count, Described
+from esnsim.machines.named.counts import Count
+from esnsim.machines.named.description import Described, check_sizes
 from esnsim.machines.named.events import INPUTS, OUTPUTS, PARTIAL_SUMS, WEIGHTS
 from esnsim.quantization.quantizer import QuantizedLayer
 
@@ -42,10 +43,10 @@ class Memory:
     def __post_init__(self) -> None:
         if (self.dram_bits is None) == (self.dram_rate is None):
             raise UsageError("DRAM gives so many bits a cycle, or bytes a second: give one of both")
-        for name in ("dram_bits", "weight_port", "input_port", "output_port"):
-            _check_whole(name, getattr(self, name), 1, MOST_BITS, "128 bits")
-        for name in ("weights", "activations"):
-            _check_whole(name, getattr(self, name), 1, MOST_BYTES, "64KB")
+        ports = ("dram_bits", "weight_port", "input_port", "output_port")
+        given = [name for name in ports if getattr(self, name) is not None]
+        check_sizes(self, dict.fromkeys(given, 1), MOST_BITS, "a memory")
+        check_sizes(self, {"weights": 1, "activations": 1}, MOST_BYTES, "a memory")
         if self.dram_rate is not None and not 0 < self.dram_rate < inf:
             raise UsageError(f"DRAM of {self.dram_rate} bytes a second: give more than 0")
         if not (isfinite(self.dram_pj) and self.dram_pj >= 0):
@@ -93,14 +94,6 @@ class Memory:
             for port, names in asked if port is not None
         )  # fmt: skip
         return max(times, default=0)
-
-
-def _check_whole(name: str, value: object, least: int, most: int, example: str) -> None:
-    """Raise UsageError unless a value is None or a whole number in these bounds."""
-    if value is None:
-        return
-    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-        raise UsageError(f"a memory with {name} = {value}: give {least} to {most:,}, as {example}")
 
 
 #: The level of memory for which units are idle: DRAM, or the buffer before it.

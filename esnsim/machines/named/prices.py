@@ -8,7 +8,8 @@ from typing import Any
 
 from esnsim.errors import UsageError
 from esnsim.machines.files import PLAIN, PRICES, TABLES, is_file, nearest, read_machine
-from esnsim.machines.named.description import Count, Described
+from esnsim.machines.named.counts import Count
+from esnsim.machines.named.description import Described
 from esnsim.machines.named.events import (
     AMPLITUDE,
     CONVERSIONS,

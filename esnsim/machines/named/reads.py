@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esnsim.errors import UsageError
+from esnsim.machines.activations import WIDEST
 from esnsim.machines.crossbar.cells import flip, largest_sum
-from esnsim.machines.named.description import About, Count, Ints, check_name, check_sizes
+from esnsim.machines.named.counts import Count
+from esnsim.machines.named.description import About, Ints, check_name, check_sizes
 from esnsim.machines.named.events import (
     AMPLITUDE,
     CONVERSIONS,
@@ -56,8 +58,8 @@ class Reads(About):
     flip: bool = False
 
     def __post_init__(self) -> None:
-        check_sizes(self, {"rows": 1, "columns": 1, "cell_bits": 1})
-        check_sizes(self, {"dac_bits": 0, "stages": 0, "fill": 0})
+        check_sizes(self, {"rows": 1, "columns": 1, "stages": 0, "fill": 0})
+        check_sizes(self, {"cell_bits": 1, "dac_bits": 0}, WIDEST)
         check_name("cells", self.cells, CELLS)
         if not 0 < self.read_ns < inf:
             raise UsageError(f"a read of {self.read_ns} ns: give a number above 0")

@@ -3,16 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from esnsim.machines.named.description import (
-    CLOCK_MHZ,
-    About,
-    Count,
-    Ints,
-    check_clock,
-    check_name,
-    check_sizes,
-    whole_widths,
-)
+from esnsim.machines.named.counts import Count
+from esnsim.machines.named.description import Clocked, check_name
 from esnsim.machines.named.events import (
     ACCUMULATOR_BITS,
     INPUTS,
@@ -28,7 +20,7 @@ DATAFLOWS = ("weight-stationary", "input-stationary", "output-stationary")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Systolic(About):
+class Systolic(Clocked):
     """rows × columns multipliers of `bits` × `bits`, each of which does a MAC a cycle.
 
     What is stationary lies in the grid while the rest flows through: weights (rows: reduction,
@@ -41,12 +33,9 @@ class Systolic(About):
     rows: int = 128
     columns: int = 128
     dataflow: str = "weight-stationary"
-    bits: int = 8
-    clock_mhz: float = CLOCK_MHZ
 
     def __post_init__(self) -> None:
-        check_sizes(self, {"rows": 1, "columns": 1, "bits": 1})
-        check_clock(self.clock_mhz)
+        self.check_clocked({"rows": 1, "columns": 1})
         check_name("dataflow", self.dataflow, DATAFLOWS)
 
     @property
@@ -58,15 +47,6 @@ class Systolic(About):
     def size(self) -> str:
         """Its dimensions in words."""
         return f"{self.rows}×{self.columns}"
-
-    @property
-    def hertz(self) -> float:
-        """Cycles a second."""
-        return self.clock_mhz * 1e6
-
-    def stored_widths(self, widths: Ints) -> Ints:
-        """Bits that a weight of each filter (filters,) is stored in, given its width."""
-        return whole_widths(widths, self.bits)
 
     def count(self, work: Work) -> Count:
         """Cycles of all images: each convolution group of each image is a product of matrices."""

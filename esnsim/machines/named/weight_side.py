@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from esnsim.machines.named.description import Lanes
+from esnsim.machines.named.lanes import Lanes
 from esnsim.machines.named.layout import Ints, Layout, Side
 from esnsim.machines.named.lookahead import lines_kept
 from esnsim.machines.named.statistics import (

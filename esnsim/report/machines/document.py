@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 
 import esnsim
 from esnsim.machines.named.comparison import Comparison, Taken
-from esnsim.machines.named.description import Count, own_fields
+from esnsim.machines.named.counts import Count
+from esnsim.machines.named.description import own_fields
 from esnsim.machines.named.memory import Memory
 from esnsim.report.forms import Form, csv_text, json_text
 from esnsim.report.simulation.document import left_out, quantizer

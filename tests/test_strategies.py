@@ -12,6 +12,7 @@ from esnsim.machines.lowering import needs_mask
 from esnsim.model.network import Network
 from esnsim.onnxfile.wire import SMALL
 from tests import strategies
+from tests.named.tasks import tasks
 
 Case = Callable[[Any], Any]
 EXAMPLES, LEAST = 200, 2
@@ -108,6 +109,30 @@ def owner(network: Network, channel: int) -> int:
     return max((n.first_filter for n in network.layers if n.first_filter <= channel), default=0)
 
 
+TASKS: dict[str, Case] = {
+    "grouped": lambda t: t.layer.layer.geometry.groups > 1,
+    "depthwise": lambda t: 1 < t.layer.layer.geometry.groups == len(t.layer.layer.channels),
+    "strided": lambda t: any(s > 1 for s in t.layer.layer.geometry.strides),
+    "strides differ": lambda t: unlike(t.layer.layer.geometry.strides),
+    "dilated": lambda t: any(d > 1 for d in t.layer.layer.geometry.dilations),
+    "pads before and after differ": lambda t: any(a != b for a, b in t.layer.layer.geometry.pads),
+    "a matrix product": lambda t: not t.layer.layer.geometry.input_size,
+    "windows beside each other": lambda t: t.layer.layer.geometry.windows > 1,
+    "images beside each other": lambda t: t.work.images > 1,
+    "a dead filter": lambda t: (t.layer.sums.width_code == 0).any() and t.work.groups,
+    "a dead channel": lambda t: not t.layer.live.all() and t.work.groups,
+    "nothing alive": lambda t: not t.work.groups,
+    "filters of 1 bit": lambda t: (t.layer.sums.width_code == 1).any(),
+    "filters of 16 bits": lambda t: (t.layer.sums.width_code == 16).any(),
+    "widths differ": lambda t: unlike(t.layer.sums.width_code.tolist()),
+    "a mask plane": lambda t: any(alike.masks.shape[1] for alike in t.work.groups),
+    "stored integers": lambda t: t.layer.layer.weight.codes is not None,
+    "signed activations": lambda t: t.signed,
+    "activations of 16 bits": lambda t: t.bits == 16,
+    "a zero point": lambda t: t.zero != 0,
+    "most activations zero": lambda t: (t.x == 0).mean() > 0.5,
+}  # fmt: skip
+
 ROWS: dict[str, Case] = {
     "filters differ in step": lambda r: unlike(r.step.tolist()),
     "a limit of zero": lambda r: (r.limit == 0).any(),
@@ -152,8 +177,9 @@ PROTOS: dict[str, Case] = {
         (strategies.networks(), NETWORKS),
         (strategies.rows(), ROWS),
         (strategies.protos(), PROTOS),
+        (tasks(), TASKS),
     ],
-    ids=["geometries", "quantized_layers", "networks", "rows", "protos"],
+    ids=["geometries", "quantized_layers", "networks", "rows", "protos", "tasks"],
 )
 def test_every_case_that_matters_is_drawn(
     strategy: st.SearchStrategy[Any], cases: dict[str, Case]

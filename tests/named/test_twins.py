@@ -30,6 +30,7 @@ from tests.naive import machines as naive
 from tests.named.tasks import Task, tasks
 
 SMALL = st.integers(1, 5)
+TWICE = 2 * settings().max_examples  # 200 layers in continuous integration
 KNOWN = machines()
 STEPWISE = [*naive.STEPS, "maki", "ideal-digital"]
 
@@ -38,7 +39,7 @@ def test_every_machine_of_lanes_has_a_reference() -> None:
     assert {n for n, m in KNOWN.items() if m.kind == "lanes"} == {*STEPWISE, "bittactical"}
 
 
-@settings(max_examples=40)
+@settings(max_examples=TWICE)
 @given(tasks(), SMALL, SMALL, SMALL)
 def test_cycles_are_those_of_the_machine_step_by_step(
     task: Task, rows: int, lanes: int, windows: int
@@ -81,7 +82,7 @@ def test_scnn_pairs_what_is_not_zero(
     assert machine.count(task.work).cycles == wanted
 
 
-@settings(max_examples=40)
+@settings(max_examples=TWICE)
 @given(tasks(), SMALL, SMALL, SMALL)
 def test_buffers_give_what_each_step_asks_for(
     task: Task, rows: int, lanes: int, windows: int

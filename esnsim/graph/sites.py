@@ -10,6 +10,7 @@ from esnsim.importer.constants import attribute
 from esnsim.model.network import Array, Layer, Skipped
 
 OPERATORS = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
+RECURRENT = {"GRU", "LSTM", "RNN"}  # which read two weights, of their inputs and of their state
 FLOATS = {"float16", "float32", "float64", "bfloat16"}
 BIAS = 2  # place of the bias among the inputs of Conv, ConvTranspose and Gemm
 
@@ -69,8 +70,10 @@ def sites(model: Model) -> tuple[Site, ...]:
 
     The others are told by `unquantisable_layers`.
     """
-    found = (_site(model, place, index) for place, index in model.layer_at.items())
-    return tuple(site for site in found if site is not None)
+    found = [_site(model, place, index) for place, index in model.layer_at.items()]
+    cells = [place for place, node in enumerate(model.nodes) if node.op_type in RECURRENT]
+    found += [_of_cell(model, place, side) for place in cells for side in (1, 2)]
+    return tuple(sorted((site for site in found if site is not None), key=lambda site: site.index))
 
 
 def unquantisable_layers(model: Model) -> tuple[Skipped, ...]:
@@ -105,6 +108,22 @@ def _site(model: Model, place: int, index: int) -> Site | None:
     )
 
 
+def _of_cell(model: Model, place: int, side: int) -> Site | None:
+    """A weight (directions, gates·H, fan-in) of a recurrent node that no other such node has."""
+    node = model.nodes[place]
+    weight = model.scope.get(node.input[side]).constant
+    if weight is None or node.domain or node.input[side] not in model.constants:
+        return None
+    alike = [
+        (index, layer) for index, layer in enumerate(model.network.layers)
+        if layer.op == node.op_type and layer.weight.origin == weight.origin
+    ]  # fmt: skip
+    if len(alike) != 1 or alike[0][1].weight.codes is not None or weight.dtype.name not in FLOATS:
+        return None
+    [(index, layer)] = alike
+    return Site(index=index, layer=layer, place=place, input=side, bias=None, shape=weight.shape)
+
+
 def _columns(node: NodeProto, side: int, shape: tuple[int, ...]) -> bool:
     """Whether the filters of a matrix product lie along the weight's last axis."""
     if node.op_type not in ("Gemm", "MatMul") or len(shape) < 2:
@@ -115,7 +134,7 @@ def _columns(node: NodeProto, side: int, shape: tuple[int, ...]) -> bool:
 def _reason(layer: Layer, top: bool) -> str:
     if layer.weight.codes is not None:
         return "it is quantised already"
-    if layer.op not in OPERATORS:
+    if layer.op not in OPERATORS | RECURRENT:
         return f"weights of {layer.op} stay as they are"
     if not top:
         return "it is inside an If, a Loop, a Scan or a function"

@@ -75,13 +75,17 @@ def stages(
 ) -> Iterator[Stage]:
     """The graph before each of some layers in turn, every node run once, on the way to `output`.
 
-    Layers that do not lead there are left out, and those that ONNX Runtime does not get to.
+    Layers that do not lead there are left out, those that lead there by several values, and those
+    that ONNX Runtime does not get to.
     """
     wanted = {output}
     for node in reversed(graph.nodes):
         if wanted.intersection(node.output):
             wanted |= reads(node)
-    places = [site for site in places if wanted.intersection(graph.nodes[site.place].output)]
+    places = [site for site in places if wanted.intersection(graph.nodes[site.place].output[:1])]
+    places = [
+        site for site in places if not wanted.intersection(graph.nodes[site.place].output[1:])
+    ]
     values: dict[str, Value] = {name: to_runtime(array) for name, array in feed.items()}
     first = 0
     for site in sorted(places, key=lambda site: site.place):

@@ -23,7 +23,7 @@ from esnsim.compression.prune.shuffles import Shuffle, shuffles
 from esnsim.compression.prune.ties import Ties, axes_of, ids_of
 from esnsim.graph.graph import accepts_pair
 from esnsim.graph.model import Model
-from esnsim.graph.sites import Site, sites, unquantisable_layers
+from esnsim.graph.sites import RECURRENT, Site, sites, unquantisable_layers
 from esnsim.model.network import CONSTANT, Ids, Layer, Skipped
 
 
@@ -81,9 +81,13 @@ whole = unprunable_layers  # its name before 0.2
 def couple(model: Model) -> Coupling:
     """Tie the channel ids of a model."""
     ties = Ties(np.arange(model.network.channel_ids))
-    found, moved = sites(model), shuffles(model)
+    found = tuple(site for site in sites(model) if site.layer.op not in RECURRENT)
+    moved = shuffles(model)
     for layer, reason in unquantisable_layers(model):
         ties.pin(filters_of(layer), reason)
+    for layer in model.network.layers:
+        if layer.op in RECURRENT:
+            ties.pin(filters_of(layer), f"the gates of {layer.op} belong together")
     at = {site.place: site for site in found}
     for place, node in enumerate(model.nodes):
         if place in at:

@@ -81,8 +81,9 @@ class Inputs:
             return None
         name = mac.node.input[mac.activation]
         xs = walk.values(name)
-        if self._setting.activation_bits is not None and mac.own is None:
-            xs = in_integers(xs, self._setting.activation_bits)
+        bits = self._setting.activation_bits
+        if bits is not None and Slot(site.place, mac.activation) in self.slots:
+            xs = in_integers(xs, bits)
             walk.spread(Slot(site.place, mac.activation), xs)
         known, whole = self._reference.layer(site.index), self._reference.sites[site.index].layer
         picked = _picked(site.layer, whole, None if kept is None else kept[site.index])

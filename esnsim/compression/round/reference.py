@@ -12,10 +12,11 @@ from esnsim.compression.round.walk import Walk
 from esnsim.compression.round.windows import in_parts, places_in, sampled
 from esnsim.evaluate.feeds import Feeds
 from esnsim.graph.model import Model
-from esnsim.graph.sites import Site, sites
+from esnsim.graph.sites import RECURRENT, Site, sites
 from esnsim.images.sets import ImageSet
 from esnsim.model.network import Array, Layer
 from esnsim.quantization.filter_sums import Ints
+from esnsim.run.layout import Matrix
 from esnsim.run.macs import CannotCutError, MacNode, read_mac
 
 WINDOWS, PER_INPUT = 1 << 13, 32  # windows of a layer: at most, or for each input of a filter
@@ -94,9 +95,18 @@ class Reference:
 
 
 def mac_of(model: Model, site: Site) -> MacNode | None:
-    """How a layer's operator reads its activation, None where it can't be told."""
+    """How a layer's operator reads its activation, None where it can't be told.
+
+    A recurrent node's inputs are known, and its states are not.
+    """
+    node, layer = model.nodes[site.place], site.layer
+    if node.op_type in RECURRENT and site.input == 2:
+        return None
+    if node.op_type in RECURRENT:
+        layout = Matrix(layer.weight.shape, w_transposed=True)
+        return MacNode(layer=layer, index=site.index, node=node, layout=layout, activation=0)
     try:
-        return read_mac(model, model.nodes[site.place], site.layer, site.index)
+        return read_mac(model, node, layer, site.index)
     except CannotCutError:
         return None
 

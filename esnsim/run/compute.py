@@ -7,7 +7,7 @@ from esnsim.machines.activations import ActivationScale, Calibration
 from esnsim.model.network import Array
 from esnsim.run.cut import Compute, CutGraph
 from esnsim.run.macs import MacNode
-from esnsim.run.session import Session, open_session, to_array, to_runtime
+from esnsim.run.session import open_session, to_array, to_runtime
 
 #: Is shown a MAC operator and its activation.
 See = Callable[[MacNode, Array], None]
@@ -15,7 +15,7 @@ See = Callable[[MacNode, Array], None]
 
 def float_compute(cut_graph: CutGraph) -> Compute:
     """Each MAC operator in ONNX Runtime with optimisation off, a session each, opened once."""
-    sessions: dict[int, Session] = {}
+    sessions = cut_graph.sessions
 
     def compute(mac: MacNode, activation: Array, others: Mapping[int, Array]) -> Array:
         arrays = {mac.activation: activation, **others}
@@ -25,7 +25,7 @@ def float_compute(cut_graph: CutGraph) -> Compute:
             graph = cut_graph.graph
             place = graph.producers[mac.result]
             sessions[mac.index] = open_session(
-                graph, [place], types, [mac.result], cut_graph.threads
+                graph, [place], types, [mac.result], cut_graph.threads, arena=False
             )
         return to_array(sessions[mac.index].run(values)[mac.result])
 

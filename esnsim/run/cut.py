@@ -1,7 +1,7 @@
 """A graph cut at its MAC operators: ONNX Runtime for all between them, a function for each."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -34,13 +34,17 @@ class Level:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CutGraph:
-    """A graph in segments, and the MAC operators between them in the order in which they run."""
+    """A graph in segments, and the MAC operators between them in the order in which they run.
+
+    `sessions` are those of single MAC operators, by their index, which all runs share.
+    """
 
     graph: Model
     levels: tuple[Level, ...]
     not_simulated: tuple[Skipped, ...]
     inputs: Mapping[str, str]  # ONNX Runtime's types by name
     threads: int
+    sessions: dict[int, Session] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -125,7 +129,7 @@ def _levels(
         segment = None
         if step.outputs:
             needs = {name: types[name] for name in step.inputs}
-            segment = open_session(graph, step.nodes, needs, step.outputs, threads)
+            segment = open_session(graph, step.nodes, needs, step.outputs, threads, arena=False)
             types |= segment.types
         for place in step.macs:
             mac = macs[place]

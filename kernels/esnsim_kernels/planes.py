@@ -86,32 +86,65 @@ def gather(packed, base, offsets, out):
                     row[len(base) :] = np.uint64(0)
 
 
+@njit(nogil=True, error_model="numpy")
+def runs_of(base):
+    """Where runs of pixels side by side begin: run r has windows runs[r] to runs[r + 1]."""
+    runs, number = np.empty(len(base) + 1, np.uint64), 0
+    for v in range(len(base)):
+        if v == 0 or base[v] != base[v - 1] + 1:
+            runs[number] = v
+            number += 1
+    runs[number] = len(base)
+    return runs[: number + 1]
+
+
+@njit(nogil=True, error_model="numpy")
+def add_byte(pixels, base, runs, offset, low, place, octet):
+    """octet[v] gets the byte at bit `low` of what window v sees, at byte `place`."""
+    shift = np.uint64(8 * place)
+    if 2 * len(runs) > len(base):
+        for v in range(len(base)):
+            byte = (pixels[np.uint64(base[v] + offset)] >> low) & 255
+            octet[v] |= np.uint64(byte) << shift
+        return
+    for r in range(len(runs) - 1):
+        first = runs[r]
+        pixel = np.uint64(base[first] + offset)
+        for v in range(runs[r + 1] - first):
+            byte = (pixels[pixel + v] >> low) & 255
+            octet[first + v] |= np.uint64(byte) << shift
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
 def pack_patches(values, channels, base, offsets, octets, out):
     """As `gather` from the first `channels` of values (G, C, pixels), bit by bit.
 
     For few channels: words that hold one pixel's channels would be almost empty. The bit of (tap,
-    channel) is at tap·channels + channel; octets (n,) uint64 is working memory.
+    channel) is at tap·channels + channel; octets (8, n) uint64 is working memory.
     """
-    bits = out.shape[1]
-    out[:] = np.uint64(0)
+    bits, n, size = out.shape[1], np.uint64(len(base)), len(offsets) * channels
+    runs, ones = runs_of(base), np.uint64(255)
     for group in range(len(values)):
-        for start in range(0, len(offsets) * channels, 8):
+        for word in range(out.shape[2]):
             for low in range(0, bits, 8):
-                octets[:] = np.uint64(0)
-                for i in range(min(8, len(offsets) * channels - start)):
-                    tap, c = divmod(start + i, channels)
-                    for v in range(len(base)):
-                        pixel = np.uint64(base[v] + offsets[tap])
-                        byte = (values[group, c, pixel] >> low) & 255
-                        octets[v] |= np.uint64(byte) << np.uint64(8 * i)
-                for v in range(len(base)):
-                    octets[v] = transpose(octets[v])
+                for o in range(8):
+                    octet, start = octets[o], 64 * word + 8 * o
+                    for v in range(n):
+                        octet[v] = 0
+                    for i in range(min(8, size - start)):
+                        tap, c = divmod(start + i, channels)
+                        add_byte(values[group, c], base, runs, offsets[tap], low, i, octet)
+                    if start < size:
+                        for v in range(n):
+                            octet[v] = transpose(octet[v])
                 for j in range(low, min(low + 8, bits)):
-                    row = out[group, j, start // 64]
-                    for v in range(len(base)):
-                        byte = (octets[v] >> np.uint64(8 * (j - low))) & np.uint64(255)
-                        row[v] |= byte << np.uint64(start % 64)
+                    row, shift = out[group, j, word], np.uint64(8 * (j - low))
+                    for v in range(n):
+                        x = np.uint64(0)
+                        for o in range(8):
+                            x |= (octets[o, v] >> shift & ones) << np.uint64(8 * o)
+                        row[v] = x
+                    row[n:] = np.uint64(0)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

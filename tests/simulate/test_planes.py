@@ -37,9 +37,11 @@ def test_patches_are_packed_bit_by_bit(drawn, data) -> None:
     channels = data.draw(st.integers(1, min(9, values.shape[1])))
     offsets = rng.integers(0, pixels, data.draw(st.integers(1, 12)))
     base = rng.integers(0, pixels - offsets.max(), data.draw(st.integers(1, 10)))
+    if data.draw(st.booleans()):  # windows side by side
+        base = np.arange(base[0], pixels - offsets.max())
     n = -(-len(base) // 8) * 8
     out = np.full((groups, bits, -(-len(offsets) * channels // 64), n), 7, np.uint64)
-    planes.pack_patches(values, channels, base, offsets, np.empty(n, np.uint64), out)
+    planes.pack_patches(values, channels, base, offsets, np.empty((8, n), np.uint64), out)
     wanted = naive.patches(values, channels, base.tolist(), offsets.tolist(), bits)
     assert out[..., : len(base)].tolist() == wanted
     assert not out[..., len(base) :].any()

@@ -98,7 +98,7 @@ def _multiply(
                 pairs += bitserial.count_pairs(program.ones, block)
         return pairs
 
-    return np.asarray(np.sum(_together(threads, work, len(shares)), axis=0))
+    return sum(_together(threads, work, len(shares)), np.zeros(stream.bits, np.int64))
 
 
 def _shares(stream: Stream, starts: Ints, threads: int) -> tuple[int, list[tuple[Range, Range]]]:

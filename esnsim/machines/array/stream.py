@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from esnsim.model.network import Geometry
 
 Ints = NDArray[np.int64]
 
-BLOCK = 256  # windows that a block holds at most
+BLOCK = 512  # windows that a block holds at most
 BLOCK_WORDS = 1 << 15  # words of a block that a filter reads, so that the second cache holds them
 ALL_WORDS = 1 << 20  # words of a block
 PART = 1 << 18  # activations that a thread packs at a time
@@ -57,7 +58,10 @@ class Stream:
             packed = self.packed
             return lambda first, last: bitserial.Block(packed, self.sums, first, last - first)
         bits = np.empty((len(self.values), self.bits, self.words, size), np.uint64)
-        totals, octets = np.empty((len(self.values), size), np.int64), np.empty(size, np.uint64)
+        totals, octets = (
+            np.empty((len(self.values), size), np.int64),
+            np.empty((8, size), np.uint64),
+        )
 
         def gathered(first: int, last: int) -> bitserial.Block:
             base = self.base[first:last]
@@ -82,7 +86,8 @@ def stream_of(
 
     `together(work, parts)` runs `work` in threads, of which each takes from what is left.
     """
-    geometry, x = _unstrided(program.geometry, x)
+    geometry, kept = _unstrided(program.geometry)
+    x = x[:, :, *kept]
     kind = np.uint8 if bits <= 8 else np.uint16
     values = padded_pixels(geometry, x, zero_point, program.channels, kind)
     groups, channels, pixels = values.shape
@@ -114,13 +119,13 @@ def stream_of(
     )
 
 
-def _unstrided(geometry: Geometry, x: NDArray[Any]) -> tuple[Geometry, NDArray[Any]]:
-    """A layer of one tap without pads reads each stride-th pixel only: without the others."""
+@lru_cache(maxsize=256)
+def _unstrided(geometry: Geometry) -> tuple[Geometry, tuple[slice, ...]]:
+    """A layer of one tap without pads reads each stride-th pixel only: that of these pixels."""
     if max(geometry.kernel, default=1) > 1 or any(map(any, geometry.pads)):
-        return geometry, x
-    kept = [
+        return geometry, ()
+    kept = tuple(
         slice(0, (n - 1) * s + 1, s)
         for n, s in zip(geometry.output_size, geometry.strides, strict=True)
-    ]
-    ones = (1,) * len(kept)
-    return replace(geometry, input_size=geometry.output_size, strides=ones), x[:, :, *kept]
+    )
+    return replace(geometry, input_size=geometry.output_size, strides=(1,) * len(kept)), kept

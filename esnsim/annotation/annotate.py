@@ -6,7 +6,7 @@ Nothing that runs is touched: weights, external data and outputs stay bit for bi
 import json
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from onnx import ModelProto, NodeProto
@@ -16,7 +16,7 @@ from esnsim.costs.cost import Cost, LayerCost
 from esnsim.costs.cost import total as summed
 from esnsim.costs.figures import Metrics
 from esnsim.errors import UsageError
-from esnsim.graph.model import Model
+from esnsim.importer.scope import label
 from esnsim.onnxfile.damage import reading
 from esnsim.onnxfile.external import external_files
 from esnsim.onnxfile.load import find, load
@@ -35,28 +35,25 @@ LINE = "esnsim cost: "  # what our line of a doc string begins with
 Annotated = ModelProto | NodeProto
 
 
-def annotate(proto: ModelProto, model: Model, cost: Cost) -> tuple[int, int]:
-    """Put the cost of an opened model into its `proto`, in place of what is there; how many nodes
-    have it, and how many layers are in the model's totals alone.
+def annotate(proto: ModelProto, cost: Cost) -> int:
+    """Put the cost of a model into its `proto`, in place of what is there; how many nodes have it.
 
-    These are the layers of functions, branches and loops, which have no node in the graph.
+    Nodes of branches, loops and functions too: one in a function has the sum of all calls.
     """
     remove(proto)
-    layer_of = {model.nodes[place].output[0]: index for place, index in model.layer_at.items()}
-    count, left = 0, len(cost.layers)
-    for node in proto.graph.node:
-        index = next((layer_of[name] for name in node.output if name in layer_of), None)
-        if index is not None and cost.layers[index].layer.op == node.op_type:
-            rows = _parts(cost.layers, index)
-            _write(node, summed(rows), _widths(rows))
-            count, left = count + 1, left - len(rows)
+    layers: dict[str, list[LayerCost]] = {}
+    for row in cost.layers:
+        layers.setdefault(row.layer.at, []).append(row)
+    found = [(node, layers[at]) for at, node in _nodes(proto) if at in layers]
+    for node, rows in found:
+        _write(node, summed(rows), _widths(rows))
     _write(proto, cost.total, _widths(cost.layers), _basis(cost))
-    return count, left
+    return len(found)
 
 
 def remove(proto: ModelProto) -> bool:
     """Take all annotations out of a model; whether there were some."""
-    nodes = [_clear(node) for node in proto.graph.node]
+    nodes = [_clear(node) for _, node in _nodes(proto)]
     return _clear(proto) or any(nodes)
 
 
@@ -101,11 +98,20 @@ def check_place(proto: ModelProto, model: str, output: Path) -> None:
         )
 
 
-def _parts(rows: Sequence[LayerCost], last: int) -> Sequence[LayerCost]:
-    """The layers of a node, of which this is the last: an LSTM has one a factor, named W and R."""
-    stem, _, part = rows[last].layer.name.rpartition(".")
-    both = part == "R" and last > 0 and rows[last - 1].layer.name == f"{stem}.W"
-    return rows[last - both : last + 1]
+def _nodes(proto: ModelProto) -> Iterator[tuple[str, NodeProto]]:
+    """The nodes of a file, also in functions and in graphs that nodes hold, by their place."""
+    yield from _inside(proto.graph.node, "")
+    for function in proto.functions:
+        home = f"{function.domain}:{function.name}:{function.overload}/"
+        yield from _inside(function.node, home)
+
+
+def _inside(nodes: Iterable[NodeProto], home: str) -> Iterator[tuple[str, NodeProto]]:
+    for node in nodes:
+        yield home + "".join(node.output[:1]), node
+        for item in node.attribute:
+            for graph in (*item.graphs, *([item.g] if item.HasField("g") else [])):
+                yield from _inside(graph.node, f"{home}{label(node)}.{item.name}/")
 
 
 def _basis(cost: Cost) -> dict[str, str]:

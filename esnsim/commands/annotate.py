@@ -46,12 +46,10 @@ def run(arguments: argparse.Namespace) -> int:
         told = "without annotations"
     else:
         scheme = codes.scheme_of(arguments)
-        model = codes.read_model(arguments)
-        result = cost(codes.quantized_network(model.network, scheme, arguments.quiet))
-        count, left = annotate(proto, model, result)
+        network = codes.read_network(arguments)
+        result = cost(codes.quantized_network(network, scheme, arguments.quiet))
+        count = annotate(proto, result)
         told = f"{count:,} nodes annotated, MAC×bit {human(result.total.esn_d_tilde.macs)}"
-        if left:
-            told += f"; {left:,} layers of functions, branches, loops are in the totals alone"
     write_bytes(proto.SerializeToString(), arguments.output)
     if not arguments.quiet:
         say(f"wrote {arguments.output}: {told}")

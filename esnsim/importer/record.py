@@ -63,7 +63,7 @@ class Record:
 
     def layer(
         self, found: Weighted, name: str, op: str, output: Value, repeats: int,
-        activation_bits: int | None = None,
+        activation_bits: int | None = None, at: str = "",
     ) -> Value:  # fmt: skip
         """Add a layer; the value that it gives."""
         name = f"{name}.{found.part}" if found.part else name
@@ -78,7 +78,7 @@ class Record:
         try:
             layer = Layer(
                 name, op, weight, found.geometry, found.channels, int(ids[0]), repeats,
-                activation_bits=activation_bits,
+                activation_bits=activation_bits, at=at,
             )  # fmt: skip
         except ValueError as error:
             raise ModelError(f"'{name}': {error}; the model is damaged") from None

@@ -172,7 +172,7 @@ class Walker:
                     else:
                         outputs[0] = record.layer(
                             found, name, node.op_type, outputs[0], scope.repeats,
-                            read_bits(node, inputs),
+                            read_bits(node, inputs), scope.home + node.output[0],
                         )  # fmt: skip
             except (ShapeUnknownError, CannotCountError) as error:
                 reason = str(error)

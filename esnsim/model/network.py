@@ -133,7 +133,8 @@ class Layer:
 
     `channels` (C,) holds the channel id that each input channel reads; the filters own the ids
     from `first_filter` on. `repeats` counts the iterations of a Loop body. `activation_bits` is the
-    width that the model itself quantises the layer's activations to, None where it does not.
+    width that the model itself quantises the layer's activations to, None where it does not. `at`
+    is the place of its node in the file, which layers of one node and calls of one function share.
     """
 
     name: str
@@ -145,6 +146,7 @@ class Layer:
     repeats: int = 1
     batchnorm: BatchNorm | None = None
     activation_bits: int | None = None
+    at: str = ""
 
     def __post_init__(self) -> None:
         filters, fan_in = self.weight.shape[:2]

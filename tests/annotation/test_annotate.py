@@ -10,7 +10,7 @@ import pytest
 
 import esnsim
 from esnsim.annotation.annotate import PREFIX, annotate, remove
-from esnsim.graph.model import open_model
+from esnsim.onnxfile.nodes import graphs_of
 from tests.commandline import esnsim as command
 from tests.commandline import refused
 from tests.importer.models import model
@@ -32,17 +32,48 @@ def annotated(path: Path, *words: object) -> onnx.ModelProto:
 def test_what_was_put_in_comes_out_again(name: str) -> None:
     proto = SAMPLES[name]()
     proto.doc_string = "one\ntwo"
-    before, opened = proto.SerializeToString(deterministic=True), open_model(proto)
+    before = proto.SerializeToString(deterministic=True)
     cost = esnsim.cost(proto)
-    nodes, left = annotate(proto, opened, cost)
-    assert nodes <= len(cost.layers) - left
-    assert (left > 0) == (name in ("functions", "control"))
+    nodes = [stated(node) for node in every_node(proto) if node.doc_string]
+    assert not nodes
+    count = annotate(proto, cost)
+    nodes = [stated(node) for node in every_node(proto) if node.doc_string]
+    assert len(nodes) == count <= len(cost.layers)
+    for key in ("macs", "mac_bits"):  # all is at some node: nothing is in the totals alone
+        assert sum(int(node[key]) for node in nodes) == int(stated(proto)[key])
     once = proto.SerializeToString(deterministic=True)
-    annotate(proto, opened, cost)
+    annotate(proto, cost)
     assert proto.SerializeToString(deterministic=True) == once != before
     assert remove(proto)
     assert proto.SerializeToString(deterministic=True) == before
     assert not remove(proto)
+
+
+def every_node(proto: onnx.ModelProto) -> list[onnx.NodeProto]:
+    """Nodes of the graph, of functions, and of graphs in them."""
+    todo = [*proto.graph.node, *(node for f in proto.functions for node in f.node)]
+    for node in todo:
+        todo += [inner for graph in graphs_of(node) for inner in graph.node]
+    return todo
+
+
+@pytest.mark.parametrize("name", ["functions", "control"])
+def test_nodes_in_functions_branches_and_loops_have_theirs(name: str, tmp_path: Path) -> None:
+    path = saved(SAMPLES[name](), tmp_path)
+    proto = annotated(path)
+    found = {n.output[0]: stated(n) for n in every_node(proto) if n.doc_string}
+    assert list(found) == {"functions": ["b"], "control": ["q", "o", "m"]}[name]
+    given = {"x": np.random.default_rng(0).normal(size=(1, 3, 6, 5)).astype(np.float32)}
+    for taken in (False, True) if name == "control" else (False,):
+        feeds = given | ({"c": np.array(taken)} if name == "control" else {})
+        before, after = (
+            ort.InferenceSession(file, providers=["CPUExecutionProvider"]).run(None, feeds)
+            for file in (path, tmp_path / "annotated.onnx")
+        )
+        assert [b.tobytes() for b in before] == [a.tobytes() for a in after]
+    plain = tmp_path / "plain.onnx"
+    assert command("annotate", tmp_path / "annotated.onnx", "-o", plain, "--remove").code == 0
+    assert onnx.load(plain) == onnx.load(path)
 
 
 def test_outputs_are_the_same_bit_for_bit(tmp_path: Path) -> None:

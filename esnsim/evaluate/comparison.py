@@ -1,6 +1,6 @@
 """A network on many machines by name: its layers counted on the activations of the float model."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +8,7 @@ import numpy as np
 from esnsim.errors import UsageError
 from esnsim.evaluate import inference
 from esnsim.evaluate.cells import cells_of, run_cells
+from esnsim.evaluate.operands import Pair, products_on_images
 from esnsim.evaluate.simulation import Activations, Watch, check_runs, used_images
 from esnsim.graph.model import Model
 from esnsim.images.sets import ImageSet
@@ -91,12 +92,18 @@ def compare_random(
 
 
 def _products(
-    counter: Counter, network: QuantizedNetwork, drawn: Drawn, bits: int, images: int
-) -> None:
-    """Count products of two activations, whose integers are drawn, as often as there are images."""
+    counter: Counter, network: QuantizedNetwork, drawn: Drawn, bits: int, images: int,
+    known: Mapping[int, Sequence[Pair]] | None = None,
+) -> None:  # fmt: skip
+    """Count products of two activations: those that are `known` on each image, by their place,
+    others on integers that are drawn, as often as there are images.
+    """
     for place, product in enumerate(network.network.products):
-        for layer, activations in layers_of(product, bits, drawn.integers(bits, (place, 1))):
-            counter.run_alone(layer, activations, images)
+        if known and place in known:
+            counter.run_alone(known[place])
+            continue
+        for pair in layers_of(product, bits, drawn.integers(bits, (place, 1))):
+            counter.run_alone([pair] * images)
 
 
 def _check_bits(bits: int) -> None:
@@ -110,8 +117,9 @@ def compare_graph(
 ) -> Comparison:  # fmt: skip
     """A quantised network on machines by name, on images.
 
-    Layers run on those of `given`, and products of two activations on integers that are drawn as
-    often as there. Raises UsageError where no layer can run, or images do not fit.
+    Layers run on those of `given`, and so do products of two activations, but for those inside
+    fused operators, whose integers are drawn as often as they are there. Raises UsageError where
+    no layer can run, or images do not fit.
     """
     bits = choice.bits
     _check_bits(bits)
@@ -131,5 +139,6 @@ def compare_graph(
     in_cells = {id(network.network.layers[i]) for i in run_cells(graph, given, bits, run)}
     skipped = [item for item in graph.not_simulated if id(item.layer) not in in_cells]
     used = used_images(given, few, chosen)
-    _products(counter, network, Drawn(weights=seen), bits, chosen.count)
+    known = products_on_images(graph, given, bits)
+    _products(counter, network, Drawn(weights=seen), bits, chosen.count, known)
     return counter.comparison(skipped, used, choice.memory, choice.prices, choice.clock)

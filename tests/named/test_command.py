@@ -14,15 +14,17 @@ from onnx import ModelProto, numpy_helper
 
 import esnsim as library
 from esnsim.evaluate.cells import run_cells
+from esnsim.evaluate.operands import products_on_images
 from esnsim.evaluate.simulation import Activations
 from esnsim.graph.model import open_model
 from esnsim.images.sets import ImageSet
-from esnsim.machines.activations import calibrate
+from esnsim.machines.activations import calibrate, quantize
 from esnsim.machines.base import Activations as Integers
 from esnsim.machines.named.catalog import HELP, as_file, machines, read_named
 from esnsim.machines.named.description import own_fields
 from esnsim.machines.named.lanes import Lanes
 from esnsim.page.pages import page_of
+from esnsim.quantization.quantizer import codes
 from esnsim.run.cut import cut
 from tests.commandline import esnsim, refused, report
 from tests.importer.models import model
@@ -290,6 +292,55 @@ def test_cells_of_images_are_layers_like_others(
     assert [item["name"] for item in found["not_simulated"]] == ["states.R"] * left_out
     macs = STEPS * 2 * gates * HIDDEN * (FEATURES + HIDDEN * (1 - left_out))
     assert found["macs"] == macs + STEPS * 2 * HIDDEN * 3
+
+
+HEADS, ROWS, DEPTH = 2, 3, 4
+
+
+def attention() -> ModelProto:
+    """Queries of two heads by keys that are shared, a MatMul with weights behind them."""
+    return model(
+        "k = Relu (x) one = ReduceMax <axes = [1], keepdims = 1> (k) "
+        "t = Transpose <perm = [0, 1, 3, 2]> (one) scores = MatMul (x, t) y = MatMul (scores, w)",
+        f"float[N,{HEADS},{ROWS},{DEPTH}] x",
+        opset=13,
+        w=np.ones((ROWS, 2), np.float32),
+    )
+
+
+def test_products_of_images_multiply_what_they_have_there() -> None:
+    """Integers of both matrices are those that their values have on the images."""
+    x = np.random.default_rng(1).standard_normal((4, HEADS, ROWS, DEPTH)).astype(np.float32)
+    given = Activations(images=ImageSet("here", len(x), lambda a, b: x[a:b]), count=2)
+    few, chosen = (each.read(0, each.count) for each in given.split())
+    keys = [np.maximum(each, 0).max(axis=1, keepdims=True).swapaxes(2, 3) for each in (few, chosen)]
+    first, second = calibrate(few), calibrate(np.repeat(keys[0], HEADS, axis=1), signed=True)
+    [runs] = products_on_images(cut(open_model(attention())), given, 8).values()
+    assert len(runs) == 2
+    for image, (layer, activations) in enumerate(runs):
+        a = quantize(chosen[image], first).astype(int)
+        b = quantize(np.repeat(keys[1][image], HEADS, axis=0), second).astype(int)
+        assert (layer.layer.geometry.groups, layer.layer.geometry.rows) == (HEADS, ROWS)
+        found = activations.integers.reshape(ROWS, HEADS, DEPTH).swapaxes(0, 1)
+        assert np.array_equal(found, a)
+        assert activations.zero_point == first.zero_point
+        stored = codes(layer).reshape(HEADS, ROWS, DEPTH)
+        assert np.array_equal(stored.swapaxes(1, 2), b)
+
+
+def test_products_are_counted_on_images(tmp_path: Path) -> None:
+    """Zeros of images count: a machine that skips bits takes less where keys are 0."""
+    path = saved(attention(), tmp_path)
+    taken = {}
+    for name, sign in (("some", 1), ("none", -1)):
+        x = np.random.default_rng(1).random((4, HEADS, ROWS, DEPTH)).astype(np.float32)
+        np.savez(tmp_path / "x.npz", x=sign * x)
+        words = ["simulate", path, "--machines", "laconic,maki", "--data", tmp_path / "x.npz"]
+        found = report(esnsim(*words, "--images", 2, "--json", "-q"))
+        assert [layer["op"] for layer in found["machines"][0]["layers"]] == ["MatMul"] * 2
+        assert found["macs"] == HEADS * ROWS * ROWS * (DEPTH + 2)
+        taken[name] = found["machines"][0]["layers"][-1]["active"]
+    assert taken["none"] == 0 < taken["some"]
 
 
 def test_fewer_activations_take_less_where_bits_are_skipped(tmp_path: Path) -> None:

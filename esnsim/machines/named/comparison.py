@@ -177,9 +177,14 @@ class Counter:
         """All that may be counted: the network's layers, and what was run alone."""
         return self._layers
 
-    def run(self, index: int, activations: Activations) -> None:
-        """Count layer `index` on these activations. Raises UsageError for what does not fit."""
-        layer = self._layers[index]
+    def run(
+        self, index: int, activations: Activations, layer: QuantizedLayer | None = None
+    ) -> None:
+        """Count layer `index` on these activations, or another that stands for it on this image.
+
+        Raises UsageError for what does not fit.
+        """
+        layer = layer or self._layers[index]
         work = work_of(layer, activations, self._bits)
         before = self._counts.setdefault(index, dict.fromkeys(self._machines, Count()))
         for name, machine in self._machines.items():
@@ -188,11 +193,11 @@ class Counter:
             before[name] += checked(machine.count(work), layer).times(layer.layer.repeats)
         self._images[index] = self._images.get(index, 0) + work.images
 
-    def run_alone(self, layer: QuantizedLayer, activations: Activations, images: int) -> None:
-        """Count what is no layer of the network, as often as there are images."""
-        self._layers.append(layer)
-        for _ in range(images):
-            self.run(len(self._layers) - 1, activations)
+    def run_alone(self, images: Sequence[tuple[QuantizedLayer, Activations]]) -> None:
+        """Count what is no layer of the network, as it is on each image."""
+        self._layers.append(images[0][0])
+        for layer, activations in images:
+            self.run(len(self._layers) - 1, activations, layer)
 
     def comparison(
         self, skipped: Sequence[Skipped], activations: str, memory: Memory | None = None,

@@ -1,8 +1,9 @@
-"""Training for cost: widths learned with MAC×bit in the loss, against the same width everywhere.
+"""Training for cost: widths learned with MAC×bit in the loss, against widths that are fixed.
 
-Both start from the embedded networks and learn what ResNet-20 says of the training images (soft
-labels, T = 4); both are whole widths for the last two thirds of the epochs. With --resume points
-that a results file has are not made again, and one that was interrupted goes on.
+All start from the embedded networks as `esnsim compress` codes them without training, and learn
+what ResNet-20 says of the training images (soft labels, T = 4); widths that are learned are for a
+quarter of the epochs. With --resume points that a results file has are not made again, and one
+that was interrupted goes on.
 """
 
 import json
@@ -19,13 +20,22 @@ from torch import nn
 
 from benchmarks.paper.plots import Panel
 from benchmarks.paper.runs import Quick, Runs
+from esnsim.compression.compress import compress
+from esnsim.compression.compressed import Compressed
+from esnsim.compression.recipe import Recipe as CodeRecipe
 from esnsim.costs.cost import Cost
+from esnsim.graph.model import open_model
+from esnsim.images.sets import ImageSet
+from esnsim.quantization.quantizer import quantize
+from esnsim.quantization.scheme import WIDEST, Scheme
 from esnsim.training.distillation import soft_labels
-from esnsim.training.export import load_onnx
+from esnsim.training.export import export_proto, load_onnx
 from esnsim.training.fit import Companion, Epoch, Recipe, fit
+from esnsim.training.inference import correct_statistics
 from esnsim.training.learned import LearnedWidths
 
 TEMPERATURE = 4.0
+CALIBRATION = 512  # training images, without their labels, over which codes compensate
 STARTS = {"resnet20_025x": 4, "resnet20_05x": 8, "resnet20_075x": 12, "resnet20": 16}
 METRICS = {"esn_d_tilde": "MAC×bit", "esn_d": "ESNd", "esn_a": "ESNa"}
 QUICK, EPOCHS = Quick(epochs=2, images=2000), 6
@@ -33,27 +43,35 @@ QUICK, EPOCHS = Quick(epochs=2, images=2000), 6
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """A point: its start, and its width everywhere, or a budget of widths that are learned."""
+    """A point: a start, and how its widths come about.
+
+    "uniform" is the same width everywhere, "allocated" what `esnsim compress` makes of a budget,
+    both fixed; "cost" begins with the latter and learns widths under the same budget.
+    """
 
     start: str
-    bits: int
-    budget: float | None = None
+    kind: str
+    aim: float
 
     @property
     def name(self) -> str:
-        return f"uniform {self.bits}" if self.budget is None else f"cost {self.budget / 1e6:g}M"
+        return (
+            f"{self.kind} {self.aim / 1e6:g}M" if self.aim > WIDEST else f"{self.kind} {self.aim}"
+        )
 
 
 WAYS = (
-    Way("resnet20_05x", 2, 8e6),
-    Way("resnet20_05x", 2, 5e6),
-    Way("resnet20_05x", 1),
-    Way("resnet20_05x", 2),
-    Way("resnet20_025x", 2),
-    Way("resnet20_025x", 3),
-    Way("resnet20", 2, 8e6),
-    Way("resnet20_05x", 2, 12e6),
-    Way("resnet20_025x", 3, 5e6),
+    Way("resnet20_05x", "cost", 8e6),
+    Way("resnet20_05x", "cost", 5e6),
+    Way("resnet20_05x", "uniform", 1),
+    Way("resnet20_05x", "allocated", 8e6),
+    Way("resnet20_05x", "uniform", 2),
+    Way("resnet20_05x", "allocated", 12e6),
+    Way("resnet20_05x", "cost", 12e6),
+    Way("resnet20_025x", "uniform", 2),
+    Way("resnet20_025x", "uniform", 3),
+    Way("resnet20_025x", "cost", 5e6),
+    Way("resnet20", "cost", 8e6),
 )
 
 
@@ -107,24 +125,43 @@ def taught(runs: Runs) -> "np.ndarray[Any, np.dtype[np.float32]]":
     return labels
 
 
+def coded(runs: Runs, model: nn.Module, way: Way) -> Compressed:
+    """What `esnsim compress` makes of the model without training, compensated."""
+    found = runs.train.images[:CALIBRATION]
+    images = ImageSet("training", len(found), lambda a, b: found[a:b].astype(np.float32) / 255)
+    recipe = CodeRecipe(budget=way.aim)
+    if way.kind == "uniform":
+        recipe = CodeRecipe(scheme=Scheme(rule="mse", bits=int(way.aim)))
+    return compress(
+        open_model(export_proto(model, runs.example, free_batch=True)), recipe, calibration=images
+    )
+
+
 def trained(runs: Runs, way: Way, labels: Any, seed: int) -> dict[str, Any]:
-    """Accuracy and cost of a way: a third of the epochs for widths, if they are learned."""
+    """Accuracy and cost of a way: a quarter of the epochs for widths, if they are learned."""
     o, begun = runs.options, time.process_time()
     model = embedded(runs, way.start)
-    price = 0.0 if way.budget is None else None
-    learner = LearnedWidths(model, runs.example, bits=way.bits, budget=way.budget, price=price)
-    first = 0 if way.budget is None else max(1, o.epochs // 3)
+    start = coded(runs, model, way)
+    codes = quantize(open_model(start.model).network)
+    aim = {"budget": way.aim} if way.kind == "cost" else {"price": 0.0}
+    learner = LearnedWidths(model, runs.example, start=codes, **aim)
+    correct_statistics(model, runs.train.images[:CALIBRATION])
+    before = runs.accuracy(model)
+    first = max(1, o.epochs // 4) if way.kind == "cost" else 0
     key = f"trained-{way.start}-{way.name}-{seed}-{o.epochs}".replace(" ", "-")
-    shared = {"learning_rate": 0.02, "weight_decay": 1e-4, "bfloat16": False}
-    recipe = Recipe(seed=2 * seed, epochs=first, constant=True, temperature=TEMPERATURE, **shared)  # type: ignore[arg-type]
+    shared = {"learning_rate": 0.02, "weight_decay": 1e-4, "temperature": TEMPERATURE}
+    recipe = Recipe(seed=2 * seed, epochs=first, constant=True, bfloat16=False, **shared)  # type: ignore[arg-type]
     _fit(runs, f"{key}-a", model, labels, recipe, learner)
     learner.settle()
-    recipe = Recipe(seed=2 * seed + 1, epochs=o.epochs - first, temperature=TEMPERATURE, **shared)  # type: ignore[arg-type]
+    recipe = Recipe(seed=2 * seed + 1, epochs=o.epochs - first, bfloat16=False, **shared)  # type: ignore[arg-type]
     _fit(runs, f"{key}-b", model, labels, recipe, learner)
-    file = o.checkpoints / f"{key}.onnx"
-    onnx.save(learner.export(), file)
-    seconds = round(time.process_time() - begun)
-    return {"accuracy": runs.accuracy(model), "processor_seconds": seconds, **spent(learner.cost())}
+    onnx.save(learner.export(), o.checkpoints / f"{key}.onnx")
+    return {
+        "accuracy": runs.accuracy(model),
+        "untrained": {"accuracy": before, **spent(start.after)},
+        "processor_seconds": round(time.process_time() - begun),
+        **spent(learner.cost()),
+    }
 
 
 def _fit(

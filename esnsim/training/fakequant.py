@@ -20,18 +20,20 @@ class _Midrise(torch.autograd.Function):
     def forward(
         context: Any, weight: Tensor, steps: Tensor, bits: Tensor | int, keep_zeros: bool
     ) -> Tensor:
-        w = weight.double()
-        safe = _rows(torch.where(steps > 0, steps.double(), 1.0), w)
+        w, each = weight.double(), torch.where(steps > 0, steps.double(), 1.0)
         width = torch.as_tensor(bits, device=w.device).double()
-        top = _rows(2.0 ** (width - 1), w)
-        floor = torch.floor(w / safe)
-        code = floor.clamp(-top, top - 1) + 0.5
-        inside = code == floor + 0.5
+        top, safe = rows(2.0 ** (width - 1), w), rows(each, w)
+        ratio = w / safe
+        floor = ratio.floor()
+        code = floor.clamp(-top, top - 1)
+        inside = code == floor
+        code += 0.5
         if keep_zeros:
-            code[w == 0] = 0
-        small = (w.abs() < safe / 2).flatten(1).all(1) | ~(steps > 0) | (width < 1)
-        code[small] = 0
-        context.save_for_backward(inside, torch.where(inside & (code != 0), code - w / safe, code))
+            code.masked_fill_(w == 0, 0)
+        largest = w.abs().flatten(1).amax(1)
+        small = (largest < each / 2) | ~(steps > 0) | (width < 1)
+        code.masked_fill_(rows(small, w), 0)
+        context.save_for_backward(inside, torch.where(inside & (code != 0), code - ratio, code))
         return (code * safe).to(weight.dtype)
 
     @staticmethod
@@ -57,7 +59,7 @@ def fake_quantize(
     return quantized
 
 
-def _rows(values: Tensor, weight: Tensor) -> Tensor:
+def rows(values: Tensor, weight: Tensor) -> Tensor:
     """Values (M,), or one, beside weights (M, …)."""
     return values.reshape(-1, *[1] * (weight.dim() - 1))
 

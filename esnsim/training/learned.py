@@ -17,12 +17,20 @@ from esnsim.costs.cost import Cost, cost
 from esnsim.errors import ModelError, UsageError, WidthError
 from esnsim.graph.model import Model, open_model
 from esnsim.model.network import Network
-from esnsim.quantization.quantizer import quantize
+from esnsim.quantization.quantizer import QuantizedNetwork, codes, quantize
 from esnsim.quantization.scheme import WIDEST, Scheme
 from esnsim.training.export import export_proto, from_torch
+from esnsim.training.fakequant import rows
 from esnsim.training.fit import Companion
 from esnsim.training.fractional import fractional, steps
-from esnsim.training.layers import TRANSPOSED, plain_layers, sharing, unwrap, weighted_layers
+from esnsim.training.layers import (
+    TRANSPOSED,
+    plain_layers,
+    sharing,
+    unwrap,
+    weight_of,
+    weighted_layers,
+)
 from esnsim.training.masks import Masks, masks
 from esnsim.training.units import NO_UNIT, units
 from esnsim.training.width_cost import WidthCost, Widths
@@ -56,7 +64,8 @@ class LearnedWidths(Companion):
     grows until they keep a `budget`. A filter whose width comes to 0 is pruned, and what reads its
     channel costs less. After `settle()` widths are whole and stay; ranges and weights train on.
     Widths begin at `bits`, ranges where the error of the weights is least; both are learned by
-    Adam at `rate`, whatever trains the weights. As a companion of `fit` all this is done and kept
+    Adam at `rate`, whatever trains the weights. With a `start`, the codes that `esnsim compress`
+    gave the model, all three begin as there. As a companion of `fit` all this is done and kept
     in the checkpoint; in a loop of your own add `loss()` and call `step()` after the optimiser.
 
     `example` is an input (1, C, …). Weights stay float where they are learned, and are coded in
@@ -73,6 +82,7 @@ class LearnedWidths(Companion):
         budget: float | None = None,
         bits: float = 4.0,
         rate: float = 1e-2,
+        start: QuantizedNetwork | None = None,
     ) -> None:
         _check(price, budget, bits)
         for name, module in plain_layers(model).items():
@@ -87,7 +97,10 @@ class LearnedWidths(Companion):
         self._network = from_torch(model, example)
         self._plain = copy.deepcopy(unwrap(model))
         self._cost_of = WidthCost(self._network)
-        self.learned = _parametrized(model, self._network, bits)
+        near = quantize(self._network, Scheme(rule="mse", bits=round(bits)))
+        self.learned = _parametrized(model, near, bits)
+        if start is not None:
+            _begin(self.learned, near, start, model)
         self._least = _least_widths(self._network, self.learned)
         self._worth = torch.zeros(sum(len(x.bits) for x in self.learned.values()))
         self._optimizer = torch.optim.Adam([x.log_range for x in self.learned.values()], lr=rate)
@@ -252,9 +265,48 @@ def _check(price: float | None, budget: float | None, bits: float) -> None:
         raise WidthError(f"{bits} bits: widths begin at 1 to {WIDEST}")
 
 
-def _parametrized(model: nn.Module, network: Network, bits: float) -> dict[str, Learned]:
+def _begin(
+    learned: Mapping[str, Learned],
+    near: QuantizedNetwork,
+    start: QuantizedNetwork,
+    model: nn.Module,
+) -> None:
+    """Widths, ranges and weights of the codes of `start`; weights of pruned filters stay."""
+    shapes, given = ([q.layer.weight.shape for q in x.layers] for x in (near, start))
+    if shapes != given:
+        raise ModelError(
+            f"the codes to start with are of another model: {len(given)} layers, where this one "
+            f"has {len(shapes)}, or weights of other shapes: give the codes of this model"
+        )
+    layers = {f"{name}.weight": module for name, module in weighted_layers(model).items()}
+    for mine, theirs in zip(near.layers, start.layers, strict=True):
+        name, widths = mine.layer.weight.name, np.asarray(theirs.sums.width_code, np.float64)
+        live = torch.from_numpy((widths > 0) & (theirs.steps > 0))
+        step = torch.from_numpy(np.where(live, theirs.steps, 1.0))
+        each, original = learned[name], weight_of(layers[name])
+        with torch.no_grad():
+            weight = _within_codes(original.double(), torch.from_numpy(codes(theirs)), step)
+            each.bits.copy_(torch.from_numpy(widths))
+            each.log_range[live] = (step.log2() + each.bits - 1)[live].float()
+            original[live] = weight[live].float()
+
+
+def _within_codes(weight: Tensor, code: Tensor, step: Tensor) -> Tensor:
+    """Weights (M, …) of codes q, halfway between Δ·q/2 and where the code is nearest to `weight`.
+
+    So those that were near another code change it first. In filters that would be small enough to
+    be pruned all are at 0.6·Δ·q.
+    """
+    each = rows(step, weight)
+    middle = each * code / 2
+    near = (weight - middle).clamp(-each / 2, each / 2)
+    found = middle + near / 2 * (code != 0)
+    small = found.abs().flatten(1).amax(1) < 0.55 * step
+    return torch.where(rows(small, weight), 1.2 * middle, found)
+
+
+def _parametrized(model: nn.Module, near: QuantizedNetwork, bits: float) -> dict[str, Learned]:
     """The parametrisation of each weight, put in place; by the name of the weight."""
-    near = quantize(network, Scheme(rule="mse", bits=round(bits)))
     found = {q.layer.weight.name: q.steps for q in near.layers}
     learned: dict[str, Learned] = {}
     for name, module in weighted_layers(model).items():

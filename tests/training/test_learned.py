@@ -12,12 +12,16 @@ from torch import nn
 
 import esnsim
 from esnsim import Scheme, cost, from_torch, quantize, read_onnx
+from esnsim.compression.compress import compress
+from esnsim.compression.recipe import Recipe as CodeRecipe
 from esnsim.errors import EsnsimError
 from esnsim.graph.model import open_model
 from esnsim.quantization.quantizer import codes
+from esnsim.training.export import export_proto
+from esnsim.training.fakequant import fake_quantize
 from esnsim.training.fit import Recipe, fit
 from esnsim.training.fractional import fractional, steps
-from esnsim.training.learned import LearnedWidths
+from esnsim.training.learned import LearnedWidths, _within_codes
 from tests.networks import chain
 from tests.training.tiny import EXAMPLE, images, tiny
 
@@ -129,6 +133,68 @@ def test_the_cost_of_fractions_is_linear_between_whole_widths(net: str) -> None:
             found.append(learner.mac_bits().item())
     macs = sum(layer.macs for layer in learner._network.layers)
     assert found == [2 * macs, 2.5 * macs, 3 * macs]
+
+
+@pytest.mark.parametrize("net", NETS)
+def test_the_gradient_of_the_cost_is_its_finite_difference(net: str) -> None:
+    """Also below a bit, where a width changes what reads the channel."""
+    learner = LearnedWidths(NETS[net](), EXAMPLE, price=1)
+    generator = torch.Generator().manual_seed(3)
+    bits = [learned.bits for learned in learner.learned.values()]
+    with torch.no_grad():
+        for width in bits:  # no two alike, none near a whole one
+            width.copy_(torch.rand(len(width), generator=generator) * 0.9 + 0.05)
+            width[::2] += 2
+    slopes = torch.autograd.grad(learner.mac_bits(), bits)
+    for width, slope in zip(bits, slopes, strict=True):
+        for index in range(len(width)):
+            found = []
+            for by in (0.002, -0.002):
+                with torch.no_grad():
+                    width[index] += by
+                    found.append(learner.mac_bits().item())
+                    width[index] -= by
+            numeric = (found[0] - found[1]) / 0.004
+            assert numeric == pytest.approx(slope[index].item(), rel=2e-2, abs=0.5)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 5))
+def test_weights_that_begin_within_codes_have_these_codes(seed: int, bits: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    weight = torch.randn(6, 9, generator=generator).double()
+    step = torch.rand(6, generator=generator).double() * 2 + 0.01
+    top = 2**bits
+    code = torch.randint(0, top, (6, 9), generator=generator) * 2 + 1 - top
+    begun = _within_codes(weight, code, step)
+    coded = fake_quantize(begun, step, bits)
+    torch.testing.assert_close(coded, code * step[:, None] / 2)
+
+
+@pytest.mark.parametrize("net", NETS)
+@pytest.mark.parametrize("least", [0, 1])
+def test_a_start_gives_the_cost_of_its_file_and_its_outputs(net: str, least: int) -> None:
+    """Outputs where no filter is pruned: constants of pruned ones are what settling zeroes."""
+    torch.manual_seed(1)
+    model, rng = NETS[net](), np.random.default_rng(2)
+    layers = {x.weight.name: x.filters for x in from_torch(model, EXAMPLE).layers}
+    widths = {n: np.append(rng.integers(least, 4, m - 1), 2) for n, m in layers.items()}
+    widths["fc.weight"] = np.array([1, 2, 3])
+    opened = open_model(export_proto(model, EXAMPLE, free_batch=True))
+    compressed = compress(opened, CodeRecipe(scheme=Scheme(rule="mse", widths=widths)))
+    start = quantize(open_model(compressed.model).network)
+    learner = LearnedWidths(model, EXAMPLE, price=0, start=start)
+    learner.settle()
+    assert learner.cost().total.esn_d_tilde == compressed.after.total.esn_d_tilde
+    if least:
+        pixels = images(12, 3)[0].astype(np.float32) / 255
+        ours = model.eval()(torch.from_numpy(pixels)).detach().numpy()
+        np.testing.assert_allclose(ours, outputs_of(compressed.model, pixels), atol=1e-5)
+
+
+def test_the_start_of_another_model_is_refused() -> None:
+    other = quantize(from_torch(Depthwise(), EXAMPLE))
+    with pytest.raises(EsnsimError, match="are of another model: 4 layers, where this one has 7"):
+        LearnedWidths(tiny(), EXAMPLE, price=0, start=other)
 
 
 @pytest.mark.parametrize("net", NETS)

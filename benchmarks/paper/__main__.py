@@ -8,7 +8,7 @@ from benchmarks.paper.plots import panels
 from benchmarks.paper.runs import RESULTS, start
 from esnsim.errors import EsnsimError
 
-FIGURES = ("fig2", "fig3", "fig4", "fig5", "fig6", "fig8", "fig9", "fig10", "trained")
+FIGURES = ("fig2", "fig3", "fig4", "fig5", "fig6", "fig8", "fig9", "fig10", "trained", "noise")
 
 
 def redraw() -> int:

@@ -1,22 +1,26 @@
-"""Fake quantisation at a width that may lie between two whole ones, so that it can be learned."""
+"""Fake quantisation at the whole width nearest to a fractional one, so that it can be learned."""
 
+import torch
 from torch import Tensor
 
-from esnsim.training.fakequant import fake_quantize
+from esnsim.training.fakequant import fake_quantize, rows
 
 
 def fractional(weight: Tensor, log_range: Tensor, bits: Tensor) -> Tensor:
     """Δ·W_int of weights (M, …), for filters of `bits` (M,) and ranges ±2^`log_range` (M,).
 
-    Between two whole widths the codes are interpolated, so that the gradient of a width is what
-    another bit would change (Yang & Jin 2021, FracBits, arXiv:2007.02017); a width of 0 prunes.
+    Codes are those of the nearest whole widths, so that training sees what is exported; the
+    gradient of a width is what the bit changes that it lies within, as if codes were interpolated
+    (Yang & Jin 2021, FracBits, arXiv:2007.02017). Codes that are interpolated would let a filter
+    have less than a bit for nothing, as BatchNormalization scales it back. A width of 0 prunes.
     """
     whole = bits.detach().floor()
-    low = _coded(weight, log_range, whole)
-    share = (bits - whole).reshape(-1, *[1] * (weight.dim() - 1))
-    if not (share.any() or bits.requires_grad):
-        return low
-    return low + share * (_coded(weight, log_range, whole + 1) - low)
+    nearest = _coded(weight, log_range, (bits.detach() + 0.5).floor())
+    if not bits.requires_grad:
+        return nearest
+    with torch.no_grad():
+        change = _coded(weight, log_range, whole + 1) - _coded(weight, log_range, whole)
+    return nearest + rows(bits - bits.detach(), weight) * change
 
 
 def steps(log_range: Tensor, bits: Tensor) -> Tensor:

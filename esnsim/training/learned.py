@@ -130,8 +130,7 @@ class LearnedWidths(Companion):
             self.masks.step()
             return
         bits = [learned.bits for learned in self.learned.values()]
-        cost = self.mac_bits()
-        costs = torch.cat(torch.autograd.grad(cost, bits))
+        costs = torch.cat(torch.autograd.grad(self.mac_bits(), bits))
         given = torch.cat([torch.zeros_like(b) if b.grad is None else b.grad for b in bits])
         self._worth.lerp_(self.price * costs - given, 1 - MEMORY)
         with torch.no_grad():
@@ -140,7 +139,7 @@ class LearnedWidths(Companion):
                 worth=self._worth, rate=self.rate,
             )  # fmt: skip
             if self.budget is not None:
-                self.price = filters.price(cost.item() - self.budget)
+                self.price = filters.price(self._cost_of.whole(self._shifted(0.5)) - self.budget)
             for old, new in zip(
                 bits, filters.moved(self.price).split([len(b) for b in bits]), strict=True
             ):

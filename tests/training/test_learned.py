@@ -74,6 +74,15 @@ def test_whole_widths_give_the_codes_of_the_quantiser(seed: int, bits: int) -> N
     np.testing.assert_allclose(found, wanted, rtol=1e-12)
 
 
+@given(st.integers(0, 2**32 - 1), st.floats(0, 6))
+def test_codes_are_those_of_the_nearest_whole_width(seed: int, bits: float) -> None:
+    weight = torch.from_numpy(np.random.default_rng(seed).normal(size=(3, 4)))
+    ranges, each = torch.zeros(3).double(), torch.full((3,), bits).double()
+    near = (each + 0.5).floor()
+    learned = fractional(weight, ranges, each.requires_grad_())
+    assert torch.equal(learned, fake_quantize(weight, steps(ranges, near), near))
+
+
 @given(st.integers(0, 2**32 - 1), st.sampled_from([0.0, 2.0]) | st.floats(0, 6))
 def test_the_gradient_of_a_width_is_what_another_bit_changes(seed: int, bits: float) -> None:
     """Also of a whole one, and at 0, where the other bit would bring the filter back."""

@@ -58,6 +58,11 @@ def at_width(bits: int, on: Task) -> Made:
     return spent, with_weights(on.model, found.changes)
 
 
+def on_average(bits: int, on: Task) -> Made:
+    """A budget of so many bits for each MAC."""
+    return of_recipe(Recipe(budget=bits * sum(x.macs for x in on.model.network.layers)), on)
+
+
 def by_noise(on: Task) -> Made:
     """Filters go by the noise that stays after a refit, in float."""
     plain = prepare(on.model, _one(on), on.calibration, threads=on.threads)
@@ -99,6 +104,12 @@ def _budget(budget: float, **how: Any) -> Callable[[Task], Made]:
 ROWS: Mapping[str, Row] = {
     "direction classifier, 2 bits, 128 lines": Row(
         network="direction", make=partial(at_width, 2), calibrated=128
+    ),
+    "direction classifier, 2 bits on average, 128 lines": Row(
+        network="direction", make=partial(on_average, 2), calibrated=128
+    ),
+    "recogniser, 4 bits on average, 64 lines": Row(
+        network="text", make=partial(on_average, 4), calibrated=64
     ),
     "recogniser, 4 bits, 64 lines": Row(network="text", make=partial(at_width, 4), calibrated=64),
     "70 % of the filters, by norm, float": Row(network="resnet20", make=_pruned()),

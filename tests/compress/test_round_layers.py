@@ -267,3 +267,44 @@ def test_images_that_are_not_finite_are_refused() -> None:
     some = ImageSet(name="bad", count=40, read=lambda start, stop: x[start:stop])
     with pytest.raises(DataError, match="of 'bad'"):
         prepare(graph, images(graph), some)
+
+
+GROUPED = """
+    t = Conv<pads = [1, 1, 1, 1]>(x, w)
+    u = Conv<group = 2, pads = [0, 1, 2, 0]>(t, w2)
+    y = Conv(u, w3)
+"""
+
+
+@pytest.mark.parametrize("filters", [4, 60])  # a group's are few, or many, for what they read
+def test_cross_moments_are_of_what_the_float_model_gives_and_what_is_read(filters: int) -> None:
+    parts = {
+        "w": normal(8, 3, 3, 3),
+        "w2": normal(filters, 4, 3, 2),
+        "w3": normal(2, filters, 1, 1),
+    }
+    whole = open_model(model(GROUPED, **parts))
+    kept = [np.arange(8) % 4 != 1, np.arange(filters) % 2 == 0, np.ones(2, np.bool_)]
+    smaller, some = shrink(whole, kept), images(whole)
+    reference = Reference(whole, some)
+    setting = Setting(whole=whole, model=smaller, images=some, kept=kept)
+    [_, site, _], [_, float_site, _] = sites(smaller), sites(whole)
+    each = []
+    for graph, at in ((smaller, site), (whole, float_site)):
+        path = walk.Walk(graph, reference.feeds, at.place + 1)
+        path.advance(at.place)
+        t, geometry = np.concatenate(path.values("t")), at.layer.geometry
+        each.append(windows(t, geometry, np.arange(places_in(t, geometry))).astype(float))
+    known = reference.layer(float_site.index)
+    assert known is not None
+    assert known.gives == (filters == 4)
+    path = walk.Walk(smaller, reference.feeds, site.place + 1)
+    path.advance(site.place)
+    found = inputs.Inputs(setting, sites(smaller), reference).moments(site, path)
+    assert found is not None
+    weights = float_site.layer.weight.load()[kept[1]].reshape(2, -1, 24)
+    for moments, x, v, w in zip(found, *each, weights, strict=True):
+        y = v @ w.T
+        np.testing.assert_allclose(moments.pull, y.T @ x / len(x), rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(moments.goal, y.mean(axis=0), rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(moments.gram, x.T @ x / len(x), rtol=1e-4, atol=1e-4)

@@ -6,7 +6,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Tests run in a process a core, up to eight: make test PYTEST="-n 0 -k quantizer"
 PYTEST ?= -n auto --maxprocesses 8 --dist worksteal
 
-.PHONY: demo test quick mutants properties check docs bench picture figures clean
+.PHONY: demo test quick mutants properties check docs site bench picture figures clean
 
 demo: .venv/run.stamp
 	$(BIN)/esnsim cost builtin:resnet20 --bits-per-filter
@@ -39,6 +39,11 @@ check: .venv/test.stamp
 # The site in build/site, warnings as errors: pages, reference, search, tutorials as notebooks
 docs: .venv/docs.stamp
 	$(BIN)/python -m mkdocs build --strict --quiet
+
+# The site of this version beside those of others, on the branch gh-pages (docs/releasing.md)
+site: .venv/docs.stamp
+	$(BIN)/mike deploy --update-aliases $$($(BIN)/esnsim --version | cut -d ' ' -f 2) latest
+	$(BIN)/mike set-default latest
 
 # A benchmark against peers or goals (docs/benchmarks.md): make bench BENCH=engines
 BENCH ?= cost

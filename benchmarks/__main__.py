@@ -16,6 +16,7 @@ BENCHMARKS = {
     "qdq": "ONNX Runtime's quantised ResNet-20 on the array and by ONNX Runtime",
     "engines": "the engines on a ResNet-50 against ONNX Runtime, the roofline and crossbars",
     "scaling": "how time and memory of cost and simulate grow with a model",
+    "machines": "ResNet-20 and ResNet-50 on all machines by name, and the widths that some prefer",
     "silicon": "costs against times measured on a T4 (HAWQ), and a row t4",
     "training": "what ESNTracker adds to a training step",
 }

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import grown, harness, models, scaling, silicon
+from benchmarks import grown, harness, machines, models, scaling, silicon
 from benchmarks.__main__ import BENCHMARKS
 from benchmarks.grown import Case, answer, chain, expected
 from benchmarks.harness import Benchmark, check, interleave, ratio, run, spread, table, timed, turns
@@ -169,3 +169,24 @@ def test_weights_of_a_sparse_file_take_no_room(tmp_path: Path, monkeypatch) -> N
     case = Case(work="cost", external=3 * 10**3)
     (tmp_path / "grown.onnx").write_bytes(grown.sparse(case, tmp_path).SerializeToString())
     assert answer(case, tmp_path / "grown.onnx") == expected(case) == 32 * 32
+
+
+def test_variants_of_machines_are_what_their_names_say() -> None:
+    weight = np.random.default_rng(0).standard_normal((6, 4, 3, 2)).astype(np.float32)
+    for name, change in (("half of the weights zero", machines.smaller_zero),
+                         ("half of the filters pruned", machines.filters_zero)):  # fmt: skip
+        assert machines.VARIANTS[name][1] is change
+        changed = change(weight)
+        assert 2 * (changed == 0).sum() == weight.size
+        assert np.abs(weight[changed == 0]).max() <= np.abs(weight[changed != 0]).min() or (
+            (changed == 0).all(axis=(1, 2, 3)).sum() == 3
+        )
+
+
+def test_tables_of_machines_are_of_the_kept_results() -> None:
+    """The page has them; pruned filters never cost more."""
+    kept = json.loads((harness.RESULTS / "machines.json").read_text("utf-8"))
+    assert not machines.missed(kept)
+    page = (harness.ROOT / "docs" / "machines.md").read_text("utf-8")
+    tables = machines.render(kept).split("\n\n")[:-1]
+    assert [line for table in tables for line in table.splitlines() if line not in page] == []

@@ -157,7 +157,7 @@ def program(layer: QuantizedLayer, spec: CrossbarSpec, rng: np.random.Generator)
             flipped[layout.slots[here], : turned.shape[1]] = turned
         cells[layout.slots[here], : digits.shape[1]] = device.write(digits, rng)
         tops[here] = np.abs(digits).max(axis=1)
-        most = max(most, largest_sum(digits, spec.rows))
+        most = max(most, _largest_sum(digits, spec.rows))
         if spec.exponent is not None:
             powers.append(amplitude.powers(digits, spec))
     priced = None
@@ -194,7 +194,7 @@ def _arrays(cells: NDArray[Any], rows: int) -> NDArray[Any]:
     return np.pad(cells, fill).reshape(*cells.shape[:-1], -1, rows)
 
 
-def largest_sum(cells: NDArray[Any], rows: int) -> int:
+def _largest_sum(cells: NDArray[Any], rows: int) -> int:
     """The largest sum of the cells of either sign in a column of an array, of cells (…, K)."""
     arrays = _arrays(cells, rows)
     signs = (np.maximum(sign * arrays, 0).sum(axis=-1, dtype=np.int64) for sign in (1, -1))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from esnsim.errors import UsageError
 from esnsim.machines.activations import WIDEST
-from esnsim.machines.crossbar.cells import flip, largest_sum
+from esnsim.machines.crossbar.cells import flip
 from esnsim.machines.named.counts import Count
 from esnsim.machines.named.description import About, Ints, check_name, check_sizes
 from esnsim.machines.named.events import (
@@ -100,10 +100,14 @@ class Reads(About):
     def adc_bits(self, work: Work) -> int:
         """Bits of the converter that loses nothing of any column: its largest possible sum."""
         driven = (1 << min(self.dac_bits or work.activation_bits, work.activation_bits)) - 1
-        top = 0
+        top, full = 0, (1 << self.cell_bits) - 1
         for alike in work.groups:
+            starts = np.arange(0, alike.reduction, self.rows)
+            most = full * np.diff(starts, append=alike.reduction)
             for _, cells in self._slices(alike):
-                top = max(top, largest_sum(self._held(cells), self.rows))
+                sums = np.add.reduceat(cells, starts, axis=-1, dtype=np.int64)
+                least = np.minimum(sums, most - sums) if self.flip else sums
+                top = max(top, int(least.max(initial=0)))
         return (driven * top).bit_length()
 
     def _drives(self, work: Work) -> int:
@@ -156,7 +160,7 @@ class Reads(About):
         bits = _stored_bits(alike)[:, :, None, None]
         masked = _masked(alike)[:, :, None, None]
         values = np.where(masked, alike.q.astype(np.int64), alike.k) + (1 << bits >> 1)
-        flat = values.reshape(*values.shape[:2], -1)
+        flat = values.reshape(*values.shape[:2], -1).astype(np.int32)
         for place in range(-(-int(bits.max()) // self.cell_bits)):
             yield place, flat >> self.cell_bits * place & (1 << self.cell_bits) - 1
 

@@ -1,11 +1,13 @@
 """The engines on all layers of a ResNet-50: `python -m benchmarks engines` (docs/benchmarks.md).
 
 4-bit weights, 8-bit activations, one image. The digital array against ONNX Runtime's float32
-inference of the same model and against the popcount roofline, the crossbar against one in NumPy
+inference of the same model and against the popcount rooflines, the crossbar against one in NumPy
 and, where an interpreter that has it is named, against CrossSim. All in one process and in turns;
-every answer is checked, and the run fails where one differs.
+every answer is checked, and the run fails where one differs. Where other processes run,
+`--processor-time --threads 1` takes the array's part in processor time.
 """
 
+import time
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,6 +21,8 @@ from benchmarks.engines_report import render
 from benchmarks.harness import Benchmark, Run, check, python, say, timed, turns
 
 BITS, ACTIVATION_BITS = 4, 8
+Job = Callable[[], float]
+Clock = Callable[[], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +70,16 @@ def measure_in(folder: Path, arguments: Namespace) -> dict[str, Any]:
     for task in tasks:
         check_layer(task, threads)
     say(f"digital, {arguments.rounds} rounds")
-    digital = measure_digital(tasks, path, quantized, threads, arguments.rounds)
+    clock = time.process_time if arguments.processor_time else time.perf_counter
+    jobs = shared_jobs(path, quantized, threads, clock)
+    digital = measure_digital(tasks, jobs, threads, arguments.rounds, clock)
     crossbars = {}
     if not arguments.no_analog:
         say("analog")
         crossbars = analog(tasks, threads, arguments.crosssim, folder)
     return {
-        "threads": threads, "rounds": arguments.rounds, "command": memory, "digital": digital,
+        "threads": threads, "rounds": arguments.rounds,
+        "processor_time": arguments.processor_time, "command": memory, "digital": digital,
         "analog": crossbars,
     }  # fmt: skip
 
@@ -136,21 +143,26 @@ def digital_engine(threads: int) -> Any:
     return DigitalEngine(ArraySpec(activation_bits=ACTIVATION_BITS), threads)
 
 
-def measure_digital(
-    tasks: Sequence[Task], path: Path, quantized: Any, threads: int, rounds: int
-) -> dict[str, Any]:
-    """Layers, the whole network, ONNX Runtime and the roofline, in turns."""
+def shared_jobs(path: Path, quantized: Any, threads: int, clock: Clock) -> dict[str, Job]:
+    """ONNX Runtime, the whole network, and the rooflines, with adding and of popcounts alone."""
     from esnsim.selfcheck.bench import popcount_roofline
 
     float_model, network = network_jobs(path, quantized, threads)
-    jobs: dict[str, Callable[[], float]] = {
-        "roofline": lambda: popcount_roofline(threads, 0.1),
-        "ONNX Runtime": timed(float_model, 3),
-        "network": timed(network, 3),
+    return {
+        "roofline": lambda: popcount_roofline(threads, 0.1, clock=clock),
+        "bare roofline": lambda: popcount_roofline(threads, 0.1, bare=True, clock=clock),
+        "ONNX Runtime": timed(float_model, 3, clock),
+        "network": timed(network, 3, clock),
     }
-    shared = tuple(jobs)
+
+
+def measure_digital(
+    tasks: Sequence[Task], shared: dict[str, Job], threads: int, rounds: int, clock: Clock
+) -> dict[str, Any]:
+    """Layers beside what is measured with them, in turns."""
+    jobs = dict(shared)
     for index, task in enumerate(tasks):
-        jobs[f"layer {index}"] = timed(digital_job(task, threads), 3)
+        jobs[f"layer {index}"] = timed(digital_job(task, threads), 3, clock)
     times = turns(jobs, rounds, warm=1)
     layers = [
         {
@@ -189,6 +201,7 @@ main = Benchmark(
         "--rounds": 7,
         "--threads": 2,
         "--no-analog": {"action": "store_true"},
+        "--processor-time": {"action": "store_true"},
         "--crosssim": {"metavar": "PYTHON", "help": "an interpreter that has CrossSim"},
     },
 )  # fmt: skip

@@ -80,11 +80,12 @@ def end_to_end(
     steps = steps_of(graph, feeds, images.count)
     scored = _scored(graph, feeds, scoring, images.labels is not None)
     check_labels(images, scored)
-    for feed, count in feeds:
-        part = Part(steps, count, feeds.size(feed))
-        for outputs, by in ((found, compute), (wanted, exact)):
+    for outputs, by in ((wanted, exact), (found, compute)):
+        for feed, count in feeds:
+            part = Part(steps, count, feeds.size(feed))
             output = graph.run(feed, by)[scored.output]
             outputs.append(scored.by_image(output)[:count])
+        graph.sessions.clear()  # the float model's weights leave before the machine's come
     reference = joined(wanted, scored)
     floats, simulated = (
         evaluation(each, reference, scored, images.labels)

@@ -15,7 +15,7 @@ from esnsim.errors import UsageError
 from esnsim.model.network import Layer, Network
 from esnsim.quantization.quantizer import QuantizedNetwork, quantize
 from esnsim.quantization.scheme import Scheme
-from esnsim.sources import files_of, name_of, opened_from, path_of, to_onnx
+from esnsim.sources import apart, files_of, name_of, opened_from, path_of, to_onnx
 
 if TYPE_CHECKING:
     from esnsim.comparison.compare import Compared
@@ -290,7 +290,8 @@ def compare(
 ) -> "Compared":
     """Models beside the first: which layers changed, how, and what made the difference.
 
-    `sources` as for `cost`, or costs, or paths of its JSON reports. Float weights are quantised by
+    `sources` as for `cost`, or costs, or paths of its JSON reports; `input_shapes` and
+    `input_values` are for the models that have these inputs. Float weights are quantised by
     `scheme`. With images each model runs as it is on `count` of those that `compress` scores, given
     the same `images` and `calibration`. `watch` is told each name before its turn. Raises
     UsageError for fewer than two sources, ModelError where one has no layer in common with the
@@ -305,8 +306,9 @@ def compare(
     if len(sources) < 2:
         raise UsageError("compare takes two models or more: give another")
     _check_images(images, calibration)
+    shapes, values = apart(sources, input_shapes or {}), apart(sources, input_values or {})
     sides, models = list[Side](), list["Model | None"]()
-    for source in sources:
+    for place, source in enumerate(sources):
         name, model = name_of(source), None
         watch(name)
         if isinstance(source, Cost):
@@ -314,7 +316,7 @@ def compare(
         elif name.lower().endswith(SUFFIX):
             found = read_report(Path(name))
         else:
-            model = opened_from(source, example, input_shapes, input_values)
+            model = opened_from(source, example, shapes[place], values[place])
             found = reported(costs.cost(quantize(model.network, scheme)))
         sides.append(Side(name, found, path_of(source)))
         models.append(model)

@@ -5,10 +5,12 @@ from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from esnsim.costs.cost import Cost
 from esnsim.errors import UsageError
+
+Given = TypeVar("Given")
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -63,6 +65,26 @@ def opened_from(
     from esnsim.graph.model import open_model
 
     return open_model(to_onnx(source, example), shapes, values)
+
+
+def apart(sources: Sequence[Any], given: Mapping[str, Given]) -> list[Mapping[str, Given]]:
+    """What is given for inputs by name, for each model that of its own inputs, and what no model
+    has, which is then refused.
+    """
+    from onnx import ModelProto
+
+    from esnsim.onnxfile.load import load
+
+    def inputs(source: Any) -> set[str]:
+        told = isinstance(source, str | PathLike) and not str(source).lower().endswith(".json")
+        graph = load(source).proto.graph if told or isinstance(source, ModelProto) else None
+        return {item.name for item in graph.input} if graph else set()
+
+    if not given:
+        return [given] * len(sources)
+    every = [inputs(source) for source in sources]
+    known = set[str]().union(*every)
+    return [{n: v for n, v in given.items() if n in names or n not in known} for names in every]
 
 
 def to_onnx(source: Any, example: Any) -> "str | PathLike[str] | ModelProto":

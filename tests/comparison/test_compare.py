@@ -172,3 +172,17 @@ def test_two_ways_to_codes_are_said(tmp_path: Path) -> None:
     said = command("compare", baseline, path).err
     assert "filter-max steps of 8 bits in" in said
     assert "layer-max steps of 8 bits in" in said
+
+
+def test_shapes_are_for_the_models_that_have_these_inputs(tmp_path: Path) -> None:
+    free = "float[1,3,H,W]"
+    paths = [tmp_path / "a.onnx", tmp_path / "b.onnx"]
+    for path, name in zip(paths, ("x", "z"), strict=True):
+        proto = model(f"y = Conv({name}, w)", f"{free} {name}", w=weights(4, 3, 1, 1))
+        path.write_bytes(proto.SerializeToString())
+    words = ("--input-shape", "x=1,3,6,5", "--input-shape", "z=1,3,2,5", "--json", "-q")
+    [found] = report(command("compare", *paths, *words))["differences"]
+    assert found["ratios"]["macs"] == pytest.approx(1 / 3)
+    refused(
+        command("compare", *paths, *words, "--input-shape", "w2=1,2"), "names 'w2', which is no"
+    )

@@ -18,7 +18,7 @@ from benchmarks.paper.runs import CORRECTION, Quick, Runs
 from benchmarks.paper.statistics import spread
 from esnsim.training.fit import Companion, pixels
 from esnsim.training.inference import correct_statistics
-from esnsim.training.layers import weighted_layers
+from esnsim.training.layers import weight_of, weighted_layers
 
 ENERGIES = tuple(4.0**k for k in range(6))  # of independent noise, times that of training
 RATES = (0.1,)
@@ -29,18 +29,20 @@ class Mean(Companion):
     """The mean of the weights over the steps of the last epoch."""
 
     def __init__(self, model: nn.Module) -> None:
-        self._weights = {n: m.weight for n, m in weighted_layers(model).items()}
-        self.epoch()
+        self._layers = weighted_layers(model)
+        self._sums: dict[str, Tensor] = {}
+        self._steps = 0
+        self.weights: dict[str, Tensor] = {}
 
     def step(self) -> None:
         self._steps += 1
-        for name, weight in self._weights.items():
-            self._sums[name] += weight.detach()
+        for name, module in self._layers.items():
+            weight = weight_of(module).double()
+            self._sums[name] = self._sums.get(name, torch.zeros_like(weight)) + weight
 
     def epoch(self) -> None:
-        if getattr(self, "_steps", 0):
-            self.weights = {name: total / self._steps for name, total in self._sums.items()}
-        self._sums, self._steps = {n: torch.zeros_like(w) for n, w in self._weights.items()}, 0
+        self.weights = {name: (x / self._steps).float() for name, x in self._sums.items()}
+        self._sums, self._steps = {}, 0
 
 
 def measure(runs: Runs) -> Iterator[dict[str, Any]]:
@@ -81,7 +83,7 @@ def wandering(runs: Runs, name: str, rate: float, seed: int) -> dict[str, Any]:
     mean = Mean(model)
     recipe = runs.recipe(seed=seed, learning_rate=rate, constant=True, warmup=0)
     runs.fit(f"noise-{name}-{rate}", model, recipe, mean=mean)
-    last = {n: m.weight.detach().clone() for n, m in weighted_layers(model).items()}
+    last = {n: weight_of(m).clone() for n, m in weighted_layers(model).items()}
     away = {n: float((last[n] - mean.weights[n]).norm()) for n in last}
     generator = torch.Generator().manual_seed(seed)
 
@@ -105,7 +107,7 @@ def loss(runs: Runs, model: nn.Module, weights: Mapping[str, Tensor]) -> float:
     """Cross-entropy on the test images under some weights, statistics corrected."""
     copied = copy.deepcopy(model)
     for name, module in weighted_layers(copied).items():
-        module.weight.data.copy_(weights[name])
+        weight_of(module).copy_(weights[name])
     correct_statistics(copied, runs.train.images[:CORRECTION])
     total = 0.0
     with torch.inference_mode():

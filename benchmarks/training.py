@@ -77,7 +77,9 @@ def learned(name: str, pairs: int) -> dict[str, Any]:
         model, along = CifarResNet(20, 1, 10, width=WIDTHS[name]), None
         load_onnx(model, f"builtin:{name}")
         if kind != "plain":
-            along = LearnedWidths(model, torch.zeros(1, 1, 28, 28), budget=WIDTHS[name] * 1e6)
+            along = LearnedWidths(
+                model, torch.zeros(1, 1, 28, 28), budget=WIDTHS[name] ** 2 * 0.25e6
+            )
         jobs[kind] = timed(trainer(model, (1, 28, 28), along), clock=time.process_time)
         if along and kind == "settled":
             along.settle()

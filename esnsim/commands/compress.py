@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from esnsim.commands import codes, images, options, output
 from esnsim.commands.parser import refuse
-from esnsim.commands.paths import InputFile, OutputFile, file_name
+from esnsim.commands.paths import InputFile, OutputFile, aim_files, file_name
 from esnsim.errors import ModelError, UsageError
 from esnsim.progress import listening
 from esnsim.report.progress import Meter
@@ -69,7 +69,7 @@ def _add_aim(group: "argparse._ArgumentGroup") -> None:
 
     aim = group.add_mutually_exclusive_group()
     aim.add_argument(
-        "--budget", type=options.budget, metavar="200M|2ms@maki",
+        "--budget", type=InputFile(options.budget, aim_files), metavar="200M|2ms@maki",
         help="the most that the metric may be; or of a machine: 2ms@maki, 5uJ@isaac, 90k@bismo "
         "cycles, 2ms@mine.toml; behind a memory: 2ms@maki@bitsim",
     )  # fmt: skip
@@ -82,7 +82,7 @@ def _add_aim(group: "argparse._ArgumentGroup") -> None:
         help="the least cost at which the outputs' error is so far below the float model's signal",
     )  # fmt: skip
     group.add_argument(
-        "--metric", metavar="NAME",
+        "--metric", type=InputFile(str, aim_files), metavar="NAME",
         help=f"one of {', '.join(budgeted())} (default esn_d_tilde, MAC×bit); .weights by "
         "parameters; or a machine's: cycles@maki, time@maki, energy@isaac",
     )  # fmt: skip

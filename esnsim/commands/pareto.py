@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from esnsim.commands import codes, images, options, output
 from esnsim.commands.parser import refuse
-from esnsim.commands.paths import InputFile, OutputFile
+from esnsim.commands.paths import InputFile, OutputFile, aim_files
 from esnsim.onnxfile.path import builtins
 from esnsim.progress import listening
 from esnsim.report.progress import Meter
@@ -90,7 +90,8 @@ def _add_output(group: "argparse._ArgumentGroup") -> None:
     from esnsim.report.sweep.document import FORMS
 
     group.add_argument(
-        "--metric", type=options.metric, default="esn_d_tilde", metavar="NAME",
+        "--metric", type=InputFile(options.metric, aim_files), metavar="NAME",
+        default="esn_d_tilde",
         help=f"cost: one of {', '.join(METRICS)} (default esn_d_tilde, MAC×bit); .weights by "
         "parameters; or a machine's: cycles@maki, time@bitfusion, energy@isaac",
     )  # fmt: skip

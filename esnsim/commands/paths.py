@@ -82,6 +82,12 @@ def machine_files(machine: str) -> Iterable[Path]:
     return [Path(machine)] if machine.lower().endswith(FILES) else []
 
 
+def aim_files(aim: "str | tuple[float, str | None]") -> Iterable[Path]:
+    """The files of a machine and its memory that a metric, or a budget of one, names."""
+    metric = aim if isinstance(aim, str) else aim[1]
+    return [path for part in (metric or "").split("@") for path in machine_files(part)]
+
+
 def image_files(images: Path) -> Iterator[Path]:
     """A file of images and that of its labels, or the files of a folder that are read."""
     from esnsim.images.files import members

@@ -177,6 +177,17 @@ def test_wrong_aims_are_one_line(asked: str, said: str, tmp_path: Path) -> None:
     refused(esnsim("compress", "builtin:resnet8", *words), said, code=2)
 
 
+def test_no_output_replaces_the_machine_of_an_aim(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.toml"
+    mine.write_text("[lanes]\npreset = 'maki'\n")
+    for words in (["--budget", f"2ms@{mine}"], ["--drop", "1%", "--metric", f"time@maki@{mine}"]):
+        ended = esnsim("compress", "builtin:resnet8", *words, "-o", mine)
+        refused(ended, "mine.toml", code=2)
+    ended = esnsim("pareto", "builtin:resnet8", "--metric", f"cycles@{mine}", "-o", mine)
+    refused(ended, "mine.toml", code=2)
+    assert mine.read_text().startswith("[lanes]")
+
+
 def test_a_clock_is_a_number_above_0() -> None:
     with pytest.raises(UsageError, match="a clock of 0 MHz"):
         replace(machines()["maki"], clock_mhz=0)  # type: ignore[type-var, call-arg]

@@ -1,8 +1,9 @@
 """No output replaces an input, in any spelling: every command and option, from the parsers."""
 
 import os
-from argparse import Action, Namespace
+from argparse import Action, ArgumentTypeError, Namespace
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ LINES = {
     "machines": ["machines"],
     "models": ["models"],
 }
+AIMS = {"budget": "2ms@{}", "metric": "cycles@{}"}  # of a machine in a file
 SUFFIXES = (".json", ".yaml", ".onnx")
 SPELLINGS: dict[str, Callable[[Path], Path]] = {
     "absolute": lambda path: path,
@@ -64,10 +66,11 @@ def reading(command: str, dest: str, folder: Path) -> tuple[Path, object]:
     assert isinstance(kind, InputFile)
     for suffix in SUFFIXES:
         path = folder / f"input{suffix}"
-        path.write_bytes(b"kept")
-        value = kind(str(path))
-        if path in list(kind.files(value)):
-            return path, value
+        path.write_bytes(b"lanes: {}" if dest in AIMS else b"kept")
+        with suppress(ArgumentTypeError):  # of a metric whose machine is no such file
+            value = kind(AIMS.get(dest, "{}").format(path))
+            if path in list(kind.files(value)):
+                return path, value
         path.unlink()
     raise AssertionError(f"--{dest} reads none of {SUFFIXES}")
 

@@ -320,8 +320,9 @@ def compare(
             found = reported(costs.cost(quantize(model.network, scheme)))
         sides.append(Side(name, found, path_of(source)))
         models.append(model)
+    result = compared(sides)  # before images are run: it tells of models that share no layer
     if images is None or not any(models):
-        return compared(sides)
+        return result
     return compare_on(images, sides, models, calibration, count, scoring or GUESS, threads)
 
 

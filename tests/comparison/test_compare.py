@@ -186,3 +186,8 @@ def test_shapes_are_for_the_models_that_have_these_inputs(tmp_path: Path) -> Non
     refused(
         command("compare", *paths, *words, "--input-shape", "w2=1,2"), "names 'w2', which is no"
     )
+
+
+def test_models_that_share_no_layer_are_told_before_images_are_run(tmp_path: Path) -> None:
+    other = saved(model("y = Conv(x, w)", "float[1,7,2,3] x", w=weights(5, 7, 1, 1)), tmp_path)
+    refused(command("compare", MODEL, other), "no layer of", "by name nor by weight shape")

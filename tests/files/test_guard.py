@@ -106,12 +106,13 @@ def test_no_output_replaces_an_input(
     (tmp_path / "folder").mkdir()
     path, value = reading(command, read, tmp_path)
     arguments: Namespace = parse(LINES[command])
+    kept = path.read_bytes()
     several = isinstance(getattr(arguments, read), list)
     setattr(arguments, read, [value] if several else value)
     setattr(arguments, written, SPELLINGS[spelling](path))
     with pytest.raises(EsnsimError, match="give"):
         check_files(arguments)
-    assert path.read_bytes() == b"kept"
+    assert path.read_bytes() == kept
 
 
 @pytest.mark.parametrize("command", ["compress", "pareto"])

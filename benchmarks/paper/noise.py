@@ -44,6 +44,12 @@ class Mean(Companion):
         self.weights = {name: (x / self._steps).float() for name, x in self._sums.items()}
         self._sums, self._steps = {}, 0
 
+    def state_dict(self) -> dict[str, Any]:
+        return {"weights": self.weights}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.weights = dict(state["weights"])
+
 
 def measure(runs: Runs) -> Iterator[dict[str, Any]]:
     o = runs.options

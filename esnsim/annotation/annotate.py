@@ -16,7 +16,7 @@ from esnsim.costs.cost import Cost, LayerCost
 from esnsim.costs.cost import total as summed
 from esnsim.costs.figures import Metrics
 from esnsim.errors import UsageError
-from esnsim.importer.scope import label
+from esnsim.importer.scope import first_output
 from esnsim.onnxfile.damage import reading
 from esnsim.onnxfile.external import external_files
 from esnsim.onnxfile.load import find, load
@@ -108,10 +108,10 @@ def _nodes(proto: ModelProto) -> Iterator[tuple[str, NodeProto]]:
 
 def _inside(nodes: Iterable[NodeProto], home: str) -> Iterator[tuple[str, NodeProto]]:
     for node in nodes:
-        yield home + "".join(node.output[:1]), node
+        yield home + first_output(node), node
         for item in node.attribute:
             for graph in (*item.graphs, *([item.g] if item.HasField("g") else [])):
-                yield from _inside(graph.node, f"{home}{label(node)}.{item.name}/")
+                yield from _inside(graph.node, f"{home}{first_output(node)}.{item.name}/")
 
 
 def _basis(cost: Cost) -> dict[str, str]:

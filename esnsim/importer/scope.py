@@ -78,7 +78,7 @@ class Scope:
         return Scope(
             opsets=opsets(function.opset_import) or self.opsets,
             prefix=f"{self.prefix}{label(node)}/",
-            path=f"{self.path}{label(node)}/",
+            path=f"{self.path}{first_output(node)}/",
             home=f"{function.domain}:{function.name}:{function.overload}/",
             repeats=self.repeats,
             depth=self.depth + 1,
@@ -87,7 +87,7 @@ class Scope:
 
     def body(self, node: NodeProto, attribute: str, repeats: int) -> "Scope":
         """The scope of a graph that an attribute of a node holds."""
-        at = f"{label(node)}.{attribute}/"
+        at = f"{first_output(node)}.{attribute}/"
         return Scope(
             opsets=self.opsets,
             parent=self,
@@ -126,7 +126,12 @@ def opsets(imports: Iterable[OperatorSetIdProto]) -> dict[str, int]:
 
 def label(node: NodeProto) -> str:
     """The name of a node, else that of its first output."""
-    return node.name or next(filter(None, node.output), node.op_type)
+    return node.name or first_output(node) or node.op_type
+
+
+def first_output(node: NodeProto) -> str:
+    """The name of its first output that is there, which no other node of the graph has."""
+    return next(filter(None, node.output), "")
 
 
 def count_uses(nodes: Iterable[NodeProto], outputs: Iterable[str]) -> Counter[str]:

@@ -29,7 +29,15 @@ from esnsim.importer.operators import Inputs, contributed, reader_of, why_uncoun
 from esnsim.importer.products import CannotCountError, ShapeUnknownError, Unweighted, by
 from esnsim.importer.quantized import fold_quantized
 from esnsim.importer.record import Record
-from esnsim.importer.scope import Scope, add_initializers, count_uses, dense, label, stored
+from esnsim.importer.scope import (
+    Scope,
+    add_initializers,
+    count_uses,
+    dense,
+    first_output,
+    label,
+    stored,
+)
 from esnsim.importer.sequences import SEQUENCES, concatenation, sequence_output
 from esnsim.importer.shapes import STANDARD, check_arity, infer, standard
 from esnsim.importer.values import Value, constant_value, known, type_shape
@@ -172,7 +180,7 @@ class Walker:
                     else:
                         outputs[0] = record.layer(
                             found, name, node.op_type, outputs[0], scope.repeats,
-                            read_bits(node, inputs), scope.home + node.output[0],
+                            read_bits(node, inputs), scope.home + first_output(node),
                         )  # fmt: skip
             except (ShapeUnknownError, CannotCountError) as error:
                 reason = str(error)

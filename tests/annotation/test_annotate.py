@@ -114,6 +114,38 @@ def test_an_lstm_has_both_its_factors(tmp_path: Path) -> None:
     assert int(found["macs"]) == 5 * 2 * (12 * 4 + 12 * 3)
 
 
+def test_lstms_that_give_their_last_state_alone_are_told_apart() -> None:
+    proto = model(
+        """a, h = LSTM<hidden_size=3>(x, w, r) b, k = LSTM<hidden_size=3>(x, w2, r2)
+           y = Add(h, k)""",
+        "float[5,1,4] x",
+        w=weights(1, 12, 4), r=weights(1, 12, 3), w2=weights(1, 12, 4), r2=weights(1, 12, 3),
+    )  # fmt: skip
+    for node in proto.graph.node[:2]:
+        node.output[0] = ""
+    assert annotate(proto, esnsim.cost(proto)) == 2
+    each = [int(stated(node)["macs"]) for node in proto.graph.node[:2]]
+    assert each == [5 * (12 * 4 + 12 * 3)] * 2
+    assert sum(each) == int(stated(proto)["macs"])
+
+
+def test_branches_of_nodes_of_one_name_have_weights_of_their_own() -> None:
+    branches = "<then_branch = a () => (p) {{ p = MatMul(x, w) }}, {}>".format
+    other = "else_branch = b () => (q) { q = Identity(x) }"
+    proto = model(
+        f"[same] h = If(c) {branches(other)} [same] k = If(c) {branches(other)} y = Add(h, k)",
+        "float[2,4] x, bool c",
+    )
+    for node, scale in zip(proto.graph.node, (1, 3), strict=False):
+        w = onnx.numpy_helper.from_array(scale * weights(4, 4), "w")
+        node.attribute[0].g.initializer.append(w)
+    cost = esnsim.cost(proto)
+    assert cost.total.weights == 32  # two tensors, not one that both share
+    annotate(proto, cost)
+    macs = [int(stated(node.attribute[0].g.node[0])["macs"]) for node in proto.graph.node[:2]]
+    assert macs == [16, 16]  # of one image
+
+
 def test_external_data_stays_external(tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     proto = model("y = Conv(x, w)", w=weights(40, 3, 3, 3))

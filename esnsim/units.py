@@ -122,3 +122,10 @@ def megabytes(count: int) -> str:
 def percent(part: float, whole: float) -> str:
     """A share with one decimal: 12.3%."""
     return f"{100 * part / whole:.1f}%" if whole else "0.0%"
+
+
+def rounded_up(value: float) -> str:
+    """Ten digits, no less than the value: a least that is told may be given back."""
+    from decimal import ROUND_CEILING, Context
+
+    return f"{Context(prec=10, rounding=ROUND_CEILING).create_decimal(float(value)):,f}"

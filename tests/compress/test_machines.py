@@ -24,6 +24,7 @@ from esnsim.machines.named.memory import moved_bits
 from esnsim.machines.named.prices import NODES
 from esnsim.model.network import Network
 from esnsim.quantization.quantizer import quantize
+from esnsim.units import rounded_up
 from tests.commandline import esnsim, refused, report
 from tests.samples import convolutions, saved
 from tests.strategies import networks
@@ -186,6 +187,12 @@ def test_no_output_replaces_the_machine_of_an_aim(tmp_path: Path) -> None:
     ended = esnsim("pareto", "builtin:resnet8", "--metric", f"cycles@{mine}", "-o", mine)
     refused(ended, "mine.toml", code=2)
     assert mine.read_text().startswith("[lanes]")
+
+
+@given(st.floats(1e-6, 1e15))
+def test_a_least_that_is_told_is_one_that_may_be_given(least: float) -> None:
+    told = float(rounded_up(least).replace(",", ""))
+    assert least <= told <= least * (1 + 1e-9)
 
 
 def test_a_clock_is_a_number_above_0() -> None:

@@ -26,6 +26,7 @@ from esnsim.quantization.filter_sums import Floats, Ints, midrise_sums, stored_s
 from esnsim.quantization.quantizer import QuantizedLayer, quantize
 from esnsim.quantization.rules import RULES
 from esnsim.quantization.scheme import Scheme
+from esnsim.units import rounded_up
 
 WIDEST = 8  # bits that a filter is offered
 NEVER = np.iinfo(np.int64).max
@@ -173,7 +174,7 @@ def allocate(offer: Choices, budget: float) -> Allocation:
     if budget < offer.least:
         raise WidthError(
             f"a budget of {budget:,.10g} is below the least that {offer.metric} can be, "
-            f"{offer.least:,.10g}: give that or more"
+            f"{rounded_up(offer.least)}: give that or more"
         )
     rows = np.arange(len(offer.cost))
     at, steps = _hulls(offer)

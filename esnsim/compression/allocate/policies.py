@@ -11,6 +11,7 @@ from esnsim.model.network import Network
 from esnsim.quantization import rules as steps
 from esnsim.quantization.quantizer import quantize
 from esnsim.quantization.scheme import WIDEST, Scheme
+from esnsim.units import rounded_up
 
 TOLERANCE = 1e-4  # relative, of the α that is found
 
@@ -85,5 +86,5 @@ def _last(holds: Callable[[float], bool], low: float) -> tuple[float, float]:
 def _below(budget: float, metric: str, least: float, when: str) -> WidthError:
     return WidthError(
         f"a budget of {budget:,.10g} is below the least that {metric} can be {when}, "
-        f"{least:,.10g}: give that or more"
+        f"{rounded_up(least)}: give that or more"
     )

@@ -22,6 +22,7 @@ from esnsim.quantization import rules
 from esnsim.quantization.filter_sums import Floats
 from esnsim.quantization.quantizer import quantize
 from esnsim.quantization.scheme import WIDEST, Scheme
+from esnsim.units import rounded_up
 
 SCHEMA = "esnsim.training/1"
 LARGEST_BYTES = 1 << 28
@@ -105,7 +106,7 @@ def within_budget(
     if (least := price(low)) > budget:
         raise WidthError(
             f"a budget of {budget:,.10g} is below the least that {metric} can be with one filter "
-            f"of each layer left, {least:,.10g}: give that or more"
+            f"of each layer left, {rounded_up(least)}: give that or more"
         )
     while price(high) <= budget and high < 1 / LEAST_SHARE:  # nothing may cost anything
         low, high = high, 2 * high

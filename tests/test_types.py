@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 #: What the reader of docs/training.md has.
 GIVEN = "from typing import Any\nimport onnx\nepochs: int\n"
 GIVEN += "model: Any\nloader: Any\noptimizer: Any\ncriterion: Any\ntorch: Any\nexample: Any\n"
-GIVEN += "images: Any\nlabels: Any\nrecipe: Any\nconv: Any\n"
+GIVEN += "images: Any\nlabels: Any\nrecipe: Any\nconv: Any\nteacher: Any\n"
 GIVEN += "class lightning:\n    class Callback: ...\n"
 
 

@@ -132,7 +132,6 @@ ARRAYS = "is about pictures, but the images are arrays"
         ("simulate own.onnx --class-axis 1", f"--class-axis {ABOUT_ACCURACY}--end-to-end"),
         ("simulate own.onnx --percentile 99", "--percentile is about activations of images: give"),
         ("simulate own.onnx --signed", "--signed is about activations of images: give --data"),
-        ("simulate MODEL --compare schedules --clock 1GHz", "--clock adds speeds to a machine's"),
         ("simulate MODEL --data x.npy --resize 28", f"--resize {ARRAYS}"),
         ("simulate MODEL --data . --crop 28", "no pictures in it"),
         ("compress own.onnx -o o.onnx --batch-axis 0", f"--batch-axis {ABOUT_ACCURACY}--data"),

@@ -2,8 +2,9 @@
 
 The embedded ResNet-20 on an image, and a ResNet-50 with random weights on a random image behind the
 memory `bitsim`: every filter at 8 bits, at 4, mixed (filter-sigma), and at 8 with the smaller half
-of each layer's weights zero, or without the half of its filters that has the smaller norm. Then the
-widths that the embedded networks get in a budget half way between a machine's cycles at two widths.
+of each layer's weights zero; and at each without the half of its filters that has the smaller norm.
+Then the widths that the embedded networks get in a budget half way between a machine's cycles at
+two widths.
 """
 
 import time
@@ -36,7 +37,7 @@ EMBEDDED = Path(esnsim.__file__).parent / "embedded"
 MEMORY = "bitsim"
 EIGHT = Scheme("filter-max", 8)
 SIDE = 224
-FOUR = Scheme("filter-max", 4)
+FOUR, MIXED = Scheme("filter-max", 4), Scheme("filter-sigma")
 #: Machines whose widths are looked at, and the two widths half way between which a budget is.
 BUDGETS = (
     ("bitfusion", 8, 4), ("bitfusion", 4, 2), ("maki", 8, 4), ("maki-serial", 8, 4), ("bismo", 8, 4)
@@ -62,9 +63,11 @@ def filters_zero(weight: Array) -> Array:
 VARIANTS: dict[str, tuple[Scheme, Callable[[Array], Array] | None]] = {
     "8 bits": (EIGHT, None),
     "4 bits": (FOUR, None),
-    "mixed": (Scheme("filter-sigma"), None),
+    "mixed": (MIXED, None),
     "half of the weights zero": (EIGHT, smaller_zero),
     "half of the filters pruned": (EIGHT, filters_zero),
+    "pruned, 4 bits": (FOUR, filters_zero),
+    "pruned, mixed": (MIXED, filters_zero),
 }
 
 

@@ -74,6 +74,17 @@ def test_outputs_are_the_integer_convolution(task):
     assert np.array_equal(outputs, exact(chosen, x, zero))
 
 
+@pytest.mark.parametrize("step", [5, 7, 15])
+def test_widths_of_16_bits_are_rounded_up_beyond_them(step):
+    rng = np.random.default_rng(step)
+    geometry = Geometry(1, (4, 3), (2, 1), (1, 1), (1, 1), ((0, 1), (0, 0)))
+    chosen = random_layer(5, 3, geometry, Scheme("filter-max", 16), rng)
+    spec = ArraySpec(2, 3, 1, width_step=step)
+    x, zero = activations(chosen, 8, False, 0, 2)
+    assert array_widths(chosen, spec).max() == -(-16 // step) * step
+    assert np.array_equal(DigitalEngine(spec).run(chosen, x, zero).outputs, exact(chosen, x, zero))
+
+
 @given(tasks())
 def test_essential_pairs_are_at_most_the_1_bits_of_weights_and_that_where_activations_have_no_0(
     task,

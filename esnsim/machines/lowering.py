@@ -54,7 +54,7 @@ def lower(quantized: QuantizedLayer, width_step: int = 1) -> Lowered:
         widths, masked = np.repeat(widths, taps), np.repeat(masked, taps)
         geometry = _pointwise(geometry)
     live = quantized.live.reshape(geometry.groups, -1)
-    dtype = np.int8 if widths.max(initial=0) <= 8 else np.int16
+    dtype = np.min_scalar_type(-1 << max(int(widths.max(initial=0)) - 1, 0))
     if midrise:  # q = 2k + 1 where it is not 0
         nonzero = (q != 0) if masked.any() else None
         constant = np.where((widths > 0) & ~masked, 1, 0)

@@ -158,7 +158,7 @@ def _flat(
 
 
 def _bit_planes(flat: NDArray[Any]) -> Words:
-    """(M', bits, words) of integers (M', K) of 8 or 16 bits."""
+    """(M', bits, words) of integers (M', K) of 8, 16 or 32 bits."""
     filters = len(flat)
     octets = flat.view(np.uint8).reshape(filters, -1, flat.itemsize)
     parts = []

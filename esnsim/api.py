@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import wraps
 from inspect import signature
+from math import inf
 from os import cpu_count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack, cast, overload
@@ -156,6 +157,8 @@ def simulate(
     from esnsim.machines import presets
     from esnsim.run.cut import cut
 
+    if clock is not None and not 0 < clock < inf:
+        raise UsageError(f"a clock of {clock:g} Hz is none: give clock=500e6, say, for 500 MHz")
     if machines is not None and (machine != "maki" or end_to_end):
         raise UsageError("machines= goes with neither machine= nor end_to_end=: leave one out")
     for option, value in (("memory", memory), ("node", node), ("density", density)):

@@ -162,3 +162,9 @@ def test_images_that_calibrate_are_not_run(tmp_path: Path) -> None:
     assert "2 of 1,000 images" in found.activations
     assert "64 others calibrate" in found.activations
     assert found.total.cycles == esnsim.simulate(MODEL).total.cycles
+
+
+@pytest.mark.parametrize("clock", [0, -1, float("nan"), float("inf")])
+def test_a_clock_that_is_none_is_refused(clock: float) -> None:
+    with pytest.raises(esnsim.UsageError, match=r"a clock of .* Hz is none: give clock=500e6"):
+        esnsim.simulate(MODEL, clock=clock)

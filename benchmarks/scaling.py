@@ -46,16 +46,16 @@ COST, RUN = Case(work="cost"), Case(work="simulate", side=32)
 AXES = {
     "cost, layers": Axis(COST, "depth", (64, 256, 1024)),
     "cost, other nodes": Axis(COST, "nodes", (1_000, 4_000, 16_000)),
-    "cost, weights by width": Axis(replace(COST, depth=3), "channels", (128, 256, 512), square),
+    "cost, weights by width": Axis(replace(COST, depth=3), "channels", (256, 512, 1_024), square),
     "cost, filters": Axis(replace(COST, channels=128), "filters", (2_048, 8_192, 32_768)),
     "cost, pixels": Axis(replace(COST, filters=4_096), "side", (16, 64, 256), square, 0.0),
     "cost, images": Axis(replace(COST, filters=4_096), "batch", (1, 16, 256), promised=0.0),
     "cost, bits": Axis(replace(COST, filters=4_096), "bits", (2, 4, 8, 16), promised=0.0),
-    "simulate, layers": Axis(RUN, "depth", (4, 16, 64)),
-    "simulate, weights by width": Axis(RUN, "channels", (64, 128, 256, 512), square),
+    "simulate, layers": Axis(RUN, "depth", (16, 64, 256)),
+    "simulate, weights by width": Axis(RUN, "channels", (128, 256, 512, 1_024), square),
     "simulate, filters": Axis(replace(RUN, channels=128), "filters", (256, 1_024, 4_096)),
-    "simulate, pixels": Axis(replace(RUN, channels=128), "side", (16, 32, 64, 128), square),
-    "simulate, images": Axis(replace(RUN, channels=128), "batch", (1, 4, 16)),
+    "simulate, pixels": Axis(replace(RUN, channels=128), "side", (32, 64, 128, 256), square),
+    "simulate, images": Axis(replace(RUN, channels=128), "batch", (4, 16, 64)),
     "simulate, bits": Axis(replace(RUN, channels=256, filters=1_024), "bits", (2, 4, 8, 16)),
 }
 THREADS = replace(RUN, channels=256, filters=1_024)

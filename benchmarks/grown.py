@@ -10,6 +10,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import onnx
@@ -17,7 +18,10 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 import esnsim
 from benchmarks.harness import UNIT, check
+from benchmarks.models import stored
+from esnsim.images.sets import ImageSet
 
+CALIBRATION = 64  # images beside those that are simulated
 HELD = 1 << 28  # bytes of a weight of the model whose external data is a sparse file
 
 
@@ -25,8 +29,8 @@ HELD = 1 << 28  # bytes of a weight of the model whose external data is a sparse
 class Case:
     """A chain of `depth` convolutions 3×3 over `side`×`side` pixels, the last to `filters`.
 
-    `nodes` Relus come before it. With `external` bytes, products whose weights are a file of zeros
-    that takes no room come instead.
+    `nodes` Relus come before it; `batch` images are in the file's input, or are simulated. With
+    `external` bytes, products whose weights are a file of zeros that takes no room come instead.
     """
 
     work: str  # cost or simulate
@@ -56,7 +60,7 @@ def chain(case: Case) -> ModelProto:
         weights.append(numpy_helper.from_array(values, f"w{index}"))
         nodes.append(helper.make_node("Conv", [last, f"w{index}"], [f"c{index}"], pads=[1] * 4))
         last = f"c{index}"
-    shape = (case.batch, case.channels, case.side, case.side)
+    shape = (1 if case.work == "simulate" else case.batch, case.channels, case.side, case.side)
     return model_of(nodes, weights, shape, last)
 
 
@@ -68,13 +72,7 @@ def sparse(case: Case, folder: Path) -> ModelProto:
         file.truncate(count * HELD)
     nodes, weights = [], []
     for index in range(count):
-        weight = TensorProto(
-            name=f"w{index}", dims=(side, side), data_type=TensorProto.FLOAT,
-            data_location=TensorProto.EXTERNAL,
-        )  # fmt: skip
-        place = {"location": "zeros.bin", "offset": str(index * HELD), "length": str(HELD)}
-        for key, value in place.items():
-            weight.external_data.add(key=key, value=value)
+        weight = stored(index, side, "zeros.bin")
         weights.append(weight)
         ends = [f"c{index - 1}" if index else "x", weight.name], [f"c{index}"]
         nodes.append(helper.make_node("Gemm", *ends, transB=1))
@@ -115,11 +113,11 @@ def measure(case: Case) -> dict[str, float]:
 
 
 def warm(case: Case, folder: Path) -> None:
-    """Load modules and compile kernels on the least model, for narrow outputs and wide ones."""
+    """Load modules and compile kernels on the least model: narrow outputs, wide ones, images."""
     path = folder / "least.onnx"
     onnx.save(chain(Case(work=case.work)), path)
-    for bits in (4, 16):
-        answer(Case(work=case.work, threads=case.threads, bits=bits), path)
+    for bits, batch in ((4, 1), (16, 1), (4, 2)):
+        answer(Case(work=case.work, threads=case.threads, bits=bits, batch=batch), path)
 
 
 def answer(case: Case, path: Path) -> int:
@@ -129,7 +127,13 @@ def answer(case: Case, path: Path) -> int:
         found = esnsim.cost(path, scheme=scheme).total
         check(found.esn_d_tilde.macs <= case.bits * found.macs, "MAC×bit is above the widths' most")
         return found.macs
-    run = esnsim.simulate(path, scheme=scheme, threads=case.threads)
+    given: dict[str, Any] = {}
+    if case.batch > 1:
+        shape = (case.batch + CALIBRATION, case.channels, case.side, case.side)
+        pixels = np.random.default_rng(0).random(shape, np.float32)
+        images = ImageSet("random", len(pixels), lambda first, last: pixels[first:last])
+        given = {"images": images, "count": case.batch}
+    run = esnsim.simulate(path, scheme=scheme, threads=case.threads, **given)
     return sum(layer.macs for layer in run.layers)
 
 

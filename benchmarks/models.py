@@ -69,6 +69,19 @@ def qonnx() -> ModelProto:
     return model
 
 
+def stored(index: int, side: int, location: str) -> TensorProto:
+    """The weight w`index`, `side`² float32, in a file of weights one after the other."""
+    weight = TensorProto(
+        name=f"w{index}", dims=(side, side), data_type=TensorProto.FLOAT,
+        data_location=TensorProto.EXTERNAL,
+    )  # fmt: skip
+    size = 4 * side**2
+    place = {"location": location, "offset": str(index * size), "length": str(size)}
+    for key, value in place.items():
+        weight.external_data.add(key=key, value=value)
+    return weight
+
+
 def large(data: Path) -> ModelProto:
     """MatMul and Gemm in turn, their weights in the file `data`, which is written."""
     size = 4 * SIDE * SIDE
@@ -78,13 +91,7 @@ def large(data: Path) -> ModelProto:
             file.write(values)
     weights, nodes = [], []
     for index in range(LAYERS):
-        weight = TensorProto(
-            name=f"w{index}", dims=(SIDE, SIDE), data_type=TensorProto.FLOAT,
-            data_location=TensorProto.EXTERNAL,
-        )  # fmt: skip
-        place = {"location": data.name, "offset": str(index * size), "length": str(size)}
-        for key, value in place.items():
-            weight.external_data.add(key=key, value=value)
+        weight = stored(index, SIDE, data.name)
         weights.append(weight)
         ends = [f"x{index}", weight.name], [f"x{index + 1}"]
         gemm = index % 2  # filters are the rows of its weight, and the columns of MatMul's

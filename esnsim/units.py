@@ -1,8 +1,9 @@
 """Quantities as people write and read them: SI prefixes, energies, clocks."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from math import inf
+from math import inf, nan
 
 from esnsim.errors import UsageError
 
@@ -37,8 +38,7 @@ def read_energy(text: str) -> Energy:
 
 def read_frequency(text: str) -> float:
     """A clock such as 500MHz, in any case, in Hz. Raises UsageError."""
-    found = re.fullmatch(NUMBER + r"\s*([kmg]?)hz", text.strip(), re.IGNORECASE)
-    clock = float(found[1]) * HERTZ[found[2].lower()] if found else 0.0
+    clock = _scaled(text, "hz", HERTZ)
     if not 0 < clock < inf:
         raise UsageError(f"'{text}' is no clock: give 500MHz or 1GHz")
     return clock
@@ -46,20 +46,24 @@ def read_frequency(text: str) -> float:
 
 def read_bytes(text: str) -> int:
     """A size such as 64KB (1,024 bytes each), in any case. Raises UsageError."""
-    found = re.fullmatch(NUMBER + r"\s*([kmg]?)i?b", text.strip(), re.IGNORECASE)
-    size = float(found[1]) * BYTES[found[2].lower()] if found else inf
-    if size == inf or size != int(size):
+    size = _scaled(text, "i?b", BYTES)
+    if not size < inf or size != int(size):
         raise UsageError(f"'{text}' is no size: give bytes as 64KB or 2MB")
     return int(size)
 
 
 def read_rate(text: str) -> float:
     """Bytes a second as 12.8GB/s (10^9 each), in any case. Raises UsageError."""
-    found = re.fullmatch(NUMBER + r"\s*([kmg]?)b/s", text.strip(), re.IGNORECASE)
-    rate = float(found[1]) * HERTZ[found[2].lower()] if found else 0.0
+    rate = _scaled(text, "b/s", HERTZ)
     if not 0 < rate < inf:
         raise UsageError(f"'{text}' is no rate: give 12.8GB/s")
     return rate
+
+
+def _scaled(text: str, unit: str, scales: Mapping[str, float]) -> float:
+    """A number with a prefix and a unit (a pattern) in any case, NaN where the text is none."""
+    found = re.fullmatch(NUMBER + rf"\s*([kmg]?){unit}", text.strip(), re.IGNORECASE)
+    return float(found[1]) * scales[found[2].lower()] if found else nan
 
 
 def read_share(text: str) -> float:

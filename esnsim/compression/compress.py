@@ -23,6 +23,7 @@ from esnsim.costs.cost import cost
 from esnsim.errors import ModelError, UsageError, WidthError
 from esnsim.evaluate.outputs import GUESS, Scoring
 from esnsim.evaluate.scores import Evaluation
+from esnsim.graph.branches import specialised
 from esnsim.graph.graph import accepts_pair
 from esnsim.graph.model import Model
 from esnsim.images.sets import ImageSet
@@ -61,6 +62,7 @@ def compress(
     """
     images, calibration = _sets(recipe, images, calibration, count)
     progress("preparing")
+    model = specialised(model)
     journal = _journal(resume, model, f"{recipe} {scoring}", images, calibration)
     before, model = cost(quantize(model.network)), upgraded(model, recipe.form)
     kept = None

@@ -132,7 +132,7 @@ class Compressed(Outcome):
             policy = self.recipe.policy
             why = POLICIES[policy].limit
             notes.append(f"{policy} used {100 * used:.0f} % of the budget: {why}")
-        return (*notes, *work.network.notes)
+        return (*notes, *work.model.edits, *work.network.notes)
 
     @property
     def found(self) -> Evaluation | None:

@@ -1,7 +1,7 @@
 """The opened model: a file's network, and the graph that its layers stand in."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from os import PathLike
 
@@ -31,6 +31,7 @@ class Model:
     network: Network
     scope: Scope
     layer_at: Mapping[int, int]
+    edits: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -75,7 +76,7 @@ class Model:
     def reopened(self, proto: ModelProto) -> "Model":
         """An edited model, complete in memory, opened with the same input shapes."""
         values = dict(self.network.source.input_values)
-        return open_model(proto, self.input_shapes, values)
+        return replace(open_model(proto, self.input_shapes, values), edits=self.edits)
 
 
 def open_model(

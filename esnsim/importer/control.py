@@ -10,7 +10,7 @@ from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto, helper
 from esnsim.errors import MisfitError, ModelError
 from esnsim.importer.constants import attribute
 from esnsim.importer.record import Record
-from esnsim.importer.scope import Scope, count_uses
+from esnsim.importer.scope import Scope, count_uses, first_output
 from esnsim.importer.values import Value, constant_value, known
 from esnsim.onnxfile.nodes import check_names
 
@@ -61,6 +61,7 @@ def _if(walker: "Walker", node: NodeProto, scope: Scope) -> list[Value]:
     condition = scope.get(node.input[0]).constant if node.input else None
     if condition is not None and condition.size == 1:
         taken = 0 if condition.read().ravel()[0] else 1
+        walker.record.chosen[scope.path + first_output(node)] = taken
         found, values = _body(walker, node, names[taken], graphs[taken], [], scope)
         walker.record.extend(found)
         return values

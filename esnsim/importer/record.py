@@ -35,6 +35,7 @@ class Record:
     batchnorms: int = 0
     outer: int = 0  # what divides all axes that images may lie along
     endless: str = ""  # a Loop that nothing ends before LONGEST trips
+    chosen: dict[str, int] = field(default_factory=dict)  # branches of Ifs whose condition is known
 
     @property
     def macs(self) -> int:
@@ -60,6 +61,7 @@ class Record:
         self.batchnorms += other.batchnorms
         self.outer = gcd(self.outer, other.outer)
         self.endless = self.endless or other.endless
+        self.chosen |= other.chosen
 
     def layer(
         self, found: Weighted, name: str, op: str, output: Value, repeats: int,

@@ -17,6 +17,7 @@ from esnsim.compression.workspace import Workspace, prepare
 from esnsim.costs.cost import cost
 from esnsim.errors import EsnsimError, WidthError
 from esnsim.evaluate.evaluator import Evaluator
+from esnsim.graph.branches import specialised
 from esnsim.graph.model import Model, open_model
 from esnsim.graph.sites import unquantisable_layers
 from esnsim.importer import find
@@ -65,6 +66,7 @@ def sweep(
         )  # fmt: skip
 
     for name, _ in task.files:
+        stay += [f"{name}: {edit}" for edit in _opened(task, name).edits]
         stay += _stay_float(task, name)
         baselines.append(_measured(task, name, finished))
     watch(found())
@@ -161,7 +163,8 @@ def _scheme(task: Task, candidate: Candidate) -> Scheme:
 
 @lru_cache(maxsize=MODELS)
 def _opened(task: Task, name: str) -> Model:
-    return open_model(dict(task.files)[name], dict(task.shapes), dict(task.values))
+    model = open_model(dict(task.files)[name], dict(task.shapes), dict(task.values))
+    return specialised(model)
 
 
 @lru_cache(maxsize=1)

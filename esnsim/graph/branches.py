@@ -1,0 +1,195 @@
+"""The branches that the inputs' shapes and values choose, in place of the Ifs that hold them."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from onnx import GraphProto, ModelProto, NodeProto, TensorShapeProto, helper
+
+from esnsim.errors import ModelError
+from esnsim.graph.model import Model, Shapes, open_model
+from esnsim.graph.substitute import copied, drop_unread, free_name, replace_nodes
+from esnsim.importer.constants import attribute
+from esnsim.importer.inputs import UNNAMED
+from esnsim.importer.read import explore
+from esnsim.importer.scope import first_output, label
+from esnsim.onnxfile.load import Loaded
+from esnsim.onnxfile.nodes import graphs_of, reads, stored_names
+
+BRANCHES = ("then_branch", "else_branch")
+
+#: Which branch an If takes, by the path of nodes that leads to it.
+Chosen = Mapping[str, int]
+
+
+def specialised(model: Model) -> Model:
+    """The model for the inputs' shapes and values that it was opened with, each branch that they
+    choose in place of its If; the model itself where they choose none.
+
+    Free sizes that the choice depends on are fixed, and what only the choice, or the other branch,
+    read is gone, inputs included.
+    """
+    if all(node.op_type != "If" for node in model.nodes):
+        return model
+    chosen, proto = _chosen(model, model.input_shapes), copied(model)
+    work = _Inlining(proto.graph, chosen)
+    if not work.taken:
+        return model
+    sizes = _fix_sizes(model, proto.graph, {at: chosen[at] for at in work.taken})
+    gone = _drop_orphans(proto.graph, work.read)
+    drop_unread(proto.graph)
+    edit = _told([*work.taken.values()], gone, sizes)
+    return replace(_opened(model, proto, gone), edits=(*model.edits, edit))
+
+
+def _opened(model: Model, proto: ModelProto, gone: set[str]) -> Model:
+    """The edited model without some inputs, its tensors where they were."""
+    source = model.network.source
+    shapes = {name: shape for name, shape in source.inputs if name not in gone}
+    values = {name: value for name, value in source.input_values if name not in gone}
+    return open_model(Loaded(proto, model.store, source.path, source.size_bytes), shapes, values)
+
+
+def _chosen(model: Model, shapes: Shapes) -> Chosen:
+    """The branches that shapes choose, none where they do not fit."""
+    try:
+        values = dict(model.network.source.input_values)
+        return explore(model.proto, model.store, shapes, values)[1].chosen
+    except ModelError:
+        return {}
+
+
+class _Inlining:
+    """A graph in which chosen branches take the place of their Ifs, to any depth.
+
+    `taken` are the names of the Ifs that are gone, by their path, `read` is what they read.
+    """
+
+    def __init__(self, graph: GraphProto, chosen: Chosen) -> None:
+        self.taken: dict[str, str] = {}
+        self.read: set[str] = set()
+        self._chosen = chosen
+        self._defined = Counter(_definitions(graph))
+        self._names = {*self._defined, *(name for node in graph.node for name in reads(node))}
+        self._labels = {node.name for node in graph.node}
+        self._inline(graph, "")
+
+    def _inline(self, graph: GraphProto, path: str) -> None:
+        nodes = list[NodeProto]()
+        for node in graph.node:
+            at = path + first_output(node)
+            if node.op_type != "If" or at not in self._chosen:
+                nodes.append(node)
+                continue
+            branch = self._chosen[at]
+            self.taken[at] = label(node)
+            self.read |= reads(node)
+            body, other = (_graph(node, BRANCHES[side]) for side in (branch, 1 - branch))
+            self._defined -= Counter(_definitions(other))
+            self._inline(body, f"{at}.{BRANCHES[branch]}/")
+            nodes += self._moved(body, node.output)
+            graph.initializer.extend(body.initializer)
+            graph.sparse_initializer.extend(body.sparse_initializer)
+            graph.value_info.extend(body.value_info)
+        replace_nodes(graph, nodes)
+
+    def _moved(self, body: GraphProto, outputs: Sequence[str]) -> Iterator[NodeProto]:
+        """A branch's nodes, its values under names that nothing else has."""
+        results = [result.name for result in body.output]
+        made = {name for node in body.node for name in node.output if name}
+        names = {name: self._name(name) for name in (*made, *stored_names(body))}
+        for node in body.node:
+            node.name = free_name(label(node), self._labels)  # its outputs may get other names
+        for result, output in zip(results, outputs, strict=False):
+            if output and result in made and results.count(result) == 1:
+                names[result] = output
+        _rename(body, names)
+        yield from body.node
+        for result, output in zip(results, outputs, strict=False):
+            if output and names.get(result) != output:
+                yield helper.make_node("Identity", [names.get(result, result)], [output])
+
+    def _name(self, name: str) -> str:
+        """The name where it has one definition, else a new one."""
+        return name if self._defined[name] <= 1 else free_name(name, self._names)
+
+
+def _graph(node: NodeProto, name: str) -> GraphProto:
+    found = attribute(node, name)
+    assert isinstance(found, GraphProto)  # the walk has seen both
+    return found
+
+
+def _definitions(graph: GraphProto) -> Iterator[str]:
+    """The names that a graph defines, and the graphs inside it."""
+    yield from {*(info.name for info in graph.input), *stored_names(graph)}
+    for node in graph.node:
+        yield from filter(None, node.output)
+        for inner in graphs_of(node):
+            yield from _definitions(inner)
+
+
+def _rename(graph: GraphProto, names: Mapping[str, str]) -> None:
+    """Other names for values of a graph, in the graphs inside it too."""
+    for node in graph.node:
+        for side in (node.input, node.output):
+            side[:] = [names.get(name, name) for name in side]
+        for inner in graphs_of(node):
+            _rename(inner, names)
+    stored = [*graph.initializer, *(sparse.values for sparse in graph.sparse_initializer)]
+    for tensor in stored:
+        tensor.name = names.get(tensor.name, tensor.name)
+    for info in (*graph.value_info, *graph.output):
+        info.name = names.get(info.name, info.name)
+
+
+def _drop_orphans(graph: GraphProto, orphans: set[str]) -> set[str]:
+    """Remove what gave only these values, where nothing reads them; the inputs that are gone."""
+    uses = Counter(name for node in graph.node for name in reads(node))
+    uses.update(output.name for output in graph.output)
+    orphans, kept = set(orphans), list[NodeProto]()
+    for node in reversed(graph.node):
+        outputs = set(filter(None, node.output))
+        if outputs & orphans and not any(uses[name] for name in outputs):
+            uses.subtract(reads(node))
+            orphans |= reads(node)
+        else:
+            kept.append(node)
+    gone = {info.name for info in graph.input if info.name in orphans and not uses[info.name]}
+    inputs = [info for info in graph.input if info.name not in gone]
+    replace_nodes(graph, kept[::-1])
+    del graph.input[:]
+    graph.input.extend(inputs)
+    return gone
+
+
+def _fix_sizes(model: Model, graph: GraphProto, taken: Chosen) -> list[str]:
+    """Fix each free size whose double would choose otherwise; which these are, in words."""
+    free: dict[object, list[tuple[str, int, TensorShapeProto.Dimension]]] = {}
+    for info in graph.input:
+        for axis, dim in enumerate(info.type.tensor_type.shape.dim):
+            if dim.dim_value <= 0:
+                named = dim.dim_param if dim.dim_param not in UNNAMED else ""
+                free.setdefault(named or (info.name, axis), []).append((info.name, axis, dim))
+    fixed = list[str]()
+    for places in free.values():
+        shapes = {name: [*shape] for name, shape in model.input_shapes.items()}
+        places = [place for place in places if place[0] in shapes]
+        for name, axis, _ in places:
+            shapes[name][axis] *= 2
+        other = _chosen(model, {name: tuple(shape) for name, shape in shapes.items()})
+        if any(other.get(at) != branch for at, branch in taken.items()):
+            for name, axis, dim in places:
+                dim.dim_value = model.input_shapes[name][axis]
+                fixed.append(f"'{name}' of {dim.dim_value} along axis {axis}")
+    return fixed
+
+
+def _told(taken: list[str], gone: set[str], sizes: list[str]) -> str:
+    more = f" and {len(taken) - 1} more" if taken[1:] else ""
+    without = f", without input {', '.join(map(repr, sorted(gone)))}" if gone else ""
+    fixed = f", for {', '.join(sizes)}" if sizes else ""
+    return (
+        f"If '{taken[0]}'{more}: the branch that the inputs' shapes and values choose is all "
+        f"that is written{without}{fixed}"
+    )

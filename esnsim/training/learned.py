@@ -69,8 +69,9 @@ class LearnedWidths(Companion):
     in the checkpoint; in a loop of your own add `loss()` and call `step()` after the optimiser.
 
     `example` is an input (1, C, …). Weights stay float where they are learned, and are coded in
-    the forward pass. Raises UsageError unless there is one of price and budget, ModelError for
-    models without weighted layers, with parametrised ones or with transposed convolutions.
+    the forward pass. Raises UsageError unless there is one of price and budget, WidthError for a
+    budget below a bit of one filter in each layer, ModelError for models without weighted layers,
+    with parametrised ones or with transposed convolutions.
     """
 
     def __init__(
@@ -102,6 +103,8 @@ class LearnedWidths(Companion):
         if start is not None:
             _begin(self.learned, near, start, model)
         self._least = _least_widths(self._network, self.learned)
+        if budget is not None:
+            _enough(budget, self._cost_of.whole(_one_filter_each(self._network, self.learned)))
         self._worth = torch.zeros(sum(len(x.bits) for x in self.learned.values()))
         self._optimizer = torch.optim.Adam([x.log_range for x in self.learned.values()], lr=rate)
 
@@ -264,6 +267,14 @@ def _check(price: float | None, budget: float | None, bits: float) -> None:
         raise WidthError(f"{bits} bits: widths begin at 1 to {WIDEST}")
 
 
+def _enough(budget: float, least: int) -> None:
+    if budget < least:
+        raise WidthError(
+            f"a budget of {budget:,.10g} MAC×bit is less than one filter of one bit in each layer "
+            f"costs: give at least {least:,}"
+        )
+
+
 def _begin(
     learned: Mapping[str, Learned],
     near: QuantizedNetwork,
@@ -325,5 +336,14 @@ def _least_widths(network: Network, learned: Mapping[str, Learned]) -> dict[str,
         name: torch.from_numpy((prunable[name] == NO_UNIT).astype(np.float32))
         if name in prunable
         else torch.ones(len(x.bits))
+        for name, x in learned.items()
+    }
+
+
+def _one_filter_each(network: Network, learned: Mapping[str, Learned]) -> Widths:
+    """A bit for one filter of each layer, or of layers that are added, and for what must stay."""
+    one = units(network).alive({name: np.ones(len(x.bits)) for name, x in learned.items()}, 1e-9)
+    return {
+        name: one[name].astype(np.int64) if name in one else np.ones(len(x.bits), np.int64)
         for name, x in learned.items()
     }

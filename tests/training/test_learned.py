@@ -1,6 +1,8 @@
 """Widths learned with their cost in the loss: gradients, costs, budgets, what is exported."""
 
+import copy
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
+from torch.nn.utils import parametrize
 
 import esnsim
 from esnsim import Scheme, cost, from_torch, quantize, read_onnx
@@ -19,8 +22,9 @@ from esnsim.graph.model import open_model
 from esnsim.quantization.quantizer import codes
 from esnsim.training.export import export_proto
 from esnsim.training.fakequant import fake_quantize
-from esnsim.training.fit import Recipe, fit
+from esnsim.training.fit import Recipe, _layout, batches, fit, learning_rate
 from esnsim.training.fractional import fractional, steps
+from esnsim.training.layers import sharing
 from esnsim.training.learned import LearnedWidths, _within_codes
 from tests.networks import chain
 from tests.training.tiny import EXAMPLE, images, tiny
@@ -256,9 +260,52 @@ def read_onnx_of(learner: LearnedWidths) -> esnsim.Network:
     return open_model(learner.export()).network
 
 
-def test_without_a_price_nothing_is_added_to_the_loss_and_widths_are_free() -> None:
-    learner = LearnedWidths(tiny(), EXAMPLE, price=0)
-    assert learner.loss().item() == 0
+class Plain(nn.Module):
+    """Fake quantisation with a learned step and nothing else."""
+
+    def __init__(self, log_range: torch.Tensor) -> None:
+        super().__init__()
+        self.log_range = nn.Parameter(log_range.detach().clone())
+
+    def forward(self, weight: torch.Tensor) -> torch.Tensor:
+        return fake_quantize(weight, 2.0 ** (self.log_range + 1 - 3), 3)
+
+
+@pytest.mark.parametrize("net", NETS)
+def test_without_a_price_it_is_plain_training_bit_for_bit(net: str) -> None:
+    """Of settled widths: the same loop by hand, where nothing knows of widths or costs."""
+    torch.manual_seed(4)
+    model, (pixels, labels) = NETS[net](), images()
+    by_hand = copy.deepcopy(model)
+    learner = LearnedWidths(model, EXAMPLE, price=0, bits=3)
+    learner.settle()
+    modules, plain = dict(by_hand.named_modules()), {}
+    for name, learned in learner.learned.items():
+        plain[name] = Plain(learned.log_range)
+        for same in sharing(by_hand, modules[name.removesuffix(".weight")]):
+            parametrize.register_parametrization(same, "weight", plain[name])
+    recipe = replace(RECIPE, epochs=2)
+    fit(model, pixels, labels, recipe, companions={"widths": learner})
+
+    ranges = [each.log_range for each in plain.values()]
+    weights = [p for p in by_hand.parameters() if not any(p is r for r in ranges)]
+    sgd = torch.optim.SGD(weights, momentum=0.9, weight_decay=5e-4, nesterov=True)
+    adam = torch.optim.Adam(ranges, lr=1e-2)
+    by_hand.train().to(memory_format=_layout(by_hand))
+    for epoch in range(2):
+        for step, (x, y) in enumerate(batches(pixels, labels, recipe, epoch)):
+            sgd.param_groups[0]["lr"] = learning_rate(recipe, 4 * epoch + step, 4)
+            scores = by_hand(x.contiguous(memory_format=_layout(model)))
+            for optimizer in (sgd, adam):
+                optimizer.zero_grad()
+            nn.functional.cross_entropy(scores, y).backward()
+            for optimizer in (sgd, adam):
+                optimizer.step()
+    for name, each in plain.items():
+        assert torch.equal(each.log_range, learner.learned[name].log_range)
+    trained, hand = (dict(m.named_parameters()) for m in (model, by_hand))
+    assert trained.keys() <= hand.keys()
+    assert [name for name in trained if not torch.equal(trained[name], hand[name])] == []
 
 
 def test_resumed_learning_is_uninterrupted_learning_bit_for_bit(tmp_path: Path) -> None:
@@ -297,9 +344,30 @@ def test_what_does_not_go_together_is_refused(given, said: str) -> None:
         LearnedWidths(tiny(), EXAMPLE, **given)
 
 
-def test_a_budget_below_the_least_and_an_early_export_are_refused() -> None:
-    learner = LearnedWidths(tiny(), EXAMPLE, budget=1)
+@pytest.mark.parametrize("net", NETS)
+def test_a_budget_below_the_least_is_refused_at_the_start(net: str) -> None:
+    """The least is the cost of a network of one channel everywhere, and of all classes."""
+    kept = {"residual": [1, 1, 1, 1, 1, 1, 3], "depthwise": [1, 1, 1, 3], "tied": [1, 1, 3]}[net]
+    network = from_torch(NETS[net](), EXAMPLE)
+    filters = {layer.weight.name: layer.filters for layer in network.layers}
+    widths = {
+        name: (np.arange(count) < live).astype(np.int64)
+        for (name, count), live in zip(filters.items(), kept, strict=True)
+    }
+    steps = {name: np.full(count, 1e-9) for name, count in filters.items()}  # all codes saturate
+    scheme = Scheme(widths=widths, given_steps=steps)
+    least = cost(quantize(network, scheme)).total.esn_d_tilde.macs
+    LearnedWidths(NETS[net](), EXAMPLE, budget=least)
+    with pytest.raises(EsnsimError, match=f"each layer costs: give at least {least:,}$"):
+        LearnedWidths(NETS[net](), EXAMPLE, budget=least - 1)
+
+
+def test_an_early_export_and_widths_that_leave_nothing_are_refused() -> None:
+    learner = LearnedWidths(tiny(), EXAMPLE, price=7)
     with pytest.raises(EsnsimError, match="call settle"):
         learner.export()
-    with pytest.raises(EsnsimError, match="a budget of 1: give more"):
+    with torch.no_grad():
+        for learned in learner.learned.values():
+            learned.bits.zero_()
+    with pytest.raises(EsnsimError, match="at a price of 7 a MAC×bit: give a lower one"):
         learner.settle()

@@ -1,9 +1,9 @@
 """The engines on all layers of a ResNet-50: `python -m benchmarks engines` (docs/benchmarks.md).
 
 4-bit weights, 8-bit activations, one image. The digital array against ONNX Runtime's float32
-inference of the same model and against the popcount rooflines, the crossbar against one in NumPy
-and, where an interpreter that has it is named, against CrossSim. All in one process and in turns;
-every answer is checked, and the run fails where one differs. Where other processes run,
+inference of the same model, and bit plane by bit plane against the popcount rooflines; the crossbar
+against one in NumPy and, where an interpreter that has it is named, against CrossSim. All in one
+process, in turns; every answer is checked, and the run fails where one differs. Where others run,
 `--processor-time --threads 1` takes the array's part in processor time.
 """
 
@@ -122,25 +122,28 @@ def check_layer(task: Task, threads: int) -> None:
     """Raise unless outputs are NumPy's and the count of MAC×bit the closed form's."""
     from esnsim.machines.reference import integer_convolution
 
-    run = digital_job(task, threads)()
-    right = np.array_equal(run.outputs, integer_convolution(task.layer, task.x))
+    run, serial = (digital_job(task, threads, planes)() for planes in (False, True))
+    wanted = integer_convolution(task.layer, task.x)
+    right = np.array_equal(run.outputs, wanted) and np.array_equal(serial.outputs, wanted)
     check(right, f"{task.title}: the outputs are wrong")
     counted = run.counts.active * ACTIVATION_BITS
-    check(counted == task.one_bit_macs, f"{task.title}: the counts are wrong")
+    right = counted == task.one_bit_macs and run.counts == serial.counts
+    check(right, f"{task.title}: the counts are wrong")
 
 
-def digital_job(task: Task, threads: int) -> Callable[[], Any]:
+def digital_job(task: Task, threads: int, planes: bool = False) -> Callable[[], Any]:
     """Run a layer: packing, outputs and counts, everything but its program."""
-    engine = digital_engine(threads)
-    return lambda: engine.run(task.layer, task.x, program=task.program)
+    engine = digital_engine(threads, planes)
+    program = engine.prepare(task.layer) if planes else task.program
+    return lambda: engine.run(task.layer, task.x, program=program)
 
 
-def digital_engine(threads: int) -> Any:
+def digital_engine(threads: int, planes: bool = False) -> Any:
     """The array, loaded late: the whole command is measured before."""
     from esnsim.machines.array.engine import DigitalEngine
     from esnsim.machines.array.spec import ArraySpec
 
-    return DigitalEngine(ArraySpec(activation_bits=ACTIVATION_BITS), threads)
+    return DigitalEngine(ArraySpec(activation_bits=ACTIVATION_BITS), threads, planes)
 
 
 def shared_jobs(path: Path, quantized: Any, threads: int, clock: Clock) -> dict[str, Job]:
@@ -163,11 +166,13 @@ def measure_digital(
     jobs = dict(shared)
     for index, task in enumerate(tasks):
         jobs[f"layer {index}"] = timed(digital_job(task, threads), 3, clock)
+        jobs[f"planes {index}"] = timed(digital_job(task, threads, planes=True), 3, clock)
     times = turns(jobs, rounds, warm=1)
     layers = [
         {
             "title": task.title, "count": task.count, "one_bit_macs": task.one_bit_macs,
-            "words": int(task.program.filters.words.shape[1]), "seconds": times[f"layer {index}"],
+            "macs": task.one_bit_macs // BITS // ACTIVATION_BITS,
+            "seconds": times[f"layer {index}"], "planes": times[f"planes {index}"],
         }
         for index, task in enumerate(tasks)
     ]  # fmt: skip

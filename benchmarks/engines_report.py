@@ -24,7 +24,8 @@ def _goals(results: Document) -> str:
     ours, network = total(digital["layers"]), digital["network"]["median"]
     runtime, roofline = digital["ONNX Runtime"]["median"], digital["roofline"]["median"]
     work = sum(layer["count"] * layer["one_bit_macs"] for layer in digital["layers"])
-    share, peak = work / ours / roofline, command["peak_rss"]
+    serial, peak = total(digital["layers"], "planes"), command["peak_rss"]
+    share, rest = work / serial / roofline, work / serial / digital["bare roofline"]["median"]
     bare = digital["bare roofline"]["median"]
     rows = [
         ("all layers, packing and counting included", f"{1e3 * ours:.0f} ms", ""),
@@ -34,11 +35,13 @@ def _goals(results: Document) -> str:
         ("network end to end on the array", f"{1e3 * network:.0f} ms", ""),
         ("end to end ÷ ONNX Runtime", f"{network / runtime:.1f}",
          goal(network / runtime <= GOAL_NETWORK, "3.5")),
+        ("all layers, bit plane by bit plane", f"{1e3 * serial:.0f} ms", ""),
+        ("÷ ONNX Runtime", f"{serial / runtime:.1f}", ""),
         ("one-bit MACs", f"{work / 1e9:.0f} G", ""),
         ("roofline: AND, popcount and add", f"{roofline / 1e12:.2f} T/s", ""),
         ("share of it", f"{share:.0%}", goal(share >= GOAL_SHARE, "85 %")),
         ("roofline: AND and popcount alone", f"{bare / 1e12:.2f} T/s", ""),
-        ("share of it", f"{work / ours / bare:.0%}", goal(work / ours / bare >= GOAL_BARE, "65 %")),
+        ("share of it", f"{rest:.0%}", goal(rest >= GOAL_BARE, "65 %")),
         ("`esnsim simulate --end-to-end`", f"{command['seconds']:.1f} s", ""),
         ("its peak memory", f"{peak / 1e6:.0f} MB", goal(peak <= GOAL_MEMORY, "500 MB")),
     ]  # fmt: skip
@@ -54,15 +57,17 @@ def _layers(digital: Document) -> str:
     peak = digital["roofline"]["median"]
     rows = []
     for layer in digital["layers"]:
-        seconds = layer["seconds"]
-        rate = layer["one_bit_macs"] / seconds["median"]
+        seconds, planes = layer["seconds"], layer["planes"]["median"]
+        rate = layer["one_bit_macs"] / planes
         rows.append((
-            layer["title"], f"{layer['count']}", f"{layer['words']}",
+            layer["title"], f"{layer['count']}",
             f"{1e3 * seconds['median']:.2f} ({1e3 * seconds['least']:.2f})",
+            f"{layer['macs'] / seconds['median'] / 1e9:.0f} G", f"{1e3 * planes:.2f}",
             f"{rate / 1e12:.2f} T", f"{rate / peak:.0%}",
         ))  # fmt: skip
     head = (
-        "layer", "of them", "words a window", "ms (least)", "one-bit MACs/s", "of the roofline",
+        "layer", "of them", "ms (least)", "MACs/s", "ms by planes", "one-bit MACs/s",
+        "of the roofline",
     )  # fmt: skip
     return table(head, rows)
 

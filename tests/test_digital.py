@@ -17,9 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from esnsim.costs.equations import esn_d_tilde
-from esnsim.errors import UsageError
+from esnsim.errors import EsnsimError, UsageError
+from esnsim.machines.array import bitplanes, products, program
 from esnsim.machines.array import engine as digital
-from esnsim.machines.array import program, stream
 from esnsim.machines.array.engine import DigitalEngine
 from esnsim.machines.array.schedule import SCHEDULES, schedule
 from esnsim.machines.array.spec import ArraySpec
@@ -67,10 +67,10 @@ def images_of(chosen: QuantizedLayer, x: np.ndarray) -> int:
     return len(x) // chosen.layer.geometry.batch
 
 
-@given(tasks())
-def test_outputs_are_the_integer_convolution(task):
+@given(tasks(), st.booleans())
+def test_outputs_are_the_integer_convolution(task, planes):
     chosen, spec, x, zero, signed = task
-    outputs = DigitalEngine(spec).run(chosen, x, zero, signed).outputs
+    outputs = DigitalEngine(spec, planes=planes).run(chosen, x, zero, signed).outputs
     assert np.array_equal(outputs, exact(chosen, x, zero))
 
 
@@ -100,10 +100,10 @@ def test_essential_pairs_are_at_most_the_1_bits_of_weights_and_that_where_activa
 
 
 @settings(max_examples=25)
-@given(tasks().filter(lambda task: not task[0].layer.geometry.transposed))
-def test_outputs_and_counts_are_those_of_the_array_unit_by_unit(task):
+@given(tasks().filter(lambda task: not task[0].layer.geometry.transposed), st.booleans())
+def test_outputs_and_counts_are_those_of_the_array_unit_by_unit(task, planes):
     chosen, spec, x, zero, signed = task
-    run = DigitalEngine(spec).run(chosen, x, zero, signed)
+    run = DigitalEngine(spec, planes=planes).run(chosen, x, zero, signed)
     geometry = chosen.layer.geometry
     per_code = dict(np.ndenumerate(codes(chosen).astype(object)))
     outputs, counts = naive.run(
@@ -217,34 +217,32 @@ def test_bit_parallel_is_fastest_and_sorted_no_slower_than_serial(task):
     assert cycles == sorted(cycles)
 
 
-@given(tasks(), st.integers(2, 4), st.integers(1, 40), st.randoms())
-def test_nothing_depends_on_threads_or_blocks(task, threads, block, random):
+@given(tasks(), st.booleans(), st.integers(2, 4), st.integers(1, 40), st.randoms())
+def test_nothing_depends_on_threads_or_blocks(task, planes, threads, block, random):
     chosen, spec, x, zero, signed = task
     alone = DigitalEngine(spec, threads=1).run(chosen, x, zero, signed)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stream, "BLOCK", block)
-        patch.setattr(stream, "PART", 1)
+        patch.setattr(bitplanes, "BLOCK", block)
+        patch.setattr(bitplanes, "PART", 1)
+        patch.setattr(products, "BLOCK", 100 * block)
         patch.setattr(digital, "WHOLE", random.choice([1, 1 << 20]))
-        shared = DigitalEngine(spec, threads).run(chosen, x, zero, signed)
+        shared = DigitalEngine(spec, threads, planes).run(chosen, x, zero, signed)
     assert np.array_equal(alone.outputs, shared.outputs)
     assert alone.counts == shared.counts
 
 
 @pytest.mark.parametrize("kind", SCHEDULES)
-def test_a_plane_that_no_pass_holds_is_missing_in_outputs_and_counts(kind, monkeypatch):
-    chosen, x = golden_layer(), golden_activations()
-    engine = DigitalEngine(ArraySpec(8, 8, 1, kind))
-    whole = engine.run(chosen, x)
+@pytest.mark.parametrize("places", [slice(1, None), [0, *range(153)], [*range(154), 0]])
+def test_passes_without_a_plane_or_with_one_twice_are_refused(kind, places, monkeypatch):
+    """Outputs are those of all planes: a schedule that lost one would go unnoticed."""
 
-    def all_but_one(*given):
+    def spoilt(*given):
         passes = schedule(*given)
-        used = passes.used - (np.arange(len(passes.used)) == 0)
-        return replace(passes, filters=passes.filters[1:], bits=passes.bits[1:], used=used)
+        return replace(passes, filters=passes.filters[places], bits=passes.bits[places])
 
-    monkeypatch.setattr(program, "schedule", all_but_one)
-    spoilt = engine.run(chosen, x)
-    assert not np.array_equal(spoilt.outputs, whole.outputs)
-    assert spoilt.counts.active < whole.counts.active == GOLDEN["mac_bits"]
+    monkeypatch.setattr(program, "schedule", spoilt)
+    with pytest.raises(EsnsimError, match=f"'{kind}' does not stream each plane of a layer exact"):
+        DigitalEngine(ArraySpec(8, 8, 1, kind)).run(golden_layer(), golden_activations())
 
 
 @pytest.mark.parametrize(("length", "kind"), [(21_846, np.int32), (21_847, np.int64)])

@@ -9,10 +9,11 @@ from esnsim.report.write import write
 
 HELP = "the bit-serial kernel on random tensors"
 DESCRIPTION = """\
-The kernel of the MAC array on random tensors, for each width of weights: rates, the share of the
-popcount roofline measured in the same run (the same work on operands that stay in L1), and times
-against NumPy's integer product and, where installed, torch's float32 product and ONNX Runtime's
-int8 convolution. Every result is checked against the exact answer."""
+The kernels of the MAC array on random tensors, for each width of weights: bit plane by bit plane,
+with the share of the popcount roofline measured in the same run (the same work on operands that
+stay in L1), and as `simulate` runs layers, by products of whole codes where they have more than a
+few bits. Times stand against NumPy's integer product and, where installed, torch's float32 product
+and ONNX Runtime's int8 convolution. Every result is checked against the exact answer."""
 
 MOST_MACS = 1 << 34  # MACs: beyond, NumPy's exact answer takes minutes
 

@@ -124,6 +124,30 @@ def codes_of(lowered: Lowered) -> NDArray[np.int32]:
     return codes
 
 
+def ones_of(lowered: Lowered) -> NDArray[np.uint8]:
+    """How many of the bits that stand for a weight are 1 (M', C/g, taps), its mask among them."""
+    bits = lowered.values.view(np.dtype(f"u{lowered.values.itemsize}"))
+    ones: NDArray[np.uint8] = np.bitwise_count(
+        bits & ((1 << lowered.widths) - 1).astype(bits.dtype)[:, None, None]
+    )
+    if lowered.nonzero is not None:
+        ones += lowered.nonzero & lowered.masked[:, None, None]
+    return ones
+
+
+def live_rows(lowered: Lowered, values: NDArray[Any], channels: tuple[Ints, ...]) -> NDArray[Any]:
+    """(M', taps, C): values (M', C/g, taps) of a group's live `channels`, zeros up to the most."""
+    filters, fan_in, taps = values.shape
+    if all(len(chosen) == fan_in for chosen in channels):
+        return values.transpose(0, 2, 1)
+    size = lowered.filters_per_group
+    out = np.zeros((filters, taps, max(map(len, channels)) or 1), values.dtype)
+    for group, chosen in enumerate(channels):
+        rows = slice(group * size, (group + 1) * size)
+        out[rows, :, : len(chosen)] = values[rows][:, chosen].transpose(0, 2, 1)
+    return out
+
+
 def weight_sums(lowered: Lowered) -> Ints:
     """Σ of each filter's codes (M',) over live channels, in units of the output."""
     seen = np.repeat(lowered.live, lowered.filters_per_group, axis=0)[:, :, None]

@@ -5,7 +5,7 @@ from esnsim_kernels import bitserial
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esnsim.machines.array.program import count_ones
+from esnsim.machines.array.bitplanes import count_ones
 from tests.naive import planes as naive
 
 

@@ -9,23 +9,22 @@ from itertools import pairwise, product
 from typing import Any, TypeVar
 
 import numpy as np
-from esnsim_kernels import bitserial
 from numpy.typing import NDArray
 
 from esnsim.machines.array.counts import Counts
 from esnsim.machines.array.program import Program, program_of
 from esnsim.machines.array.spec import ArraySpec
-from esnsim.machines.array.stream import Stream, stream_of
+from esnsim.machines.array.stream import Job, Range, stream_of
 from esnsim.machines.lowering import raise_outputs
 from esnsim.machines.windows import check_activations
 from esnsim.quantization.quantizer import QuantizedLayer
 from esnsim.threads import workers
 
 Ints = NDArray[np.int64]
-Range = tuple[int, int]
 T = TypeVar("T")
 
 WHOLE = 64  # windows a thread from which on windows are shared out, and not filters
+GRAIN = 16  # windows of a block are a multiple of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +41,19 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class DigitalEngine:
-    """Runs layers on an array, with kernels over windows and filters in threads (0: one a core)."""
+    """Runs layers on an array, with kernels over windows and filters in threads (0: one a core).
+
+    With `planes` bit plane by bit plane, even where products of whole codes are the faster way to
+    the same integers.
+    """
 
     spec: ArraySpec = field(default_factory=ArraySpec)
     threads: int = 0
+    planes: bool = False
 
     def prepare(self, layer: QuantizedLayer) -> Program:
-        """Schedule a layer and pack its planes, which all runs of the layer share."""
-        return program_of(layer, self.spec)
+        """Schedule a layer and lay its weights out, which all runs of the layer share."""
+        return program_of(layer, self.spec, self.planes)
 
     def run(
         self,
@@ -67,55 +71,46 @@ class DigitalEngine:
         bits, threads = self.spec.activation_bits, workers(self.threads)
         check_activations(layer, x, bits, signed, zero_point)
         program = program or self.prepare(layer)
-        if signed:  # lifted, so that no integer is negative: this turns their top bits over
-            x, zero_point = np.add(x, 1 << bits - 1, dtype=np.int32), zero_point + (1 << bits - 1)
-        stream = stream_of(program, x, zero_point, bits, partial(_together, threads))
+        stream = stream_of(program.geometry, program.channels, x, zero_point, bits, signed)
         outputs = np.empty(
-            (len(x), len(program.weight_sums), stream.windows // len(x)),
-            np.int32 if program.largest * ((1 << bits) - 1) < 1 << 31 else np.int64,
+            (len(x), len(program.weight_sums), stream.windows // len(x)), program.dtype
         )
-        pairs = _multiply(program, stream, zero_point, outputs, threads)
-        if signed:
-            pairs[-1] = program.one_bits * stream.windows - pairs[-1]
-        counts = program.counts.of_images(len(x) // program.geometry.rows, int(pairs.sum()))
+        lifted = zero_point + (signed << bits - 1)
+        job = program.weights.on(
+            stream, -lifted * program.weight_sums, outputs, partial(_together, threads)
+        )
+        pairs = _do(job, stream.windows, threads)
+        counts = program.counts.of_images(len(x) // program.geometry.rows, pairs)
         return Run(raise_outputs(layer, outputs), counts)
 
 
-def _multiply(
-    program: Program, stream: Stream, zero_point: int, outputs: NDArray[Any], threads: int
-) -> Ints:
-    """Fill outputs (batch, M', windows); pairs of 1 bits of each activation plane (A,)."""
-    size, shares = _shares(stream, program.filters.starts, threads)
-    constants, left = -zero_point * program.weight_sums, iter(shares)
+def _do(job: Job, windows: int, threads: int) -> int:
+    """Do a job in threads, of which each takes from what is left; pairs of 1 bits."""
+    size, shares = _shares(job, windows, threads)
+    left = iter(shares)
 
-    def work() -> Ints:
-        block_of, sums = stream.blocks(size), np.empty(size, np.uint64)
-        pairs = np.zeros(stream.bits, np.int64)
-        for (first, last), filters in left:
-            block = block_of(first, last)
-            bitserial.multiply(program.filters, block, constants, filters, sums, outputs, first)
-            if filters[0] == 0:
-                pairs += bitserial.count_pairs(program.ones, block)
-        return pairs
+    def work() -> int:
+        multiply = job.worker(size)
+        return sum(multiply(*share) for share in left)
 
-    return sum(_together(threads, work, len(shares)), np.zeros(stream.bits, np.int64))
+    return sum(_together(threads, work, len(shares)))
 
 
-def _shares(stream: Stream, starts: Ints, threads: int) -> tuple[int, list[tuple[Range, Range]]]:
+def _shares(job: Job, windows: int, threads: int) -> tuple[int, list[tuple[Range, Range]]]:
     """Windows of a block, and shares of windows and filters, of which each thread takes some.
 
-    Filters are parted, by their planes, where windows are few.
+    Filters are parted, by their work, where windows are few.
     """
-    windows, filters, parts = stream.windows, len(starts) - 1, 1
-    blocks = -(-windows // stream.block_size)
+    filters, parts = len(job.starts) - 1, 1
+    blocks = -(-windows // job.block)
     if windows >= threads * WHOLE:
         blocks = -(-blocks // threads) * threads
     else:
         parts = min(threads, filters)
-    size = -(-windows // blocks // 8) * 8
+    size = -(-windows // blocks // GRAIN) * GRAIN
     edges = [*range(0, windows, size), windows]
-    planes = np.arange(1, parts) * starts[-1] // parts
-    cuts = sorted({0, *np.searchsorted(starts, planes).tolist(), filters})
+    work = np.arange(1, parts) * job.starts[-1] // parts
+    cuts = sorted({0, *np.searchsorted(job.starts, work).tolist(), filters})
     return size, [*product(pairwise(edges), pairwise(cuts))]
 
 

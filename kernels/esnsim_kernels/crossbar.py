@@ -2,16 +2,22 @@
 
 The walk goes over the arrays that hold a layer: row tiles of the reduction, column tiles of the
 weight slices. All input slices of a block of windows stand side by side as lanes. The loop that
-sums up an array also counts its reads. Sums of indices are unsigned, as in planes.py.
+sums up an array also counts its reads. Whole numbers are summed up in words of two rows, what has
+errors in floats. Sums of indices are unsigned, as in planes.py.
 """
 
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
+from numba import njit, uint64
 from numpy.typing import NDArray
 
-__all__ = ["Columns", "Inputs", "walk"]
+from esnsim_kernels import vectors
+from esnsim_kernels.vectors import PANEL, QUAD
+
+__all__ = ["Columns", "Inputs", "Memory", "walk", "walk_whole"]
+
+NOTHING = np.zeros(QUAD, np.int32)
 
 
 class Inputs(NamedTuple):
@@ -94,6 +100,58 @@ def multiply(cells, rows, block, sums):
 
 
 @njit(nogil=True, error_model="numpy")
+def meet(cells, k, used, block, quad, sums):
+    """Sums of the cells (4, K) from row k on, whose copies in quad (4, rows) lie closer."""
+    for i in range(QUAD):
+        for row in range(used):
+            quad[i, row] = cells[i, k + row]
+    multiply(quad, used, block, sums)
+
+
+@njit(nogil=True, error_model="numpy")
+def drive_whole(values, channels, base, offsets, k, used, slices, bits, block, total):
+    """As `drive`, two rows to a word and lanes in panels: block[panel, row // 2, lane]."""
+    n, mask = len(total), np.int32((1 << bits) - 1)
+    lanes = np.zeros(block.shape[0] * PANEL, np.int32)
+    low, high = np.zeros(n, np.int32), np.zeros(n, np.int32)
+    total[:] = 0
+    for row in range(0, used, 2):
+        look(values, channels, base, offsets, k + row, low, total)
+        if row + 1 < used:
+            look(values, channels, base, offsets, k + row + 1, high, total)
+        else:
+            high[:] = 0
+        for s in range(slices):
+            line, shift = lanes[s * n :], np.int32(s * bits)
+            for v in range(uint64(n)):
+                line[v] = (low[v] >> shift & mask) | (high[v] >> shift & mask) << np.int32(16)
+        for panel in range(uint64(len(block))):
+            for lane in range(uint64(PANEL)):
+                block[panel, uint64(row // 2), lane] = lanes[panel * uint64(PANEL) + lane]
+
+
+@njit(nogil=True, error_model="numpy")
+def look(values, channels, base, offsets, k, seen, total):
+    """What windows see at row k of the reduction, to seen, and added to total."""
+    channel, offset = k % channels, offsets[k // channels]
+    for v in range(uint64(len(base))):
+        seen[v] = values[channel, uint64(base[v] + offset)]
+        total[v] += seen[v]
+
+
+@njit(nogil=True, error_model="numpy")
+def meet_whole(cells, k, used, block, quad, sums):
+    """As `meet`, two rows to a word in quad (rows, 4)."""
+    pairs = (used + 1) // 2
+    for row in range(0, used, 2):
+        for i in range(QUAD):
+            high = np.int32(cells[i, k + row + 1]) << 16 if row + 1 < used else np.int32(0)
+            quad[row // 2, i] = np.int32(cells[i, k + row]) & 0xFFFF | high
+    for panel in range(len(block)):
+        vectors.multiply(quad[:pairs], block[panel], NOTHING, sums, panel * PANEL)
+
+
+@njit(nogil=True, error_model="numpy")
 def noise_of(block, rows, sigma, spread):
     """spread[lane] = σ·√(Σ x²): the noise of a sum whose products have noise σ·x each."""
     spread[:] = 0
@@ -102,6 +160,11 @@ def noise_of(block, rows, sigma, spread):
             spread[lane] += block[row, lane] * block[row, lane]
     for lane in range(len(spread)):
         spread[lane] = sigma * np.sqrt(spread[lane])
+
+
+@njit(nogil=True, error_model="numpy")
+def no_noise(block, rows, sigma, spread):
+    """Whole numbers have none: with noise sums are floats."""
 
 
 @njit(nogil=True, error_model="numpy")
@@ -114,18 +177,21 @@ def disturb(sums, spread, rng):
 
 @njit(nogil=True, error_model="numpy")
 def convert(sums, grid, out):
-    """The values of the codes first … last next to the sums; without codes the sums themselves.
+    """Values, in 1/unit, of the codes first … last next to the sums; without codes the sums.
 
-    The value of a code is (shift + code·step) / unit. Quotients of integers below 2^52 do not round
+    The value of a code is shift + code·step. Quotients of integers below 2^52 do not round
     to a tie unless they are one.
     """
     step, unit, shift, first, last = grid
-    for lane in range(len(sums)):
-        value = np.float64(sums[lane])
-        if first <= last:
-            code = np.rint((value * unit - shift) / step)
-            value = (shift + min(max(code, first), last) * step) / unit
-        out[lane] = value
+    if first > last:
+        out[:] = sums
+    elif step == 1 and unit == 1 and shift == 0:
+        for lane in range(len(sums)):
+            out[lane] = min(max(np.rint(np.float64(sums[lane])), first), last)
+    else:
+        for lane in range(len(sums)):
+            code = np.rint((np.float64(sums[lane]) * unit - shift) / step)
+            out[lane] = shift + min(max(code, first), last) * step
 
 
 @njit(nogil=True, error_model="numpy")
@@ -146,8 +212,9 @@ def add(analog, total, slices, bits, scale, shared, out):
         weight, start = scale * (np.int64(1) << (s * bits)), np.uint64(s * n)
         for v in range(np.uint64(len(out))):
             out[v] += weight * analog[start + v]
-    for v in range(len(out)):
-        out[v] += shared * total[v]
+    if shared != 0:
+        for v in range(len(out)):
+            out[v] += shared * total[v]
 
 
 @njit(nogil=True, error_model="numpy")
@@ -161,52 +228,70 @@ def roles(columns, q, i, array):
     return scale, shared
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def walk(inputs, columns, windows, converter, sigma, rng, block, out, reads, histogram):
-    """Run windows (first, last, n at most) of a layer on all arrays that hold it.
+class Memory(NamedTuple):
+    """Working memory: what lanes drive, copies of four columns, and sums (4, lanes).
 
-    A column adds scales times its converted sums, each shifted by its input slice, and shared times
-    the activations, to out[filters, window] float64. converter = (step, unit, shift, first, last,
-    whether step and shift are to be taken times the rows in use), see convert; sigma is the read
-    noise of a product. block (rows of an array, lanes), of the type of the sums, is working memory.
-    reads[t, r] int64 counts the reads of the array at column tile t and row tile r. If histogram
-    has elements, it counts the sums at each code, and that is all.
+    Of whole numbers block is (panels, ⌈rows/2⌉, PANEL) and quad (⌈rows/2⌉, 4), all int32; else
+    they are (rows, lanes) and (4, rows) of floats.
     """
-    first, last, n = windows
-    slices, bits = inputs.slices, inputs.bits
-    rows, lanes = block.shape
-    quad, sums = np.empty((4, rows), block.dtype), np.empty((4, lanes), block.dtype)
-    spread, analog, total = np.zeros(lanes), np.empty(lanes), np.empty(n, np.int64)
-    step, unit, shift, lowest, highest, per_row = converter
-    for group in range(len(inputs.channels)):
-        channels = inputs.channels[group]
-        length = len(inputs.offsets) * channels
-        for k in range(0, length, rows):
-            used = min(rows, length - k)
-            times = used if per_row else 1
-            grid = step * times, unit, shift * times, lowest, highest
-            drive(
-                inputs.values[group], channels, inputs.base[first:last], inputs.offsets, k, used,
-                slices, bits, block, total,
-            )  # fmt: skip
-            if sigma > 0:
-                noise_of(block, used, sigma, spread)
-            for tile in range(columns.group_tiles[group], columns.group_tiles[group + 1]):
-                reads[tile, k // rows] += slices * (last - first)
-                for q in range(columns.tile_quads[tile], columns.tile_quads[tile + 1]):
-                    for i in range(4):
-                        for row in range(used):
-                            quad[i, row] = columns.cells[q, i, k + row]
-                    multiply(quad, used, block, sums)
-                    if sigma > 0:
-                        disturb(sums, spread, rng)
-                    for i in range(4):
-                        filter = columns.filters[q, i]
-                        if filter < 0:
-                            continue
-                        if len(histogram) > 0:
-                            tally(sums[i], slices, n, last - first, grid, histogram)
-                            continue
-                        convert(sums[i], grid, analog)
-                        scale, shared = roles(columns, q, i, k // rows)
-                        add(analog, total, slices, bits, scale, shared, out[filter, first:last])
+
+    block: NDArray[Any]
+    quad: NDArray[Any]
+    sums: NDArray[Any]
+
+
+def walker(drive, meet, spread_of):
+    """The walk, with rows driven and columns summed up in one of two ways."""
+
+    @njit(cache=True, nogil=True, error_model="numpy")
+    def walk(inputs, columns, rows, windows, converter, sigma, rng, memory, out, reads, histogram):
+        """Run windows (first, last, n at most) of a layer on all arrays, of `rows`, that hold it.
+
+        A column adds scales times its converted sums, each shifted by its input slice, and shared
+        times the activations, to out[filters, window] float64. converter = (step, unit, shift,
+        first, last, whether step and shift are to be taken times the rows in use), see convert;
+        sigma is the read noise of a product. reads[t, r] int64 counts the reads of the array at
+        column tile t and row tile r. If histogram has elements, it counts the sums at each code,
+        and that is all.
+        """
+        first, last, n = windows
+        slices, bits = inputs.slices, inputs.bits
+        block, quad, sums = memory
+        lanes = sums.shape[1]
+        spread, analog, total = np.zeros(lanes), np.empty(lanes), np.empty(n, np.int64)
+        step, unit, shift, lowest, highest, per_row = converter
+        for group in range(len(inputs.channels)):
+            channels = inputs.channels[group]
+            length = len(inputs.offsets) * channels
+            for k in range(0, length, rows):
+                used = min(rows, length - k)
+                times = used if per_row else 1
+                grid = step * times, unit, shift * times, lowest, highest
+                drive(
+                    inputs.values[group], channels, inputs.base[first:last], inputs.offsets, k,
+                    used, slices, bits, block, total,
+                )  # fmt: skip
+                if sigma > 0:
+                    spread_of(block, used, sigma, spread)
+                for tile in range(columns.group_tiles[group], columns.group_tiles[group + 1]):
+                    reads[tile, k // rows] += slices * (last - first)
+                    for q in range(columns.tile_quads[tile], columns.tile_quads[tile + 1]):
+                        meet(columns.cells[q], k, used, block, quad, sums)
+                        if sigma > 0:
+                            disturb(sums, spread, rng)
+                        for i in range(QUAD):
+                            filter = columns.filters[q, i]
+                            if filter < 0:
+                                continue
+                            if len(histogram) > 0:
+                                tally(sums[i], slices, n, last - first, grid, histogram)
+                                continue
+                            convert(sums[i], grid, analog)
+                            scale, shared = roles(columns, q, i, k // rows)
+                            windows_of = out[filter, first:last]
+                            add(analog, total, slices, bits, scale / unit, shared, windows_of)
+
+    return walk
+
+
+walk, walk_whole = walker(drive, meet, noise_of), walker(drive_whole, meet_whole, no_noise)

@@ -1,7 +1,6 @@
 """Exact sums of products of 16-bit integers: what an array puts out, whatever its schedule.
 
-Two neighbours of the reduction share a word, so that one instruction multiplies both. Windows stand
-in panels, of two vectors; filters come in quads, whose eight sums of a panel stay in registers.
+Windows stand in panels, filters in quads, two neighbours of the reduction in a word (vectors.py).
 """
 
 from typing import NamedTuple
@@ -10,11 +9,9 @@ import numpy as np
 from numba import njit, uint32, uint64
 from numpy.typing import NDArray
 
-from esnsim_kernels.vectors import LANES, add_products, broadcast, load, store
+from esnsim_kernels.vectors import PANEL, QUAD, multiply
 
-__all__ = ["PANEL", "QUAD", "Inputs", "Weights", "convolve"]
-
-PANEL, QUAD = 2 * LANES, 4
+__all__ = ["Inputs", "Weights", "convolve"]
 
 
 class Inputs(NamedTuple):
@@ -96,35 +93,6 @@ def count_pairs(ones, flipped, block):
             high += total >> uint64(16) & half
         pairs += uint64(ones[2 * pair]) * low + uint64(ones[2 * pair + 1]) * high
     return np.int64(pairs)
-
-
-@njit(nogil=True, error_model="numpy")
-def multiply(words, panel, constants, sums, at):
-    """sums[i, at + v] = constants[i] + Σ of products of filter i of a quad with window v."""
-    a0 = a1 = broadcast(constants[0])
-    b0 = b1 = broadcast(constants[1])
-    c0 = c1 = broadcast(constants[2])
-    d0 = d1 = broadcast(constants[3])
-    place = uint64(0)
-    for pair in range(len(words)):
-        x0, x1 = load(panel, place), load(panel, place + uint64(LANES))
-        place += uint64(PANEL)
-        w = broadcast(words[pair, 0])
-        a0, a1 = add_products(a0, w, x0), add_products(a1, w, x1)
-        w = broadcast(words[pair, 1])
-        b0, b1 = add_products(b0, w, x0), add_products(b1, w, x1)
-        w = broadcast(words[pair, 2])
-        c0, c1 = add_products(c0, w, x0), add_products(c1, w, x1)
-        w = broadcast(words[pair, 3])
-        d0, d1 = add_products(d0, w, x0), add_products(d1, w, x1)
-    at, pitch = uint64(at), uint64(sums.shape[1])
-    store(sums, at, a0), store(sums, at + uint64(LANES), a1)
-    at += pitch
-    store(sums, at, b0), store(sums, at + uint64(LANES), b1)
-    at += pitch
-    store(sums, at, c0), store(sums, at + uint64(LANES), c1)
-    at += pitch
-    store(sums, at, d0), store(sums, at + uint64(LANES), d1)
 
 
 @njit(nogil=True, error_model="numpy")

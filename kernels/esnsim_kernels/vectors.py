@@ -1,16 +1,18 @@
-"""Vectors of eight 32-bit integers in Numba, each two halves of 16 bits whose products add up.
+"""Sums of products of 16-bit integers, two to a word: quads of columns times panels of lanes.
 
-One instruction, pmaddwd of AVX2, multiplies and adds sixteen halves; LLVM does not find it in a
-loop. Elsewhere the same is written out and vectorised as the CPU can.
+One instruction, pmaddwd of AVX2, multiplies and adds sixteen halves of eight words; LLVM does not
+find it in a loop. Elsewhere the same is written out and vectorised as the CPU can. The eight sums
+of a quad and a panel, of two vectors, stay in registers.
 """
 
 from llvmlite import ir
-from numba import types
+from numba import njit, types, uint64
 from numba.extending import intrinsic, models, register_model
 
-__all__ = ["LANES", "add_products", "broadcast", "load", "store"]
+__all__ = ["PANEL", "QUAD", "multiply"]
 
 LANES = 8
+PANEL, QUAD = 2 * LANES, 4
 WORD, HALF = ir.IntType(32), ir.IntType(16)
 WORDS, HALVES = ir.VectorType(WORD, LANES), ir.VectorType(HALF, 2 * LANES)
 
@@ -98,3 +100,35 @@ def address(context, builder, signature, arguments):
     """Pointer to a vector from element arguments[1] of the array arguments[0] on."""
     array = context.make_array(signature.args[0])(context, builder, arguments[0])
     return builder.bitcast(builder.gep(array.data, [arguments[1]]), WORDS.as_pointer())
+
+
+@njit(nogil=True, error_model="numpy")
+def multiply(words, panel, constants, sums, at):
+    """sums[i, at + lane] = constants[i] + Σ of the products of words[pair, i], panel[pair, lane].
+
+    words (pairs, QUAD), panel (pairs, PANEL), constants (QUAD,), sums (QUAD, lanes), all int32.
+    """
+    a0 = a1 = broadcast(constants[0])
+    b0 = b1 = broadcast(constants[1])
+    c0 = c1 = broadcast(constants[2])
+    d0 = d1 = broadcast(constants[3])
+    place = uint64(0)
+    for pair in range(len(words)):
+        x0, x1 = load(panel, place), load(panel, place + uint64(LANES))
+        place += uint64(PANEL)
+        w = broadcast(words[pair, 0])
+        a0, a1 = add_products(a0, w, x0), add_products(a1, w, x1)
+        w = broadcast(words[pair, 1])
+        b0, b1 = add_products(b0, w, x0), add_products(b1, w, x1)
+        w = broadcast(words[pair, 2])
+        c0, c1 = add_products(c0, w, x0), add_products(c1, w, x1)
+        w = broadcast(words[pair, 3])
+        d0, d1 = add_products(d0, w, x0), add_products(d1, w, x1)
+    at, pitch = uint64(at), uint64(sums.shape[1])
+    store(sums, at, a0), store(sums, at + uint64(LANES), a1)
+    at += pitch
+    store(sums, at, b0), store(sums, at + uint64(LANES), b1)
+    at += pitch
+    store(sums, at, c0), store(sums, at + uint64(LANES), c1)
+    at += pitch
+    store(sums, at, d0), store(sums, at + uint64(LANES), d1)

@@ -45,7 +45,7 @@ def after(converter, rows, limit, sums):
     grid = converter.grid(rows, limit)
     scale = rows if converter.per_row else 1
     kernel.convert(sums, (grid[0] * scale, grid[1], grid[2] * scale, *grid[3:5]), out)
-    return out
+    return out / grid[1]
 
 
 @given(ranges(), st.sampled_from([np.float32, np.float64]))

@@ -72,9 +72,9 @@ def test_windows_and_quads_in_any_shares_are_the_naive_sums(
     weights = products.Weights(words, constants, ones, filters)
 
     size = data.draw(st.integers(1, len(base)))
-    panels = -(-size // products.PANEL)
-    block = np.empty((panels, words.shape[2], products.PANEL), np.int32)
-    sums = np.empty((4, panels * products.PANEL), np.int32)
+    panels = -(-size // vectors.PANEL)
+    block = np.empty((panels, words.shape[2], vectors.PANEL), np.int32)
+    sums = np.empty((4, panels * vectors.PANEL), np.int32)
     out = np.full((images, groups * filters, per_image), -1, np.int32)
     cut = data.draw(st.integers(0, groups * quads))
     pairs = sum(

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from esnsim_kernels import products
-from esnsim_kernels.products import PANEL, QUAD
+from esnsim_kernels.vectors import PANEL, QUAD
 from numpy.typing import NDArray
 
 from esnsim.machines.array.stream import Job, Range, Stream, Together

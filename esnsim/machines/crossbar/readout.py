@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 from esnsim_kernels import crossbar as kernel
-from numpy.typing import NDArray
+from esnsim_kernels.vectors import PANEL, QUAD
+from numpy.typing import DTypeLike, NDArray
 
 from esnsim.errors import UsageError
 from esnsim.machines.crossbar import converters
@@ -22,7 +23,6 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 LANES = 256  # input slices × windows that the kernel takes at once
-VECTOR = 16  # lanes are a multiple of it
 EXACT = 1 << 24  # float32 holds all integers up to this
 SAMPLE = 64  # windows of an image that a converter's range is calibrated on
 NO_HISTOGRAM = np.zeros(0, np.int64)
@@ -45,7 +45,8 @@ class Readout:
     def block(self) -> int:
         """Windows of a block: two blocks at least, for two threads, unless they are tiny."""
         most = max(1, LANES // self.crossbar.device.spec.input_slices)
-        return min(len(self.base), most, max(VECTOR, -(-len(self.base) // 2)))
+        least: int = PANEL
+        return min(len(self.base), most, max(least, -(-len(self.base) // 2)))
 
     @property
     def starts(self) -> range:
@@ -74,11 +75,14 @@ def read(
     streams = rng.spawn(len(what.starts)) if sigma > 0 else [rng] * len(what.starts)
     blocks = list(zip(what.starts, streams, strict=True))
     threads = workers(threads)
-    cuts = np.linspace(0, len(blocks), min(len(blocks), 4 * threads) + 1).astype(int)
+    parts = min(len(blocks), 4 * threads) if threads > 1 else 1
+    cuts = np.linspace(0, len(blocks), parts + 1).astype(int)
 
     def run(share: tuple[int, int]) -> Ints:
         return _run(what, blocks[slice(*share)], converter, sigma, out, NO_HISTOGRAM)
 
+    if parts == 1:
+        return out, run((0, len(blocks)))
     with ThreadPoolExecutor(threads) as pool:
         return out, np.sum(list(pool.map(run, pairwise(cuts.tolist()))), axis=0)
 
@@ -132,19 +136,38 @@ def _run(
 ) -> Ints:
     """Run the blocks that begin at these windows; how often each array (T, R) was read."""
     crossbar, spec = what.crossbar, what.crossbar.device.spec
-    windows = len(what.base)
+    windows, rows = len(what.base), crossbar.most_rows
     reads = np.zeros(crossbar.rows.shape, np.int64)
-    lanes = -(-spec.input_slices * what.block // VECTOR) * VECTOR
-    dtype = np.float32 if crossbar.limit < EXACT else np.float64
-    block = np.zeros((crossbar.most_rows, lanes), dtype)
     channels = np.array([len(chosen) for chosen in crossbar.channels])
     inputs = kernel.Inputs(
         what.values, channels, what.base, what.offsets, spec.input_slices, spec.input_bits
     )
-    grid = converter.grid(crossbar.most_rows, crossbar.limit)
+    grid = converter.grid(rows, crossbar.limit)
+    whole = _whole(crossbar, sigma)
+    walk, memory = kernel.walk_whole if whole else kernel.walk, _memory(what, whole)
     for first, stream in blocks:
         span = first, min(first + what.block, windows), what.block
-        kernel.walk(
-            inputs, crossbar.columns, span, grid, sigma, stream, block, out, reads, histogram
+        walk(
+            inputs, crossbar.columns, rows, span, grid, sigma, stream, memory, out, reads, histogram
         )
     return reads
+
+
+def _whole(crossbar: Crossbar, sigma: float) -> bool:
+    """Whether cells and inputs are whole numbers of 16 bits with their sign, and sums of 32."""
+    narrow = max(crossbar.device.bits, crossbar.device.spec.input_bits) < 16
+    whole = crossbar.columns.cells.dtype.kind == "i" and sigma == 0
+    largest = crossbar.device.full * ((1 << crossbar.device.spec.input_bits) - 1)
+    return whole and narrow and crossbar.most_rows * largest < 1 << 31
+
+
+def _memory(what: Readout, whole: bool) -> kernel.Memory:
+    """Working memory for a block of windows."""
+    lanes = -(-what.crossbar.device.spec.input_slices * what.block // PANEL) * PANEL
+    rows, exact = what.crossbar.most_rows, what.crossbar.limit < EXACT
+    kind: DTypeLike = np.int32 if whole else np.float32 if exact else np.float64
+    sums, pairs = np.zeros((QUAD, lanes), kind), -(-rows // 2)
+    if whole:
+        panels = np.zeros((lanes // PANEL, pairs, PANEL), kind)
+        return kernel.Memory(panels, np.zeros((pairs, QUAD), kind), sums)
+    return kernel.Memory(np.zeros((rows, lanes), kind), np.zeros((QUAD, rows), kind), sums)

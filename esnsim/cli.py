@@ -42,7 +42,7 @@ COMMANDS = {
 
 
 def parser(command: str | None = None) -> Parser:
-    """The options of every command; with `command` of that one alone, the others just named."""
+    """The options of every command, or of `command` alone; with "" all are just named."""
     p = Parser(
         prog="esnsim",
         description="What a convolutional network costs on ideal hardware, filter by filter.",
@@ -53,12 +53,14 @@ def parser(command: str | None = None) -> Parser:
     add_told(p, parser)
     commands = p.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, module in COMMANDS.items():
+        if command and name != command:
+            continue
         each = commands.add_parser(
             name, help=module.HELP, description=module.DESCRIPTION, allow_abbrev=False,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )  # fmt: skip
         each.set_defaults(run=module.run, parser=each)
-        if command in (None, name):
+        if command != "":
             module.add_options(each)
             add_log(each)
     return p
@@ -67,8 +69,8 @@ def parser(command: str | None = None) -> Parser:
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """The options of a command line. Leaves with exit code 2 where it can't be read."""
     words = join_compared(_split_bare_flag(argv))
-    command = next((word for word in words if not word.startswith("-")), "")
-    return parser(command).parse_args(words)
+    first = next((word for word in words if word != "--"), "")
+    return parser(first if first in COMMANDS else "").parse_args(words)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,11 +1,14 @@
 """Hypothesis profiles: `ci` where CI is set, or the one that HYPOTHESIS_PROFILE names.
 
-No profile has a deadline: the first call of a Numba kernel compiles it.
+No profile has a deadline: the first call of a Numba kernel compiles it. Below them the models that
+whole commands run on, which tests of every room share.
 """
 
 import os
 import signal
+from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # A shell that starts tests in the background has them ignore Ctrl-C, and children inherit that.
@@ -24,3 +27,19 @@ settings.register_profile(
     "properties", deadline=None, max_examples=1000, print_blob=True, suppress_health_check=SLOW
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if "CI" in os.environ else "local"))
+
+
+@pytest.fixture(scope="session")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a small model and images that it classifies, to be read only."""
+    from tests.compress.small import furnished
+
+    return furnished(tmp_path_factory.mktemp("small"))
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    """Two small convolutions as a file."""
+    from tests.samples import saved, two_layers
+
+    return saved(two_layers(), tmp_path)

@@ -1,23 +1,20 @@
 """Damaged models end in a report or in one line of error, in bounded memory."""
 
-import json
-import subprocess
-import sys
 from collections import Counter
 
 import pytest
 
-from tests.mutations import DAMAGES, MODELS, damaged
+from tests.forked import forked
+from tests.mutations import DAMAGES, MODELS, damaged, run
 
 EACH = 150  # damaged models of each sample
+MEMORY = 3 << 30  # bytes of address space
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_damaged_models_end_in_a_report_or_in_one_line_of_error(name: str) -> None:
-    words = [sys.executable, "-m", "tests.mutations", name, "0", str(EACH)]
-    child = subprocess.run(words, capture_output=True, text=True)
-    assert child.returncode == 0, child.stderr[-2000:]  # the last line names the damage
-    assert json.loads(child.stdout) == {}
+    ended = forked(run, name, 0, EACH, memory=MEMORY)
+    assert ended.code == 0, ended.out[-2000:] + ended.err[-2000:]  # the last line names it
 
 
 def test_damages_are_many_and_of_every_kind() -> None:

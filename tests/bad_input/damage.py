@@ -33,6 +33,7 @@ def refusals(
     said = []
     tracemalloc.start()
     for seed in range(max(1, times)):
+        path.unlink(missing_ok=True)  # ext4 waits for the disk where a file is written over
         path.write_bytes(damaged(data, seed) if times else data)
         try:
             read(path)

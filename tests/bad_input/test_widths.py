@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from esnsim import Scheme, WidthError, quantize
+from esnsim.quantization import files
 from esnsim.quantization.files import read_values
 from tests.commandline import esnsim, refused
 from tests.networks import chain
@@ -90,12 +91,16 @@ def test_an_npz_file_with_pickled_objects_is_refused(tmp_path: Path) -> None:
     refused_widths(tmp_path, "bits.npz", path.read_bytes(), said)
 
 
-def test_an_npz_file_that_unpacks_to_much_is_refused(tmp_path: Path) -> None:
+def test_an_npz_file_that_unpacks_to_much_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert files.LARGEST_BYTES == 1 << 28
+    monkeypatch.setattr(files, "LARGEST_BYTES", 1 << 20)
     path = tmp_path / "bits.npz"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("conv.npy", bytes(257 << 20))
-    assert path.stat().st_size < 1 << 20
-    said = "cannot be read as widths: it unpacks to more than 268,435,456 bytes"
+        archive.writestr("conv.npy", bytes((1 << 20) + 1))
+    assert path.stat().st_size < 1 << 12
+    said = "cannot be read as widths: it unpacks to more than 1,048,576 bytes"
     refused_widths(tmp_path, "bits.npz", path.read_bytes(), said)
 
 

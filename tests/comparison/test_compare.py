@@ -14,7 +14,7 @@ from onnx import ModelProto
 import esnsim
 from esnsim import Scheme
 from esnsim.costs.metric import METRICS, metric_value
-from esnsim.images.sets import embedded
+from esnsim.images.sets import load
 from tests.commandline import esnsim as command
 from tests.commandline import refused, report
 from tests.importer.models import model
@@ -97,8 +97,9 @@ def test_documents_fit_their_schema_and_the_page_names_every_key() -> None:
     assert set(keys(SCHEMA)) <= set(re.findall(r"`([a-z_0-9]+)`", PAGE))
 
 
-def test_accuracies_are_of_the_same_images_and_have_intervals() -> None:
-    found = esnsim.compare(MODEL, MODEL, images=embedded(), count=40)
+def test_accuracies_are_of_the_same_images_and_have_intervals(place: Path) -> None:
+    path, images = place / "model.onnx", load(place / "images.npz")
+    found = esnsim.compare(path, path, images=images, count=40)
     Draft202012Validator(SCHEMA).validate(found.to_dict())
     one, other = (side.evaluation for side in found.sides)
     assert one == other
@@ -106,8 +107,8 @@ def test_accuracies_are_of_the_same_images_and_have_intervals() -> None:
     assert one.images == found.images == 40
     assert one.interval[0] < one.accuracy <= one.interval[1]
     assert found.differences[0].tie
-    compressed = esnsim.compress(MODEL, scheme=Scheme(bits=8), images=embedded())
-    beside = esnsim.compare(MODEL, compressed.model, images=embedded())
+    compressed = esnsim.compress(path, scheme=Scheme(bits=8), images=images)
+    beside = esnsim.compare(path, compressed.model, images=images)
     assert [s.evaluation and s.evaluation.top1 for s in beside.sides] == [
         compressed.floats and compressed.floats.top1,
         compressed.evaluation and compressed.evaluation.top1,

@@ -113,8 +113,9 @@ def test_targets_of_training_are_a_policy(folder: Path) -> None:
     ]
     content = {"schema": "esnsim.training/1", "epochs": [{"epoch": 1, "layers": rows}]}
     (folder / "t.json").write_text(json.dumps(content))
-    found = points(pareto("--policy", "esna-targets", "--targets", "t.json", "--json"))
-    assert len(found) == POINTS
+    words = ("--policy", "esna-targets", "--targets", "t.json", "--ratios", "0.25")
+    found = points(pareto(*words, "--json"))
+    assert len(found) == 2
     assert all(0.7 * p["bits"] * p["macs"] < p["cost"] <= p["bits"] * p["macs"] for p in found)
 
 

@@ -11,6 +11,7 @@ from esnsim import read_onnx
 from esnsim.training.export import export_onnx
 from esnsim.training.models import DenseNetBC
 from tests.compress.pruning import assert_laws
+from tests.training.tiny import Together
 
 SHAPE = (1, 3, 8, 7)
 CLASSES = 7  # as many filters as no other layer has
@@ -68,17 +69,6 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
 }
 
 
-class Together(nn.Module):
-    """All of them side by side: the newer exporter takes seconds for any module."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.parts = nn.ModuleList(make() for make in MODELS.values())
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.cat([part(x) for part in self.parts], 1)
-
-
 def prune(model: nn.Module, free_batch: bool, dynamo: bool = False) -> None:
     """The laws of a module's export, half of its filters gone."""
     for module in model.modules():
@@ -104,4 +94,4 @@ def test_exported_models(name: str, free_batch: bool) -> None:
 @pytest.mark.parametrize("free_batch", [False, True])
 def test_models_of_the_newer_exporter(free_batch: bool) -> None:
     torch.manual_seed(0)
-    prune(Together(), free_batch, dynamo=True)
+    prune(Together(*(make() for make in MODELS.values())), free_batch, dynamo=True)

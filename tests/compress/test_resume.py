@@ -18,20 +18,14 @@ from esnsim.compression.round import layers
 from esnsim.errors import UsageError
 from esnsim.graph.model import open_model
 from esnsim.images.sets import load
-from tests.compress.small import furnished
 
 STEPS = 4  # layers of the small network
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return furnished(tmp_path_factory.mktemp("resume"))
-
-
-def compressed(folder: Path, resume: Path | None, **recipe: Any) -> Compressed:
-    images = load(folder / "images.npz")
+def compressed(place: Path, resume: Path | None, **recipe: Any) -> Compressed:
+    images = load(place / "images.npz")
     options = {"budget": 3000.0, **recipe}
-    return compress(open_model(folder / "model.onnx"), Recipe(**options), images, resume=resume)
+    return compress(open_model(place / "model.onnx"), Recipe(**options), images, resume=resume)
 
 
 def stopping(after: int, calls: list[int]) -> Callable[..., Any]:
@@ -50,54 +44,54 @@ def stopping(after: int, calls: list[int]) -> Callable[..., Any]:
 @pytest.mark.parametrize("done", [0, 1, 3])
 @pytest.mark.parametrize("recipe", [{}, {"activations": True}])
 def test_what_was_stopped_goes_on_and_ends_the_same(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, done: int, recipe: dict[str, Any]
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, done: int, recipe: dict[str, Any]
 ) -> None:
-    file, wanted = tmp_path / "state", compressed(folder, None, **recipe)
+    file, wanted = tmp_path / "state", compressed(place, None, **recipe)
     with monkeypatch.context() as patch:
         patch.setattr(layers, "compensated", stopping(done, []))
         with pytest.raises(KeyboardInterrupt):
-            compressed(folder, file, **recipe)
+            compressed(place, file, **recipe)
     calls: list[int] = []
     monkeypatch.setattr(layers, "compensated", stopping(99, calls))
-    found = compressed(folder, file, **recipe)
+    found = compressed(place, file, **recipe)
     assert len(calls) == STEPS - done
     assert found.model == wanted.model
     assert not file.exists()
 
 
 def test_what_pruning_measured_is_not_measured_again(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file, wanted = tmp_path / "state", compressed(folder, None, ratio=None)
+    file, wanted = tmp_path / "state", compressed(place, None, ratio=None)
     with monkeypatch.context() as patch:
         patch.setattr(layers, "compensated", stopping(STEPS + 1, []))  # filters have gone
         with pytest.raises(KeyboardInterrupt):
-            compressed(folder, file, ratio=None)
+            compressed(place, file, ratio=None)
     for measured in ("gains_of", "order"):
         monkeypatch.delattr(paying, measured)
-    assert compressed(folder, file, ratio=None).model == wanted.model
+    assert compressed(place, file, ratio=None).model == wanted.model
 
 
 def test_codes_that_allocations_are_compared_by_are_not_gone_on_with(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(weighing, "JUDGED", 8)
-    wanted = compressed(folder, None, effort="thorough")
-    found = compressed(folder, tmp_path / "state", effort="thorough")
+    wanted = compressed(place, None, effort="thorough")
+    found = compressed(place, tmp_path / "state", effort="thorough")
     assert found.model == wanted.model
 
 
-def test_a_file_of_another_run_or_none_is_refused(folder: Path, tmp_path: Path) -> None:
+def test_a_file_of_another_run_or_none_is_refused(place: Path, tmp_path: Path) -> None:
     file = tmp_path / "state"
     Journal(file, "another")
     with pytest.raises(UsageError, match="is not what another run of this command left"):
-        compressed(folder, file)
+        compressed(place, file)
     file.write_bytes(b"no journal at all, but long enough for a header")
     with pytest.raises(UsageError, match="is not what another run"):
-        compressed(folder, file)
+        compressed(place, file)
     file.write_bytes((3).to_bytes(8, "little") + b"abc")
     with pytest.raises(UsageError, match="can't be gone on with"):
-        compressed(folder, file)
+        compressed(place, file)
 
 
 def test_a_record_that_was_cut_off_is_done_again(tmp_path: Path) -> None:
@@ -115,11 +109,11 @@ def test_a_record_that_was_cut_off_is_done_again(tmp_path: Path) -> None:
 
 
 def test_an_interrupt_leaves_no_file_but_the_one_to_go_on_with(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(layers, "compensated", stopping(2, []))
-    words = ["compress", str(folder / "model.onnx"), "--data", str(folder / "images.npz")]
+    words = ["compress", str(place / "model.onnx"), "--data", str(place / "images.npz")]
     words += ["--budget", "3000", "-o", "small.onnx", "--resume", "state", "-q"]
     assert main(words) == 130
     assert [path.name for path in tmp_path.iterdir()] == ["state"]

@@ -4,6 +4,8 @@ import os
 from argparse import Action, ArgumentTypeError, Namespace
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from copy import copy
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -43,9 +45,15 @@ def linked(path: Path, link: Callable[[Path, Path], None]) -> Path:
     return other
 
 
+@cache
+def parsed(command: str) -> Namespace:
+    """The options of a command, to be read only."""
+    return parse(LINES[command])
+
+
 def actions(command: str, kind: type) -> list[Action]:
     """The options of a command that name files of a kind."""
-    return [a for a in parse(LINES[command]).parser._actions if isinstance(a.type, kind)]
+    return [a for a in parsed(command).parser._actions if isinstance(a.type, kind)]
 
 
 def pairs() -> Iterator[tuple[str, str, str]]:
@@ -57,7 +65,7 @@ def pairs() -> Iterator[tuple[str, str, str]]:
 
 
 def option(command: str, dest: str) -> Action:
-    return next(a for a in parse(LINES[command]).parser._actions if a.dest == dest)
+    return next(a for a in parsed(command).parser._actions if a.dest == dest)
 
 
 def reading(command: str, dest: str, folder: Path) -> tuple[Path, object]:
@@ -77,7 +85,7 @@ def reading(command: str, dest: str, folder: Path) -> tuple[Path, object]:
 
 @pytest.mark.parametrize("command", LINES)
 def test_an_option_that_names_a_file_says_whether_it_is_read_or_written(command: str) -> None:
-    for action in parse(LINES[command]).parser._actions:
+    for action in parsed(command).parser._actions:
         named = str(action.metavar or "")
         if any(word in named for word in ("FILE", "FOLDER", "MODEL")):
             assert isinstance(action.type, InputFile | OutputFile), action.option_strings
@@ -90,29 +98,24 @@ def test_the_law_is_about_many_options() -> None:
     }  # fmt: skip
 
 
-def spelled() -> Iterator[tuple[str, str, str, str]]:
-    """Pairs in every spelling; --log-file, which all commands have, in one."""
-    for command, read, written in pairs():
-        for spelling in SPELLINGS if written != "log_file" else ["through a folder"]:
-            yield command, read, written, spelling
-
-
-@pytest.mark.parametrize(("command", "read", "written", "spelling"), [*spelled()])
+@pytest.mark.parametrize(("command", "read", "written"), [*pairs()])
 def test_no_output_replaces_an_input(
-    command: str, read: str, written: str, spelling: str, tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "folder").mkdir()
-    path, value = reading(command, read, tmp_path)
-    arguments: Namespace = parse(LINES[command])
-    kept = path.read_bytes()
-    several = isinstance(getattr(arguments, read), list)
-    setattr(arguments, read, [value] if several else value)
-    setattr(arguments, written, SPELLINGS[spelling](path))
-    with pytest.raises(EsnsimError, match="give"):
-        check_files(arguments)
-    assert path.read_bytes() == kept
+    command: str, read: str, written: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In every spelling; --log-file, which all commands have, in one."""
+    for spelling in SPELLINGS if written != "log_file" else ["through a folder"]:
+        here = tmp_path / spelling
+        (here / "folder").mkdir(parents=True)
+        monkeypatch.chdir(here)
+        path, value = reading(command, read, here)
+        arguments = copy(parsed(command))
+        kept = path.read_bytes()
+        several = isinstance(getattr(arguments, read), list)
+        setattr(arguments, read, [value] if several else value)
+        setattr(arguments, written, SPELLINGS[spelling](path))
+        with pytest.raises(EsnsimError, match="give"):
+            check_files(arguments)
+        assert path.read_bytes() == kept, spelling
 
 
 @pytest.mark.parametrize("command", ["compress", "pareto"])
@@ -121,7 +124,7 @@ def test_outputs_do_not_replace_each_other(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     first, second, *_ = actions(command, OutputFile)
-    arguments = parse(LINES[command])
+    arguments = copy(parsed(command))
     setattr(arguments, first.dest, tmp_path / "x.png")
     setattr(arguments, second.dest, Path("x.png"))
     with pytest.raises(EsnsimError):

@@ -7,21 +7,13 @@ import pytest
 
 import esnsim
 from esnsim.images import sets
-from tests.compress.small import furnished
-from tests.samples import saved, two_layers
 
 MODEL = "builtin:resnet8"
 
 
 @pytest.fixture(scope="session")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a small model and images that it classifies, to be read only."""
-    return furnished(tmp_path_factory.mktemp("small"))
-
-
-@pytest.fixture(scope="session")
-def results(small: Path) -> dict[str, Any]:
-    model, images = small / "model.onnx", sets.load(small / "images.npz")
+def results(place: Path) -> dict[str, Any]:
+    model, images = place / "model.onnx", sets.load(place / "images.npz")
     return {
         "cost": esnsim.cost(model),
         "simulate": esnsim.simulate(model),
@@ -40,9 +32,3 @@ def pages(results: dict[str, Any]) -> dict[str, str]:
     from esnsim.page.html import html
 
     return {kind: html(result) for kind, result in results.items()}
-
-
-@pytest.fixture
-def tiny(tmp_path: Path) -> Path:
-    """Two small convolutions as a file."""
-    return saved(two_layers(), tmp_path)

@@ -46,8 +46,8 @@ def test_a_dict_is_the_commands_document(kind: str, result: Any) -> None:
     assert json.loads(json.dumps(document, allow_nan=False)) == document
 
 
-def test_rows_are_those_of_the_commands(results: dict[str, Any], small: Path) -> None:
-    model = small / "model.onnx"
+def test_rows_are_those_of_the_commands(results: dict[str, Any], place: Path) -> None:
+    model = place / "model.onnx"
     for kind, words in {
         "cost": ["cost", model],
         "simulate": ["simulate", model],

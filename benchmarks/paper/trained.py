@@ -1,9 +1,9 @@
 """Training for cost: widths learned with MAC×bit in the loss, against widths that are fixed.
 
-All start from the embedded networks as `esnsim compress` codes them without training, and learn
-what ResNet-20 says of the training images (soft labels, T = 4); widths that are learned are for a
-quarter of the epochs. With --resume points that a results file has are not made again, and one
-that was interrupted goes on.
+All start from the embedded networks, with fixed widths as `esnsim compress` codes them without
+training, and learn what ResNet-20 says of the training images (soft labels, T = 4); widths that are
+learned begin at 2 bits everywhere and move for a quarter of the epochs. With --resume points that a
+results file has are not made again, and one that was interrupted goes on.
 """
 
 import json
@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from benchmarks.paper.plots import Panel
-from benchmarks.paper.runs import Quick, Runs
+from benchmarks.paper.runs import CORRECTION, Quick, Runs
 from esnsim.compression.compress import compress
 from esnsim.compression.compressed import Compressed
 from esnsim.compression.recipe import Recipe as CodeRecipe
@@ -36,6 +36,7 @@ from esnsim.training.learned import LearnedWidths
 
 TEMPERATURE = 4.0
 CALIBRATION = 512  # training images, without their labels, over which codes compensate
+BEGIN = 2  # bits everywhere, where widths that are learned begin
 STARTS = {"resnet20_025x": 4, "resnet20_05x": 8, "resnet20_075x": 12, "resnet20": 16}
 METRICS = {"esn_d_tilde": "MAC×bit", "esn_d": "ESNd", "esn_a": "ESNa"}
 QUICK, EPOCHS = Quick(epochs=2, images=2000), 6
@@ -46,7 +47,7 @@ class Way:
     """A point: a start, and how its widths come about.
 
     "uniform" is the same width everywhere, "allocated" what `esnsim compress` makes of a budget,
-    both fixed; "cost" begins with the latter and learns widths under the same budget.
+    both fixed; "cost" learns widths under the same budget.
     """
 
     start: str
@@ -141,12 +142,7 @@ def trained(runs: Runs, way: Way, labels: Any, seed: int) -> dict[str, Any]:
     """Accuracy and cost of a way: a quarter of the epochs for widths, if they are learned."""
     o, begun = runs.options, time.process_time()
     model = embedded(runs, way.start)
-    start = coded(runs, model, way)
-    codes = quantize(open_model(start.model).network)
-    aim = {"budget": way.aim} if way.kind == "cost" else {"price": 0.0}
-    learner = LearnedWidths(model, runs.example, start=codes, **aim)
-    correct_statistics(model, runs.train.images[:CALIBRATION])
-    before = runs.accuracy(model)
+    learner, about = started(runs, model, way)
     first = max(1, o.epochs // 4) if way.kind == "cost" else 0
     key = f"trained-{way.start}-{way.name}-{seed}-{o.epochs}".replace(" ", "-")
     shared = {"learning_rate": 0.02, "weight_decay": 1e-4, "temperature": TEMPERATURE}
@@ -155,13 +151,25 @@ def trained(runs: Runs, way: Way, labels: Any, seed: int) -> dict[str, Any]:
     learner.settle()
     recipe = Recipe(seed=2 * seed + 1, epochs=o.epochs - first, bfloat16=False, **shared)  # type: ignore[arg-type]
     _fit(runs, f"{key}-b", model, labels, recipe, learner)
+    correct_statistics(model, runs.train.images[:CORRECTION])
     onnx.save(learner.export(), o.checkpoints / f"{key}.onnx")
     return {
         "accuracy": runs.accuracy(model),
-        "untrained": {"accuracy": before, **spent(start.after)},
+        **about,
         "processor_seconds": round(time.process_time() - begun),
         **spent(learner.cost()),
     }
+
+
+def started(runs: Runs, model: nn.Module, way: Way) -> tuple[LearnedWidths, dict[str, Any]]:
+    """The learner of a way, and how its fixed widths do before training."""
+    if way.kind == "cost":
+        return LearnedWidths(model, runs.example, budget=way.aim, bits=BEGIN), {}
+    start = coded(runs, model, way)
+    codes = quantize(open_model(start.model).network)
+    learner = LearnedWidths(model, runs.example, price=0.0, start=codes)
+    correct_statistics(model, runs.train.images[:CALIBRATION])
+    return learner, {"untrained": {"accuracy": runs.accuracy(model), **spent(start.after)}}
 
 
 def _fit(

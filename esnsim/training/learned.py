@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
 HALVINGS = 20  # of the shift that makes widths whole within a budget
+CALM = 0.1  # of the rate of ranges, once widths are settled: codes come to rest
 MEMORY = 0.95  # of the mean of a width's gradients: that of some twenty steps
 PARAMETRIZED = ".parametrizations.weight.original"  # where torch keeps a parametrised weight
 
@@ -158,6 +159,8 @@ class LearnedWidths(Companion):
         if not self._cost_of.whole(chosen):
             raise WidthError(f"no filter is left that outputs depend on, {self._aim()}")
         self._fix({name: torch.from_numpy(bits) for name, bits in chosen.items()})
+        for group in self._optimizer.param_groups:
+            group["lr"] = CALM * self.rate
 
     def state_dict(self) -> dict[str, Any]:
         """Widths, ranges, the state of their optimiser, the price, and whether they are settled."""

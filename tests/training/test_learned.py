@@ -25,7 +25,7 @@ from esnsim.training.fakequant import fake_quantize
 from esnsim.training.fit import Recipe, _layout, batches, fit, learning_rate
 from esnsim.training.fractional import fractional, steps
 from esnsim.training.layers import sharing
-from esnsim.training.learned import LearnedWidths, _within_codes
+from esnsim.training.learned import CALM, LearnedWidths, _within_codes
 from tests.networks import chain
 from tests.training.tiny import EXAMPLE, images, tiny
 
@@ -290,7 +290,7 @@ def test_without_a_price_it_is_plain_training_bit_for_bit(net: str) -> None:
     ranges = [each.log_range for each in plain.values()]
     weights = [p for p in by_hand.parameters() if not any(p is r for r in ranges)]
     sgd = torch.optim.SGD(weights, momentum=0.9, weight_decay=5e-4, nesterov=True)
-    adam = torch.optim.Adam(ranges, lr=1e-2)
+    adam = torch.optim.Adam(ranges, lr=CALM * 1e-2)
     by_hand.train().to(memory_format=_layout(by_hand))
     for epoch in range(2):
         for step, (x, y) in enumerate(batches(pixels, labels, recipe, epoch)):

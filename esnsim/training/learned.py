@@ -18,7 +18,7 @@ from esnsim.errors import ModelError, UsageError, WidthError
 from esnsim.graph.model import Model, open_model
 from esnsim.model.network import Network
 from esnsim.quantization.quantizer import QuantizedNetwork, codes, quantize
-from esnsim.quantization.scheme import WIDEST, Scheme
+from esnsim.quantization.scheme import DEFAULT_BITS, WIDEST, Scheme
 from esnsim.training.export import export_proto, from_torch
 from esnsim.training.fakequant import rows
 from esnsim.training.fit import Companion
@@ -69,6 +69,9 @@ class LearnedWidths(Companion):
     gave the model, all three begin as there. As a companion of `fit` all this is done and kept
     in the checkpoint; in a loop of your own add `loss()` and call `step()` after the optimiser.
 
+    Weights of other layers than convolutions and linear ones, such as an LSTM's, are `left` alone:
+    they are counted, and written into the file, with 8 bits. `left` has their names.
+
     `example` is an input (1, C, …). Weights stay float where they are learned, and are coded in
     the forward pass. Raises UsageError unless there is one of price and budget, WidthError for a
     budget below a bit of one filter in each layer, ModelError for models without weighted layers,
@@ -103,9 +106,15 @@ class LearnedWidths(Companion):
         self.learned = _parametrized(model, near, bits)
         if start is not None:
             _begin(self.learned, near, start, model)
+        self._left = {
+            layer.weight.name: np.full(layer.filters, DEFAULT_BITS, np.int64)
+            for layer in self._network.layers
+            if layer.weight.name not in self.learned
+        }
+        self.left = tuple(self._left)
         self._least = _least_widths(self._network, self.learned)
         if budget is not None:
-            _enough(budget, self._cost_of.whole(_one_filter_each(self._network, self.learned)))
+            _enough(budget, self._whole(_one_filter_each(self._network, self.learned)))
         self._worth = torch.zeros(sum(len(x.bits) for x in self.learned.values()))
         self._optimizer = torch.optim.Adam([x.log_range for x in self.learned.values()], lr=rate)
 
@@ -115,7 +124,8 @@ class LearnedWidths(Companion):
 
     def mac_bits(self) -> Tensor:
         """MAC×bit of the widths as they are, whole or not; its gradient is that of the widths."""
-        return self._cost_of.fractions({name: x.bits for name, x in self.learned.items()})
+        left = {name: torch.from_numpy(bits).float() for name, bits in self._left.items()}
+        return self._cost_of.fractions(left | {name: x.bits for name, x in self.learned.items()})
 
     def after_backward(self) -> None:
         """Between the gradients and the optimiser's step: nothing that is not finite goes on."""
@@ -143,7 +153,7 @@ class LearnedWidths(Companion):
                 worth=self._worth, rate=self.rate,
             )  # fmt: skip
             if self.budget is not None:
-                self.price = filters.price(self._cost_of.whole(self._shifted(0.5)) - self.budget)
+                self.price = filters.price(self._whole(self._shifted(0.5)) - self.budget)
             for old, new in zip(
                 bits, filters.moved(self.price).split([len(b) for b in bits]), strict=True
             ):
@@ -156,7 +166,7 @@ class LearnedWidths(Companion):
         Raises WidthError where so little is left that outputs do not depend on inputs any more.
         """
         chosen = self._shifted(0.5) if self.budget is None else self._within(self.budget)
-        if not self._cost_of.whole(chosen):
+        if not self._whole(chosen):
             raise WidthError(f"no filter is left that outputs depend on, {self._aim()}")
         self._fix({name: torch.from_numpy(bits) for name, bits in chosen.items()})
         for group in self._optimizer.param_groups:
@@ -210,14 +220,20 @@ class LearnedWidths(Companion):
 
     def _scheme(self, network: Network) -> Scheme:
         """Widths and steps by the names in a file, where weights that are equal stand once."""
-        names = {layer.weight.name for layer in network.layers}
-        widths, each = self._widths(), self._steps()
+        found = {layer.weight.name: layer for layer in network.layers}
+        left = [name for name in found if name not in self.learned]  # may be others than at first
+        near = quantize(network, Scheme(rule="mse", bits=DEFAULT_BITS)).layers if left else ()
+        widths = self._widths() | {n: np.full(found[n].filters, DEFAULT_BITS) for n in left}
+        each = {q.layer.weight.name: q.steps for q in near} | self._steps()
         return Scheme(
-            widths={name: widths[name] for name in names},
-            given_steps={name: each[name] for name in names},
+            widths={name: widths[name] for name in found},
+            given_steps={name: each[name] for name in found},
         )
 
-    def _widths(self) -> Widths:
+    def _whole(self, widths: Widths) -> int:
+        return self._cost_of.whole({**self._left, **widths})
+
+    def _widths(self) -> dict[str, NDArray[np.int64]]:
         return {n: x.bits.detach().numpy().astype(np.int64) for n, x in self.learned.items()}
 
     def _steps(self) -> dict[str, NDArray[np.float64]]:
@@ -250,7 +266,7 @@ class LearnedWidths(Companion):
         low, high = -float(WIDEST), 1.0  # at the first all is pruned, which costs nothing
         for _ in range(HALVINGS):
             middle = (low + high) / 2
-            kept = self._cost_of.whole(self._shifted(middle)) <= budget
+            kept = self._whole(self._shifted(middle)) <= budget
             low, high = (middle, high) if kept else (low, middle)
         return self._shifted(low)
 

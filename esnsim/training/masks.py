@@ -61,14 +61,14 @@ def masks(model: nn.Module, example: Tensor, alive: Alive, network: Network | No
     network = network or from_torch(model, example)
     filters: dict[str, Tensor] = {}
     channels: dict[str, Tensor] = {}
+    weights = {f"{name}.weight": name for name in weighted_layers(model)}
 
     liveness = Liveness(network)
     for layer in network.layers:
-        name = layer.weight.name
-        kept = alive.get(name, np.ones(layer.filters, np.bool_))
-        live = liveness.channels(layer)
-        filters[name.removesuffix(".weight")] = torch.from_numpy(kept.copy())
-        channels[name.removesuffix(".weight")] = torch.from_numpy(live.copy())
+        kept = alive.get(layer.weight.name, np.ones(layer.filters, np.bool_))
+        if name := weights.get(layer.weight.name):  # weights of other layers, an LSTM's, stay
+            filters[name] = torch.from_numpy(kept.copy())
+            channels[name] = torch.from_numpy(liveness.channels(layer).copy())
         liveness.decide(layer, kept)
     readers = norms_after(model, example)
     return Masks(model, filters, channels, {n: filters[layer] for n, layer in readers.items()})

@@ -31,20 +31,21 @@ class Units:
     def alive(self, squared_norms: Norms, keep: float) -> Alive:
         """The filters (M,) of the `keep` share of units with the largest norm in each space.
 
-        `squared_norms` are those of each filter (M,) by the name of the weight. At least one unit
-        stays. Raises UsageError for a share outside 0 to 1.
+        `squared_norms` are those of each filter (M,) by the name of the weight; weights without
+        stay. At least one unit of a space stays. Raises UsageError for a share outside 0 to 1.
         """
         if not 0 < keep <= 1:
             raise UsageError(f"keeping {keep} of the filters: give a share above 0, at most 1")
         total = np.zeros(1 + max((int(s.max()) for s in self.spaces), default=0))
-        for name, unit in self.of.items():
+        mine = {name: unit for name, unit in self.of.items() if name in squared_norms}
+        for name, unit in mine.items():
             known = unit != NO_UNIT
             np.add.at(total, unit[known], np.asarray(squared_norms[name])[known])
         kept = np.zeros(len(total), np.bool_)
         for space in self.spaces:
             order = space[np.argsort(-total[space], kind="stable")]
             kept[order[: max(1, round(keep * len(space)))]] = True
-        return {n: (unit == NO_UNIT) | kept[unit] for n, unit in self.of.items()}
+        return {n: (unit == NO_UNIT) | kept[unit] for n, unit in mine.items()}
 
 
 def units(network: Network) -> Units:

@@ -61,6 +61,21 @@ class Tied(nn.Module):
         return self.fc(y.mean((2, 3)))
 
 
+class Others(nn.Module):
+    """Weights of no convolution and no linear layer before, between and behind one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(1, 4, (3, 2))
+        self.recurrent = nn.LSTM(4, 5, batch_first=True)
+        self.middle, self.fc = nn.Linear(5, 6), nn.Linear(6, 3)
+        self.bare = nn.Parameter(torch.rand(6, 6))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y, _ = self.recurrent(torch.relu(self.first(x)).flatten(2).transpose(1, 2))
+        return self.fc(torch.relu(torch.relu(self.middle(y)) @ self.bare).mean(1))
+
+
 NETS = {"residual": tiny, "depthwise": Depthwise, "tied": Tied}
 
 
@@ -232,6 +247,26 @@ def test_a_budget_is_kept_and_the_file_is_what_was_trained(net: str, tmp_path: P
     assert name == "image"
     theirs = outputs_of(proto, pixels)
     np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+def test_weights_of_other_layers_are_named_and_left_alone() -> None:
+    """And cost what they cost in the file, and are there what eight bits make of them."""
+    torch.manual_seed(0)
+    model = Others()
+    plain = {name: value.clone() for name, value in model.state_dict().items()}
+    learner = LearnedWidths(model, EXAMPLE, budget=33_000, rate=0.05)
+    assert [*learner.learned] == ["first.weight", "middle.weight", "fc.weight"]
+    assert len(learner.left) == 3
+    assert "bare" in learner.left
+    fit(model, *images(), replace(RECIPE, learning_rate=0.0), companions={"widths": learner})
+    learner.settle()
+    assert all(torch.equal(model.state_dict()[n], v) for n, v in plain.items() if "bare" in n)
+    found = cost(quantize(read_onnx_of(learner))).total
+    assert found.esn_d_tilde == learner.cost().total.esn_d_tilde
+    assert 0 < found.esn_d_tilde.macs <= 33_000
+    pixels = images(12, 3)[0].astype(np.float32) / 255
+    ours = model.eval()(torch.from_numpy(pixels)).detach().numpy()
+    np.testing.assert_allclose(ours, outputs_of(learner.export(), pixels), atol=0.02)
 
 
 def outputs_of(proto, pixels):

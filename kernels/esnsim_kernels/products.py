@@ -17,9 +17,9 @@ __all__ = ["Inputs", "Weights", "convolve"]
 class Inputs(NamedTuple):
     """Activations, the first `channels` of values (G, C, pixels), none negative, below 2^15.
 
-    `base` (windows,) and `offsets` (taps,) find a window's pixels: row k of the reduction is
-    channel k % channels at tap k // channels. For pairs of 1 bits, those of `flipped` count as
-    the others.
+    `base` (windows,), which rises, and `offsets` (taps,) find a window's pixels: row k of the
+    reduction is channel k % channels at tap k // channels. For pairs of 1 bits, those of
+    `flipped` count as the others.
     """
 
     values: NDArray[np.uint8] | NDArray[np.uint16]

@@ -56,10 +56,11 @@ def test_windows_and_quads_in_any_shares_are_the_naive_sums(
     groups, channels, filters, images, taps, bits, flip, data
 ):
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
-    pixels, per_image = int(rng.integers(taps, 60)), int(rng.integers(1, 40))
+    per_image = int(rng.integers(1, 40))
+    pixels = images * per_image + taps + int(rng.integers(0, 9))
     kind = np.uint8 if bits <= 8 else np.uint16
     values = rng.integers(0, 1 << bits, (groups, channels + 1, pixels), kind)
-    base = np.sort(rng.integers(0, pixels - taps + 1, images * per_image))
+    base = np.sort(rng.permutation(pixels - taps + 1)[: images * per_image])
     flipped, offsets = flip << bits - 1, np.arange(taps)
     inputs = products.Inputs(values, channels, base, offsets, flipped)
     rows, quads = channels * taps, -(-filters // 4)

@@ -68,13 +68,15 @@ def _earlier(states: Array, first: Array, backwards: bool) -> Array:
 
 def cells_of(model: Model) -> list[Cell]:
     """The recurrent operators of the graph itself, in order."""
-    found = (_cell(model, place, node) for place, node in enumerate(model.nodes))
+    found = (cell_of(model.nodes[place], index) for place, index in model.layer_at.items())
     return [cell for cell in found if cell is not None]
 
 
-def _cell(model: Model, place: int, node: NodeProto) -> Cell | None:
-    index = model.layer_at.get(place)
-    if node.op_type not in OPERATORS or index is None or _input(node, LENGTHS):
+def cell_of(node: NodeProto, index: int) -> Cell | None:
+    """A recurrent operator, the layer of its hidden states at `index`; None of what is none, and
+    where steps are left out.
+    """
+    if node.op_type not in OPERATORS or _input(node, LENGTHS):
         return None
     direction = attribute(node, "direction", b"forward")
     reverse = {b"forward": (False,), b"reverse": (True,), b"bidirectional": (False, True)}

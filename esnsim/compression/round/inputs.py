@@ -9,7 +9,8 @@ import numpy as np
 from esnsim.compression.correct.moments import ByName
 from esnsim.compression.journal import Journal
 from esnsim.compression.round.moments import Moments, Sums, summed
-from esnsim.compression.round.reference import Known, Reference, chosen, columns, digest, mac_of
+from esnsim.compression.round.reading import Reading, States, reading
+from esnsim.compression.round.reference import Known, Reference, chosen, digest
 from esnsim.compression.round.walk import Walk
 from esnsim.compression.round.windows import in_parts, places_in
 from esnsim.errors import ModelError
@@ -20,7 +21,6 @@ from esnsim.machines.activations import Calibration
 from esnsim.machines.activations import quantize as to_integers
 from esnsim.model.network import Array, Layer, Mask
 from esnsim.quantization.filter_sums import Ints
-from esnsim.run.macs import MacNode
 
 RANGES = 64  # images that the ranges of activations are read off, at most
 
@@ -53,7 +53,7 @@ class Inputs:
 
     def __init__(self, setting: Setting, found: Sequence[Site], reference: Reference) -> None:
         self._setting, self._reference = setting, reference
-        self._macs = {site.index: mac_of(setting.model, site) for site in found}
+        self._reads = {site.index: reading(setting.model, site) for site in found}
         self._known: dict[tuple[str, object], Sums] = {}
         self._first = _first_uses(found)
         self._later = self._in_float(self._first)
@@ -67,7 +67,8 @@ class Inputs:
         """Where layers read activations that are quantised first."""
         if self._setting.activation_bits is None:
             return []
-        macs = [(place, self._macs.get(i)) for place, i in self._setting.model.layer_at.items()]
+        at = self._setting.model.layer_at.items()
+        macs = [(place, read.mac) for place, i in at if (read := self._reads.get(i))]
         return [Slot(place, mac.activation) for place, mac in macs if mac and mac.own is None]
 
     def moments(self, site: Site, walk: Walk) -> list[Moments] | None:
@@ -76,13 +77,14 @@ class Inputs:
         Layers that read the same value in the same way share sums; those of all uses of a weight
         are added up at its first, in float for what comes later.
         """
-        mac, kept = self._macs[site.index], self._setting.kept
-        if mac is None:
+        read, kept = self._reads[site.index], self._setting.kept
+        if read is None:
             return None
-        name = mac.node.input[mac.activation]
-        xs = walk.values(name)
+        if isinstance(read, States):
+            walk.put(site.slot, site.to_operand(site.layer.weight.load()))
+        name, xs, mac = read.name, read.on(walk), read.mac
         bits = self._setting.activation_bits
-        if bits is not None and Slot(site.place, mac.activation) in self.slots:
+        if bits is not None and mac and Slot(site.place, mac.activation) in self.slots:
             xs = in_integers(xs, bits)
             walk.spread(Slot(site.place, mac.activation), xs)
         known, whole = self._reference.layer(site.index), self._reference.sites[site.index].layer
@@ -96,7 +98,7 @@ class Inputs:
             (alike, site.layer.weight.shape[1:], tuple(picked[0]), known.gives and site.index),
         )
         if key not in self._known:
-            found = _sums(mac, xs, site.layer, known, picked)
+            found = _sums(read, xs, site.layer, known, picked)
             if found is None:
                 return None
             self._known[key] = found
@@ -134,12 +136,12 @@ def moments_in_float(
     end = 1 + max((site.place for site in found), default=0)
     walk = Walk(model, feeds, end, threads=threads)
     for site in sorted(found, key=lambda site: site.place):
-        mac, layer = mac_of(model, site), site.layer
+        read, layer = reading(model, site), site.layer
         with suppress(ModelError):  # else its nodes run with those up to the next layer
             walk.advance(site.place)
-            if mac is None:
+            if read is None:
                 continue
-            xs = columns(mac, walk.values(mac.node.input[mac.activation]))
+            xs = read.columns(read.on(walk))
             parts = (
                 (part, None) for x, places in zip(xs, chosen(xs, layer), strict=True)
                 for _, part in in_parts(x, layer.geometry, places)
@@ -182,10 +184,10 @@ def _picked(layer: Layer, whole: Layer, kept: Mask | None) -> Picked | None:
 
 
 def _sums(
-    mac: MacNode, xs: Sequence[Array], layer: Layer, known: Known, picked: Picked
+    read: Reading, xs: Sequence[Array], layer: Layer, known: Known, picked: Picked
 ) -> Sums | None:
     """Of what a layer reads beside what is known of it in float; None without windows in common."""
-    reads, geometry = columns(mac, xs), layer.geometry
+    reads, geometry = read.columns(xs), layer.geometry
     if [places_in(x, geometry) for x in reads] != known.counts or not sum(known.counts):
         return None
     same = all(digest(x) == other for x, other in zip(xs, known.digests, strict=True))

@@ -1,6 +1,6 @@
 """What the float model's layers give at some windows: found once for all that is made of it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -8,16 +8,15 @@ from itertools import accumulate
 
 import numpy as np
 
+from esnsim.compression.round.reading import reading
 from esnsim.compression.round.walk import Walk
 from esnsim.compression.round.windows import in_parts, places_in, sampled
 from esnsim.evaluate.feeds import Feeds
 from esnsim.graph.model import Model
-from esnsim.graph.sites import RECURRENT, Site, sites
+from esnsim.graph.sites import Site, sites
 from esnsim.images.sets import ImageSet
 from esnsim.model.network import Array, Layer
 from esnsim.quantization.filter_sums import Ints
-from esnsim.run.layout import Matrix
-from esnsim.run.macs import CannotCutError, MacNode, read_mac
 
 WINDOWS, PER_INPUT = 1 << 13, 32  # windows of a layer: at most, or for each input of a filter
 ROOM = 1 << 28  # bytes that are kept of all layers; what has no room is found anew
@@ -71,14 +70,14 @@ class Reference:
         return found
 
     def _found(self, site: Site) -> Known | None:
-        mac = mac_of(self._model, site)
-        if mac is None:
+        read = reading(self._model, site)
+        if read is None:
             return None
         if self._walk is None or self._walk.at > site.place:
             self._walk = Walk(self._model, self.feeds, self._end, threads=self._threads)
         self._walk.advance(site.place)
-        values = self._walk.values(mac.node.input[mac.activation])
-        xs, layer = columns(mac, values), site.layer
+        values = read.on(self._walk)
+        xs, layer = read.columns(values), site.layer
         weights = by_groups(layer)
         gives = 2 * weights.shape[1] < weights.shape[2]
         places = chosen(xs, layer)
@@ -92,28 +91,6 @@ class Reference:
             counts=[places_in(x, layer.geometry) for x in xs], places=places, rows=rows,
             digests=[digest(value) for value in values], gives=gives,
         )  # fmt: skip
-
-
-def mac_of(model: Model, site: Site) -> MacNode | None:
-    """How a layer's operator reads its activation, None where it can't be told.
-
-    A recurrent node's inputs are known, and its states are not.
-    """
-    node, layer = model.nodes[site.place], site.layer
-    if node.op_type in RECURRENT and site.input == 2:
-        return None
-    if node.op_type in RECURRENT:
-        layout = Matrix(layer.weight.shape, w_transposed=True)
-        return MacNode(layer=layer, index=site.index, node=node, layout=layout, activation=0)
-    try:
-        return read_mac(model, node, layer, site.index)
-    except CannotCutError:
-        return None
-
-
-def columns(mac: MacNode, batches: Iterable[Array]) -> list[Array]:
-    """Values as what a layer reads (batch, C, …)."""
-    return [mac.layout.to_columns(batch) for batch in batches]
 
 
 def by_groups(layer: Layer) -> Array:

@@ -1,6 +1,6 @@
 """A model run on all images from stop to stop, every node once, what is read later being kept."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from tempfile import TemporaryFile
 
@@ -62,6 +62,17 @@ class Walk:
         """A value that is read from here on, of each batch."""
         return [to_array(values[name]) for values in self._batches]
 
+    def tried(self, place: int) -> list[Array]:
+        """What the node at the walk's place gives first, of each batch, with what it reads so far.
+
+        Raises ModelError where ONNX Runtime can't run it.
+        """
+        node = self._model.proto.graph.node[place]
+        node.output[0] = node.output[0] or f"{place}.first"
+        return [
+            to_array(found[node.output[0]]) for found in self._given_by([place], node.output[:1])
+        ]
+
     def advance(self, place: int) -> None:
         """Run the nodes before a place.
 
@@ -76,26 +87,28 @@ class Walk:
             if self._last.get(name, -1) >= place
         ]  # fmt: skip
         if made:
-            self._run(nodes, made)
+            new = [*self._given_by(nodes, made)]
+            for values, found in zip(self._batches, new, strict=True):
+                values |= found
         self.at = place
         for values in self._batches:
             for name in [name for name in values if self._last.get(name, -1) < place]:
                 del values[name]
 
-    def _run(self, nodes: Sequence[int], made: Sequence[str]) -> None:
+    def _given_by(self, nodes: Sequence[int], made: Sequence[str]) -> Iterator[dict[str, Value]]:
+        """What nodes make, batch by batch."""
         read = {name for at in nodes for name in reads(self._model.nodes[at])}
         first = self._batches[0] | self._given
         types = {name: to_runtime(v).data_type() for name, v in first.items() if name in read}
         session = open_session(
             self._model, nodes, types, made, self._threads, optimised=True, arena=False
         )
-        room, found = KEPT - sum(map(_bytes, self._batches)), list[dict[str, Value]]()
+        room = KEPT - sum(map(_bytes, self._batches))
         for values in self._batches:
-            found.append({})
+            found = dict[str, Value]()
             for name, value in session.run(values | self._given).items():
-                found[-1][name], room = _held(value, room)
-        for values, new in zip(self._batches, found, strict=True):
-            values |= new
+                found[name], room = _held(value, room)
+            yield found
 
 
 def _bytes(values: Mapping[str, Value]) -> int:

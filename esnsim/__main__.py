@@ -1,6 +1,7 @@
 """`python -m esnsim`, and the command `esnsim`: an interrupt at any moment is one line."""
 
 import _thread
+import os
 import signal
 import sys
 from types import FrameType
@@ -11,6 +12,8 @@ INTERRUPTED = 130  # 128 + the signal, as shells report it
 def main() -> int:
     """Run the command line."""
     asked = watch_interrupts()
+    # BLAS spins while it waits, on cores that other threads need: those of esnsim share the work.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         from esnsim.cli import main as run
 

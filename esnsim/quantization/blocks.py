@@ -1,9 +1,6 @@
 """The filters of a layer as matrices, a block at a time: bounded memory, any layout, threads."""
 
-import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -11,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esnsim.model.network import Layer, Mask, Weight
+from esnsim.threads import pool
 
 TILE = 64  # inputs of a filter: so much of a block of transposed weights stays in the first cache
 BLOCK = 1 << 18  # weights: 1 MB of float32, so that several passes find a block in cache
@@ -61,7 +59,7 @@ def _run(
         for part in parts:
             one(part)
     else:
-        list(_pool().map(one, parts))
+        list(pool().map(one, parts))
 
 
 def _spans(weight: Weight, first: int, last: int) -> Iterator[slice]:
@@ -91,8 +89,3 @@ def _upright(matrix: NDArray[Any]) -> NDArray[Any]:
     for start in range(0, len(columns), TILE):
         out[:, start : start + TILE] = columns[start : start + TILE].T
     return out
-
-
-@cache
-def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(os.cpu_count() or 1, "esnsim")

@@ -2,11 +2,16 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from esnsim.model.network import Array, Mask
 from esnsim.quantization.filter_sums import Floats
+from esnsim.threads import ahead
+
+#: x (groups, n, K) and y (groups, n, R) beside it, None where it is x.
+Part: TypeAlias = tuple[Array, Array | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,19 +79,22 @@ class Sums:
         ]
 
 
-@np.errstate(over="ignore", invalid="ignore")  # sums that are not finite are told later
-def summed(parts: Iterable[tuple[Array, Array | None]]) -> Sums:
-    """The sums over parts of x (groups, n, K) and y (groups, n, R), which is None where it is x.
+def summed(parts: Iterable[Part]) -> Sums:
+    """The sums over parts.
 
     A part is summed up in its own type, and the parts in float64.
     """
     total, count = [np.zeros(())] * 4, 0
-    for x, y in parts:
-        found = [x.swapaxes(1, 2) @ x, x.sum(axis=1, dtype=float)]
-        if y is not None:
-            found += [y.swapaxes(1, 2) @ x, y.sum(axis=1, dtype=float)]
+    for size, *found in ahead(_sums, parts):
         total = [before + new for before, new in zip(total, found, strict=False)]
-        count += x.shape[1]
+        count += size
     gram, mean, *more = (part / max(1, count) for part in total)
     cross, other = more or (None, None)
     return Sums(count=count, gram=gram, mean=mean, cross=cross, other=other)
+
+
+@np.errstate(over="ignore", invalid="ignore")  # sums that are not finite are told later
+def _sums(part: Part) -> tuple[Any, ...]:
+    x, y = part
+    found = x.shape[1], x.swapaxes(1, 2) @ x, x.sum(axis=1, dtype=float)
+    return found if y is None else (*found, y.swapaxes(1, 2) @ x, y.sum(axis=1, dtype=float))

@@ -95,6 +95,22 @@ def test_a_weight_on_a_decision_boundary_takes_the_level_above(
 
 
 @both_forms
+@pytest.mark.parametrize("step", [0.25, 0.1, 2.0**-501, 1e-3 * 2.0**501])
+@pytest.mark.parametrize("limit", [15, 2**18 - 1, 2**19 - 1])
+def test_weights_beside_decision_boundaries_take_their_levels(
+    fused: str, step: float, limit: int
+) -> None:
+    """On a level, a few ulps beside it and well beside, saturated, zeros: more than a chunk."""
+    level = np.arange(-300, 301) * (limit / 500)
+    sign = np.where(level.round() % 2, 1, -1)
+    beside = np.array([0, 2.0**-53, 3 * 2.0**-53, 2.0**-30, 2.0**-27, 0.3])[:, None]
+    weights = (level.round() * step) * (1 + sign * beside)
+    weights[:, ::7] = 0
+    rows = Rows(weights, np.full(6, step), np.full(6, limit), limit == 15)
+    assert statistics(fused, rows)[0] == [midrise.counts(*each) for each in filters(rows)]
+
+
+@both_forms
 @pytest.mark.parametrize("half", [0.125, -0.125])
 def test_a_filter_survives_with_half_a_step_and_not_below(fused: str, half: float) -> None:
     weights = np.array([[half, 0], [np.nextafter(half, 0), 0]])
@@ -139,7 +155,7 @@ def test_moments_are_the_naive_ones(fused: str, r: Rows) -> None:
         assert sums == pytest.approx(list(map(float, magnitude.moments(row))), rel=CLOSE)
 
 
-@given(st.integers(1, 300), st.integers(0, 2**32), st.sampled_from([np.float32, np.float64]))
+@given(st.integers(1, 1100), st.integers(0, 2**32), st.sampled_from([np.float32, np.float64]))
 def test_both_forms_give_the_same_bits(size: int, seed: int, dtype: type[np.floating[Any]]) -> None:
     """So that what was loaded before changes no digit of a report."""
     rng = np.random.default_rng(seed)

@@ -10,6 +10,10 @@ from numba import njit
 __all__ = ["codes", "correlation", "statistics"]
 
 LANES = 64  # running sums of a row, term k in sum k mod LANES: the order of NumPy's form too
+CHUNK = 8 * LANES  # weights whose codes wait in the first cache
+NEAR = 2.0**-28  # to the next level: a product by 1/Δ tells the level of quotients farther from it
+WIDE = 1 << 18  # |q| from which it may not
+FAINT = 2.0**-500  # Δ down to which, and 1/Δ up to which, it does
 LOOSE = {"reassoc", "nsz", "contract"}  # float sums may be regrouped: the search compares them
 
 
@@ -34,14 +38,84 @@ def _pruned(row, delta, limit):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _fold(lanes, terms):
-    """The running sums of so many terms added up by halves, into the first of each row."""
+    """The running sums of so many terms added up by halves, into the first."""
     half = LANES // 2
     while half:
         if half < terms:  # else the upper half is all 0
             for lane in range(half):
-                lanes[0, lane] += lanes[0, lane + half]
-                lanes[1, lane] += lanes[1, lane + half]
+                lanes[lane] += lanes[lane + half]
         half //= 2
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _widened(weights, m, start, size, length, magnitudes):
+    """The magnitudes of so many weights of a row, and 0 up to a length; the number of w ≠ 0."""
+    nonzero = np.int32(0)  # as sums of int32: AVX2 has few instructions for int64
+    for k in range(size):
+        w = weights[m, np.uint64(start + k)]  # a signed place might count from the end
+        magnitudes[k] = np.float64(abs(w))
+        nonzero = np.int32(nonzero + (w != 0))
+    for k in range(size, length):
+        magnitudes[k] = 0.0
+    return nonzero
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _levels(magnitudes, length, inverse, limit, q):
+    """|q| = 2·floor(|w|·(1/Δ)) + 1 up to the limit; whether that is sure to be |q| of w/Δ.
+
+    w/Δ rounds once, |w|·(1/Δ) twice: below WIDE they differ by less than 2^-33. So where no level
+    lies within NEAR of the product both have the same floor, and one below 0 the same |q|, as it
+    differs at levels alone. Saturated weights end between two levels.
+    """
+    top, most, unsure = 0.5 * limit + 1.0, np.int32(limit), np.int32(0)
+    for k in range(length):
+        x = min(magnitudes[k] * inverse, top)
+        level = np.int32(x + NEAR)
+        unsure = np.int32(unsure | (level ^ np.int32(x - NEAR)))
+        q[k] = min(np.int32(2 * level + 1), most)
+    return unsure == 0
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _divided(weights, m, start, size, delta, limit, q):
+    """|q| by division."""
+    for k in range(size):
+        q[k] = np.int32(abs(_code(np.float64(weights[m, start + k]), delta, limit, False)))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _zeroed(magnitudes, size, q):
+    """q is 0 where a weight is."""
+    for k in range(size):
+        q[k] = np.int32(0) if magnitudes[k] == 0.0 else q[k]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _counted(q, length):
+    """max |q|, Σ q², Σ of the exponent fields of |q| as float32, number of |q| = 1."""
+    top, exponents, ones = np.int32(0), np.int32(0), np.int32(0)
+    for k in range(length):
+        top = np.int32(max(top, q[k]))
+        exponents = np.int32(exponents + (np.float32(q[k]).view(np.int32) >> np.int32(23)))
+        ones = np.int32(ones + (q[k] == 1))
+    squares = np.uint64(0)
+    for k in range(length):
+        squares += np.uint64(np.uint32(q[k])) * np.uint64(np.uint32(q[k]))
+    return top, np.int64(squares), exponents, ones
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _energies(magnitudes, q, length, half, signal, noise):
+    """Add w² and (|w| − Δ·|q|/2)² to the sums of their lanes."""
+    for start in range(0, length, LANES):
+        for lane in range(LANES):
+            k = np.uint64(start + lane)  # else it might count from the end
+            signal[lane] += magnitudes[k] * magnitudes[k]
+        for lane in range(LANES):
+            k = np.uint64(start + lane)
+            error = magnitudes[k] - half * np.float64(q[k])
+            noise[lane] += error * error
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -50,41 +124,45 @@ def statistics(weights, step, limit, keep_zeros, counts, energies):
 
     counts[m] = max |q|, Σ q², Σ bit_length |q|, number of |q| = 1, of q ≠ 0, of w ≠ 0;
     energies[m] = Σ w², Σ (w − Δ·q/2)², added up in LANES and these by halves. A row is pruned
-    where all |w| < Δ/2.
+    where all |w| < Δ/2. Divisions are made in chunks alone where a product leaves a level open.
     """
-    lanes = np.empty((2, LANES))
+    size, signal, noise = weights.shape[1], np.empty(LANES), np.empty(LANES)
+    magnitudes, q = np.empty(CHUNK), np.empty(CHUNK, np.int32)
     for m in range(weights.shape[0]):
-        delta, half = step[m], 0.5 * step[m]
-        top, squares, exponents = np.int32(0), np.int64(0), np.uint64(0)
-        ones = nonzero = np.int64(0)
-        lanes[:] = 0.0
-        for start in range(0, weights.shape[1], LANES):
-            for lane in range(min(LANES, weights.shape[1] - start)):
-                w = np.float64(weights[m, start + lane])
-                q = _code(w, delta, limit[m], keep_zeros)
-                a = np.int32(abs(q))  # AVX2 has no vectors of int64: not their maximum or shift
-                top = max(top, a)
-                squares += np.int64(a) * np.int64(a)
-                # The exponent field of a float64 is its bit length + 1022, and 0 for 0.
-                exponents += np.float64(abs(q)).view(np.uint64) >> np.uint64(52)
-                ones += abs(q) == 1.0
-                nonzero += w != 0.0
-                lanes[0, lane] += w * w
-                error = w - half * q
-                lanes[1, lane] += error * error
-        _fold(lanes, weights.shape[1])
-        coded = nonzero if keep_zeros else weights.shape[1]
+        delta, easy = step[m], limit[m] < WIDE and FAINT < step[m] < 1 / FAINT
+        top = squares = exponents = ones = nonzero = np.int64(0)
+        signal[:] = noise[:] = 0.0
+        for start in range(0, size, CHUNK):
+            some = min(CHUNK, size - start)
+            length = -(-some // LANES) * LANES
+            found = _widened(weights, m, start, some, length, magnitudes)
+            nonzero += found
+            if not (easy and _levels(magnitudes, length, 1.0 / delta, limit[m], q)):
+                _divided(weights, m, start, some, delta, limit[m], q)
+            if keep_zeros and found < some:
+                _zeroed(magnitudes, some, q)
+            for k in range(some, length):
+                q[k] = 0
+            sums = _counted(q, length)
+            _energies(magnitudes, q, length, 0.5 * delta, signal, noise)
+            top = max(top, np.int64(sums[0]))
+            squares += sums[1]
+            exponents += sums[2]
+            ones += sums[3]
+        _fold(signal, size)
+        _fold(noise, size)
+        coded = nonzero if keep_zeros else size
         counts[m, 0] = top
         counts[m, 1] = squares
-        counts[m, 2] = np.int64(exponents) - 1022 * coded
+        counts[m, 2] = exponents - 126 * coded  # the field of a number is its bit length + 126
         counts[m, 3] = ones
         counts[m, 4] = coded
         counts[m, 5] = nonzero
-        energies[m, 0] = lanes[0, 0]
-        energies[m, 1] = lanes[1, 0]
+        energies[m, 0] = signal[0]
+        energies[m, 1] = noise[0]
         if top <= 1 and _pruned(weights[m], delta, limit[m]):  # such weights have |q| ≤ 1
             counts[m, :5] = 0
-            energies[m, 1] = lanes[0, 0]
+            energies[m, 1] = signal[0]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -63,6 +63,7 @@ def measure_in(folder: Path, arguments: Namespace) -> dict[str, Any]:
 
     import esnsim
     from benchmarks.engines_analog import analog
+    from benchmarks.engines_widths import widths
 
     quantized = esnsim.quantize(esnsim.read_onnx(path), esnsim.Scheme(bits=BITS))
     tasks = make_tasks(quantized, threads)
@@ -73,14 +74,16 @@ def measure_in(folder: Path, arguments: Namespace) -> dict[str, Any]:
     clock = time.process_time if arguments.processor_time else time.perf_counter
     jobs = shared_jobs(path, quantized, threads, clock)
     digital = measure_digital(tasks, jobs, threads, arguments.rounds, clock)
+    say("widths and schedules")
+    every = widths(esnsim.read_onnx(path), tasks, threads, clock)
     crossbars = {}
     if not arguments.no_analog:
         say("analog")
-        crossbars = analog(tasks, threads, arguments.crosssim, folder)
+        crossbars = analog(tasks, threads, arguments.crosssim, folder, clock)
     return {
         "threads": threads, "rounds": arguments.rounds,
         "processor_time": arguments.processor_time, "command": memory, "digital": digital,
-        "analog": crossbars,
+        "widths": every, "analog": crossbars,
     }  # fmt: skip
 
 

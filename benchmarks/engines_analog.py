@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from esnsim.machines.crossbar.spec import CrossbarSpec
 from esnsim.machines.windows import addresses, padded_pixels
 from esnsim.quantization.quantizer import codes
 
+Clock = Callable[[], float]
+
 ROUNDS = 3
 #: 128 × 128 pairs of cells with CrossSim's 8-bit converters: whole weights and activations; sliced
 #: as ISAAC.
@@ -25,17 +27,22 @@ SLICED = replace(WHOLE, bits_per_cell=2, dac_bits=1, adc_range="granular")
 
 
 def analog(
-    tasks: Sequence[Any], threads: int, crosssim: str | None, folder: Path
+    tasks: Sequence[Any], threads: int, crosssim: str | None, folder: Path, clock: Clock
 ) -> dict[str, Any]:
     """Seconds of every shape of layers under both settings, and of CrossSim under the first."""
     return {
-        "whole": [compare(task, WHOLE, threads, crosssim, folder) for task in tasks],
-        "sliced": [compare(task, SLICED, threads, None, folder) for task in tasks],
+        "whole": [compare(task, WHOLE, threads, crosssim, folder, clock) for task in tasks],
+        "sliced": [compare(task, SLICED, threads, None, folder, clock) for task in tasks],
     }
 
 
 def compare(
-    task: Any, spec: CrossbarSpec, threads: int, crosssim: str | None, folder: Path
+    task: Any,
+    spec: CrossbarSpec,
+    threads: int,
+    crosssim: str | None,
+    folder: Path,
+    clock: Clock,
 ) -> dict[str, Any]:
     """Ours and NumPy's, in turns and checked; CrossSim's where rows fill arrays."""
     engine, rng = AnalogEngine(spec, threads), np.random.default_rng(0)
@@ -51,12 +58,15 @@ def compare(
     def theirs() -> None:
         outputs["numpy"] = in_numpy(matrix, patches, spec, converter)
 
-    jobs = {"ours": timed(ours, 2), "numpy": timed(theirs, 2)}  # threads of BLAS spin a while
+    jobs = {
+        "ours": timed(ours, 2, clock),
+        "numpy": timed(theirs, 2, clock),
+    }  # threads of BLAS spin a while
     interleave(jobs, 1)
     agree(task, outputs["ours"].reshape(outputs["numpy"].shape), outputs["numpy"], converter)
     result = {"title": task.title, "count": task.count} | turns(jobs, ROUNDS)
     if crosssim is not None and matrix.shape[1] % spec.rows == 0:
-        result["crosssim"] = in_crosssim(crosssim, matrix, patches, folder)
+        result["crosssim"] = in_crosssim(crosssim, matrix, patches, folder, clock)
         theirs_out = np.load(folder / "outputs.npy")
         agree(task, outputs["ours"].reshape(theirs_out.shape), theirs_out, converter)
     return result
@@ -103,13 +113,13 @@ def agree(task: Any, ours: NDArray[Any], theirs: NDArray[Any], converter: Conver
 
 
 def in_crosssim(
-    python: str, matrix: NDArray[np.int32], patches: NDArray[np.int32], folder: Path
+    python: str, matrix: NDArray[np.int32], patches: NDArray[np.int32], folder: Path, clock: Clock
 ) -> Spread:
     """Seconds of CrossSim's product, in a process of its own."""
     np.save(folder / "matrix.npy", matrix)
     np.save(folder / "patches.npy", patches)
     script = Path(__file__).parent / "crosssim.py"
-    done = run((python, str(script), str(folder), str(ROUNDS)), folder, os.environ)
+    done = run((python, str(script), str(folder), str(ROUNDS), clock.__name__), folder, os.environ)
     if done.code:
         raise RuntimeError(f"CrossSim failed: {done.failure}")
     return spread(json.loads(done.output.splitlines()[-1]))

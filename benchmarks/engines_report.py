@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from benchmarks.engines_widths import tell
 from benchmarks.harness import Document, circumstances, goal, ratio, table
 
 GOAL_LAYERS, GOAL_NETWORK, GOAL_SHARE, GOAL_BARE, GOAL_MEMORY = 2.2, 3.5, 0.85, 0.65, 5e8
@@ -14,6 +15,8 @@ def render(results: Document) -> str:
     machine = f"{circumstances(results)}; {results['threads']} threads"
     machine += "; the array in processor time" if results.get("processor_time") else ""
     parts = [machine, _goals(results), _layers(results["digital"])]
+    if results.get("widths"):
+        parts.append(tell(results["widths"]))
     if results["analog"]:
         parts.append(_analog(results["analog"]))
     return "\n\n".join(parts)
@@ -76,12 +79,12 @@ def _analog(analog: Document) -> str:
     rows = []
     for name, title in KINDS.items():
         ours, theirs = (total(analog[name], side) for side in ("ours", "numpy"))
-        times = (f"{ours:.2f} s", f"{theirs:.2f} s", f"{theirs / ours:.2f}")
+        times = (f"{ours:.2f} s", f"{theirs:.2f} s", f"{ours / theirs:.2f}")
         rows.append((f"all layers, {title}", *times, "", ""))
     for layer in analog["whole"]:
         if "crosssim" in layer:
             ms = {side: f"{1e3 * layer[side]['median']:.1f} ms" for side in SIDES}
-            numpy, crosssim = (ratio(layer[side], layer["ours"]) for side in SIDES[1:])
+            numpy, crosssim = (ratio(layer["ours"], layer[side]) for side in SIDES[1:])
             times = (ms["ours"], ms["numpy"], f"{numpy:.2f}")
-            rows.append((layer["title"], *times, ms["crosssim"], f"{crosssim:.1f}"))
-    return table(("", "esnsim", "NumPy", "NumPy ÷ esnsim", "CrossSim", "÷ esnsim"), rows)
+            rows.append((layer["title"], *times, ms["crosssim"], f"{crosssim:.2f}"))
+    return table(("", "esnsim", "NumPy", "esnsim ÷ NumPy", "CrossSim", "esnsim ÷ it"), rows)

@@ -4,6 +4,7 @@ import ast
 import io
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -119,7 +120,7 @@ COMMANDS = {
     "prices": "simulate builtin:resnet8 --array isaac --e-cell 1fJ --adc-law scaled --exact",
     "pareto": "pareto builtin:resnet8 builtin:resnet20_05x --ratios 0 --bits 4 --images 9 "
     "--metric esn_a.weights --no-correct --rounding nearest --results r.jsonl",
-    "compress": "compress builtin:resnet8 -o c.onnx --bits 4 --images 9",
+    "compress": "compress model.onnx --data images.npz -o c.onnx --bits 4 --images 9",
     "compare": "compare builtin:resnet8 builtin:resnet20 --images 9",
     "machines": "machines",
     "models": "models",
@@ -128,8 +129,10 @@ COMMANDS = {
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_reports_fit_a_screen_of_80_columns(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for file in ("model.onnx", "images.npz"):
+        shutil.copy(place / file, tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("NO_COLOR", "1")

@@ -30,7 +30,7 @@ FEW = {
     "--rounding": "nearest",
 }  # fmt: skip
 POINTS = 4
-MANY = ("--ratios", "0,0.1,0.2,0.3,0.4,0.5,0.6", "--bits", "1-8")
+MANY = ("--ratios", "0,0.1,0.2,0.3,0.4,0.5,0.6", "--bits", "1-4")
 
 
 @pytest.fixture(autouse=True)
@@ -201,7 +201,7 @@ def wait_for(path: Path, count: int) -> None:
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_killed_sweep_goes_on_where_it_stopped(folder: Path, jobs: int) -> None:
-    path, whole, count = folder / "r", folder / "whole", 7 * 8
+    path, whole, count = folder / "r", folder / "whole", 7 * 4
     process = run("--results", path, "--jobs", jobs, *MANY)
     wait_for(path, 2)
     process.kill()

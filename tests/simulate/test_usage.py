@@ -187,7 +187,7 @@ def test_ctrl_c_ends_the_run_in_one_line_and_leaves_no_partial_file(
     tmp_path: Path, array: str
 ) -> None:
     out = tmp_path / "out.json"
-    words = ["simulate", "builtin:resnet20", "--end-to-end", "--array", array, "-o", str(out)]
+    words = ["simulate", MODEL, "--end-to-end", "--array", array, "-q", "-o", str(out)]
     child = subprocess.Popen(
         [sys.executable, "-c", SCRIPT, *words],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,

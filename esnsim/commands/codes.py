@@ -89,14 +89,9 @@ def add_criteria(group: "argparse._ArgumentGroup") -> None:
     """Add which filters are pruned first."""
     from esnsim.compression.prune.criteria import CRITERIA, SCOPES
 
-    group.add_argument(
-        "--criterion", choices=list(CRITERIA), default="norm",
-        help=f"which filters go first (default norm): {options.offered(CRITERIA)}",
-    )  # fmt: skip
-    group.add_argument(
-        "--scope", choices=list(SCOPES), default="layer",
-        help=f"among which filters (default layer): {options.offered(SCOPES)}",
-    )  # fmt: skip
+    what = "which filters go first (default norm)"
+    options.add_choice(group, "--criterion", CRITERIA, "norm", what)
+    options.add_choice(group, "--scope", SCOPES, "layer", "among which filters (default layer)")
 
 
 def scheme_of(arguments: argparse.Namespace) -> "Scheme":

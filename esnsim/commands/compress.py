@@ -93,14 +93,10 @@ def _add_policy(group: "argparse._ArgumentGroup") -> None:
     from esnsim.compression.allocate.effort import EFFORTS
     from esnsim.compression.policies import POLICIES
 
-    group.add_argument(
-        "--policy", choices=list(POLICIES),
-        help=f"how filters share a budget (default allocate): {options.offered(POLICIES)}",
-    )  # fmt: skip
-    group.add_argument(
-        "--effort", choices=list(EFFORTS), default="normal",
-        help=f"what allocate measures noise with (default normal): {options.offered(EFFORTS)}",
-    )  # fmt: skip
+    what = "how filters share a budget (default allocate)"
+    options.add_choice(group, "--policy", POLICIES, None, what)
+    what = "what allocate measures noise with (default normal)"
+    options.add_choice(group, "--effort", EFFORTS, "normal", what)
     group.add_argument(
         "--targets", type=InputFile(), metavar="FILE",
         help="ESNa of each layer in training, as ESNTracker writes it, for esna-targets",

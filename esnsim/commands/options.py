@@ -22,6 +22,15 @@ def offered(table: Mapping[str, Any]) -> str:
     return "; ".join(f"{name}: {entry.help}" for name, entry in table.items()).replace("%", "%%")
 
 
+def add_choice(
+    group: Any, option: str, table: Mapping[str, Any], default: str | None, what: str
+) -> None:
+    """Add an option whose value is an entry of a table, which the help explains."""
+    group.add_argument(
+        option, choices=list(table), default=default, help=f"{what}: {offered(table)}"
+    )
+
+
 def widths(text: str) -> int | Path | str:
     """A width, a file of widths, or ALONE."""
     if text == ALONE:

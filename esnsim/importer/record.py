@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from math import gcd, prod
 
 import numpy as np
@@ -98,6 +99,7 @@ class Record:
         if constant.coded is None and constant.bits is not None:
             constant = dequantize(constant, None, None, 0, 0, name)
         origin, coded = constant.origin, constant.coded
+        weight = partial(Weight, name=origin, origin=origin, shape=shape)
 
         def when_asked(read: Callable[[], Array]) -> Callable[[], Array]:
             def load() -> Array:
@@ -112,14 +114,7 @@ class Record:
             if coded.asymmetric:
                 self.note("some weights are asymmetric: their zero point is one activation sum")
             dtype = f"int{coded.bits}"
-            return Weight(
-                name=origin,
-                origin=origin,
-                shape=shape,
-                dtype=dtype,
-                load=when_asked(coded.integers),
-                codes=codes,
-            )
+            return weight(dtype=dtype, load=when_asked(coded.integers), codes=codes)
         dtype = constant.dtype.name
         if dtype not in FLOATS and constant.dtype.kind in "cOSU":
             raise CannotCountError(f"its weights are of type {dtype}")
@@ -127,16 +122,8 @@ class Record:
         if taken:
             self.note(f"weights of type {taken} are counted as floats")
         if found.upright and isinstance(constant.read, Stored):
-            return Weight(
-                name=origin,
-                origin=origin,
-                shape=shape,
-                dtype=dtype,
-                load=replace(constant.read, shape=shape),
-            )
-        return Weight(
-            name=origin, origin=origin, shape=shape, dtype=dtype, load=when_asked(constant.read)
-        )
+            return weight(dtype=dtype, load=replace(constant.read, shape=shape))
+        return weight(dtype=dtype, load=when_asked(constant.read))
 
     def batchnorm(
         self,

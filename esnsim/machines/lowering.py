@@ -57,29 +57,14 @@ def lower(quantized: QuantizedLayer, width_step: int = 1) -> Lowered:
     dtype = np.min_scalar_type(-1 << max(int(widths.max(initial=0)) - 1, 0))
     if midrise:  # q = 2k + 1 where it is not 0
         nonzero = (q != 0) if masked.any() else None
-        constant = np.where((widths > 0) & ~masked, 1, 0)
-        return Lowered(
-            geometry=geometry,
-            values=(q >> 1).astype(dtype),
-            widths=widths,
-            shift=1,
-            sums=constant,
-            masked=masked,
-            nonzero=nonzero,
-            live=live,
-        )
-    zeros = centre(q, widths, live)
-    values = (q - zeros[:, None, None]).astype(dtype)
+        values, constant = q >> 1, np.where((widths > 0) & ~masked, 1, 0)
+    else:
+        nonzero, constant = None, centre(q, widths, live)
+        values = q - constant[:, None, None]
     return Lowered(
-        geometry=geometry,
-        values=values,
-        widths=widths,
-        shift=0,
-        sums=zeros,
-        masked=masked,
-        nonzero=None,
-        live=live,
-    )
+        geometry=geometry, values=values.astype(dtype), widths=widths, shift=int(midrise),
+        sums=constant, masked=masked, nonzero=nonzero, live=live,
+    )  # fmt: skip
 
 
 def needs_mask(quantized: QuantizedLayer) -> Mask:

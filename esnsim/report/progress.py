@@ -37,9 +37,9 @@ class Meter:
         self.within("")
         self._count += count
 
-    def finish(self, step: str = "", count: int = 1) -> None:
-        """A step of that many ended."""
-        self._count += count
+    def finish(self, step: str = "") -> None:
+        """A step ended."""
+        self._count += 1
         self.advance(step, 0)
 
     def within(self, detail: str) -> None:

@@ -10,6 +10,7 @@ from esnsim.costs.bops import DEFINITIONS, layer_bops
 from esnsim.costs.cost import Cost, LayerCost, other_width_of
 from esnsim.costs.equations import WidthRule
 from esnsim.costs.figures import Metrics
+from esnsim.quantization.scheme import Scheme
 from esnsim.report.forms import Form, csv_text, json_text
 
 SCHEMA = "esnsim.cost/1"
@@ -21,7 +22,7 @@ def document(cost: Cost) -> dict[str, Any]:
         "schema": SCHEMA,
         "esnsim": esnsim.__version__,
         "model": _model(cost),
-        "quantizer": _quantizer(cost),
+        "quantizer": {"code": "midrise", **quantizer(cost.scheme), "width": cost.width},
         "totals": totals(cost),
         "layers": rows(cost),
         "products": [
@@ -76,16 +77,14 @@ def _bops(name: str, total: float | None) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _quantizer(cost: Cost) -> dict[str, Any]:
-    scheme = cost.scheme
+def quantizer(scheme: Scheme) -> dict[str, Any]:
+    """How weights became codes."""
     return {
-        "code": "midrise",
         "rule": scheme.resolved_rule,
         "bits": scheme.nominal_bits,
         "alpha": scheme.alpha if scheme.resolved_rule == "filter-sigma" else None,
         "keep_zeros": scheme.keep_zeros,
         "widths_given": scheme.widths is not None,
-        "width": cost.width,
     }
 
 

@@ -10,8 +10,9 @@ from esnsim.machines.named.comparison import Comparison, Taken
 from esnsim.machines.named.counts import Count
 from esnsim.machines.named.description import own_fields
 from esnsim.machines.named.memory import Memory
+from esnsim.report.cost.document import quantizer
 from esnsim.report.forms import Form, csv_text, json_text
-from esnsim.report.simulation.document import left_out, quantizer
+from esnsim.report.simulation.document import left_out
 
 SCHEMA = "esnsim.machines/1"
 T = TypeVar("T")

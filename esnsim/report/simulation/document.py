@@ -7,7 +7,7 @@ from typing import Any
 import esnsim
 from esnsim.machines.base import Result, unit_of
 from esnsim.machines.simulator import NotRun, Simulation
-from esnsim.quantization.scheme import Scheme
+from esnsim.report.cost.document import quantizer
 from esnsim.report.forms import Form, csv_text, json_text
 from esnsim.report.scored import end_to_end_document
 
@@ -37,17 +37,6 @@ def document(simulation: Simulation) -> dict[str, Any]:
         ],
         "accuracy": end_to_end_document(simulation.accuracy),
     }  # fmt: skip
-
-
-def quantizer(scheme: Scheme) -> dict[str, Any]:
-    """How weights became codes."""
-    return {
-        "rule": scheme.resolved_rule,
-        "bits": scheme.nominal_bits,
-        "alpha": scheme.alpha if scheme.resolved_rule == "filter-sigma" else None,
-        "keep_zeros": scheme.keep_zeros,
-        "widths_given": scheme.widths is not None,
-    }
 
 
 def rows(simulations: Sequence[Simulation]) -> list[dict[str, Any]]:

@@ -18,8 +18,10 @@ import onnx
 import torch
 from torch import nn
 
+from benchmarks.harness import RESULTS as UNTRAINED
 from benchmarks.paper.plots import Panel
 from benchmarks.paper.runs import CORRECTION, Quick, Runs
+from benchmarks.paper.statistics import curve, frontier, percent
 from esnsim.compression.compress import compress
 from esnsim.compression.compressed import Compressed
 from esnsim.compression.recipe import Recipe as CodeRecipe
@@ -38,6 +40,7 @@ TEMPERATURE = 4.0
 CALIBRATION = 512  # training images, without their labels, over which codes compensate
 BEGIN = 2  # bits everywhere, where widths that are learned begin
 STARTS = {"resnet20_025x": 4, "resnet20_05x": 8, "resnet20_075x": 12, "resnet20": 16}
+SHOWN = 85  # %: networks below are of no use
 METRICS = {"esn_d_tilde": "MAC×bit", "esn_d": "ESNd", "esn_a": "ESNa"}
 QUICK, EPOCHS = Quick(epochs=2, images=2000), 6
 
@@ -91,21 +94,41 @@ def measure(runs: Runs) -> Iterator[dict[str, Any]]:
 
 
 def draw(document: Mapping[str, Any]) -> list[Panel]:
+    """Four ways: nearest and compensated codes without training, fixed and learned widths."""
     names = sorted({(p["start"], p["way"].split()[0]) for p in document["points"]})
     return [
         Panel(
             {
-                f"{start}, {way}": sorted(
+                f"{model}, {rounding}": [
+                    point for point in percent(frontier(curve(points, metric))) if point[1] > SHOWN
+                ]
+                for rounding in ("nearest", "compensated")
+                for model, points in untrained(rounding).items()
+            }
+            | {
+                f"{start}, trained, {way}": sorted(
                     (p[metric]["macs"], 100 * p["accuracy"])
                     for p in document["points"]
                     if p["start"] == start and p["way"].split()[0] == way
                 )
                 for start, way in names
             },
-            title, "accuracy, %", log="x",
+            title, "accuracy, %", log="x", marks_only=[f"{s}, trained, {w}" for s, w in names],
         )
         for metric, title in METRICS.items()
     ]  # fmt: skip
+
+
+def untrained(rounding: str) -> dict[str, list[dict[str, Any]]]:
+    """The points that `esnsim pareto` made of each embedded model without training."""
+    lines = (UNTRAINED / f"pareto-{rounding}.jsonl").read_text().splitlines()
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in map(json.loads, lines):
+        if row.get("kind") == "point":
+            total = row["total"] | {"accuracy": row["evaluation"]["top1"]}
+            total["esn_a"] = {key: value / 4 for key, value in total["esn_a_x4"].items()}
+            found.setdefault(row["candidate"]["model"].removeprefix("builtin:"), []).append(total)
+    return found
 
 
 def embedded(runs: Runs, name: str) -> nn.Module:

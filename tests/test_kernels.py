@@ -3,11 +3,14 @@
 The passes that have a NumPy form go through the same tests in both forms.
 """
 
+import re
 from collections.abc import Callable
 from math import sqrt
 from operator import mul
+from pathlib import Path
 from typing import Any
 
+import esnsim_kernels
 import numpy as np
 import pytest
 from esnsim_kernels import midrise as midrise_kernels
@@ -189,3 +192,9 @@ def pass_over(fused: str, work: Callable[[Array, Array], None], weights: Array, 
         patch.setattr(passes, "FUSED", fused)
         work(weights, out[:, 0] if n == 1 else out)
     return out
+
+
+def test_no_kernel_that_is_cached_is_a_closure() -> None:
+    """Numba finds a closure's cache by its cells, which differ in each process: it never would."""
+    sources = Path(esnsim_kernels.__file__).parent.glob("*.py")
+    assert not [path.name for path in sources if re.search(r"\n +@njit\(cache", path.read_text())]

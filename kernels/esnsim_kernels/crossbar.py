@@ -10,14 +10,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit, uint64
+from numba.extending import overload
 from numpy.typing import NDArray
 
 from esnsim_kernels import vectors
 from esnsim_kernels.vectors import PANEL, QUAD
 
-__all__ = ["Columns", "Inputs", "Memory", "walk", "walk_whole"]
+__all__ = ["Columns", "Inputs", "Memory", "walk"]
 
 NOTHING = np.zeros(QUAD, np.int32)
+OPTIONS = {"nogil": True, "error_model": "numpy"}
 
 
 class Inputs(NamedTuple):
@@ -54,7 +56,7 @@ class Columns(NamedTuple):
 
 
 @njit(nogil=True, error_model="numpy")
-def drive(values, channels, base, offsets, k, used, slices, bits, block, total):
+def drive_floats(values, channels, base, offsets, k, used, slices, bits, block, total):
     """block[row, s·n + v] = slice s of what window v of n drives on row k + row of the reduction.
 
     Row k is channel k % channels at tap k // channels. total[v] = Σ of the whole activations.
@@ -100,7 +102,7 @@ def multiply(cells, rows, block, sums):
 
 
 @njit(nogil=True, error_model="numpy")
-def meet(cells, k, used, block, quad, sums):
+def meet_floats(cells, k, used, block, quad, sums):
     """Sums of the cells (4, K) from row k on, whose copies in quad (4, rows) lie closer."""
     for i in range(QUAD):
         for row in range(used):
@@ -110,7 +112,7 @@ def meet(cells, k, used, block, quad, sums):
 
 @njit(nogil=True, error_model="numpy")
 def drive_whole(values, channels, base, offsets, k, used, slices, bits, block, total):
-    """As `drive`, two rows to a word and lanes in panels: block[panel, row // 2, lane]."""
+    """As `drive_floats`, two rows to a word and lanes in panels: block[panel, row // 2, lane]."""
     n, mask = len(total), np.int32((1 << bits) - 1)
     lanes = np.zeros(block.shape[0] * PANEL, np.int32)
     low, high = np.zeros(n, np.int32), np.zeros(n, np.int32)
@@ -141,7 +143,7 @@ def look(values, channels, base, offsets, k, seen, total):
 
 @njit(nogil=True, error_model="numpy")
 def meet_whole(cells, k, used, block, quad, sums):
-    """As `meet`, two rows to a word in quad (rows, 4)."""
+    """As `meet_floats`, two rows to a word in quad (rows, 4)."""
     pairs = (used + 1) // 2
     for row in range(0, used, 2):
         for i in range(QUAD):
@@ -153,18 +155,14 @@ def meet_whole(cells, k, used, block, quad, sums):
 
 @njit(nogil=True, error_model="numpy")
 def noise_of(block, rows, sigma, spread):
-    """spread[lane] = σ·√(Σ x²): the noise of a sum whose products have noise σ·x each."""
-    spread[:] = 0
+    """spread[lane] = σ·√(Σ x²) of a block of floats: a sum's noise, of products that have σ·x."""
+    spread[:], driven = 0, block.ravel()
     for row in range(rows):
         for lane in range(len(spread)):
-            spread[lane] += block[row, lane] * block[row, lane]
+            x = driven[row * len(spread) + lane]
+            spread[lane] += x * x
     for lane in range(len(spread)):
         spread[lane] = sigma * np.sqrt(spread[lane])
-
-
-@njit(nogil=True, error_model="numpy")
-def no_noise(block, rows, sigma, spread):
-    """Whole numbers have none: with noise sums are floats."""
 
 
 @njit(nogil=True, error_model="numpy")
@@ -240,58 +238,70 @@ class Memory(NamedTuple):
     sums: NDArray[Any]
 
 
-def walker(drive, meet, spread_of):
-    """The walk, with rows driven and columns summed up in one of two ways."""
-
-    @njit(cache=True, nogil=True, error_model="numpy")
-    def walk(inputs, columns, rows, windows, converter, sigma, rng, memory, out, reads, histogram):
-        """Run windows (first, last, n at most) of a layer on all arrays, of `rows`, that hold it.
-
-        A column adds scales times its converted sums, each shifted by its input slice, and shared
-        times the activations, to out[filters, window] float64. converter = (step, unit, shift,
-        first, last, whether step and shift are to be taken times the rows in use), see convert;
-        sigma is the read noise of a product. reads[t, r] int64 counts the reads of the array at
-        column tile t and row tile r. If histogram has elements, it counts the sums at each code,
-        and that is all.
-        """
-        first, last, n = windows
-        slices, bits = inputs.slices, inputs.bits
-        block, quad, sums = memory
-        lanes = sums.shape[1]
-        spread, analog, total = np.zeros(lanes), np.empty(lanes), np.empty(n, np.int64)
-        step, unit, shift, lowest, highest, per_row = converter
-        for group in range(len(inputs.channels)):
-            channels = inputs.channels[group]
-            length = len(inputs.offsets) * channels
-            for k in range(0, length, rows):
-                used = min(rows, length - k)
-                times = used if per_row else 1
-                grid = step * times, unit, shift * times, lowest, highest
-                drive(
-                    inputs.values[group], channels, inputs.base[first:last], inputs.offsets, k,
-                    used, slices, bits, block, total,
-                )  # fmt: skip
-                if sigma > 0:
-                    spread_of(block, used, sigma, spread)
-                for tile in range(columns.group_tiles[group], columns.group_tiles[group + 1]):
-                    reads[tile, k // rows] += slices * (last - first)
-                    for q in range(columns.tile_quads[tile], columns.tile_quads[tile + 1]):
-                        meet(columns.cells[q], k, used, block, quad, sums)
-                        if sigma > 0:
-                            disturb(sums, spread, rng)
-                        for i in range(QUAD):
-                            filter = columns.filters[q, i]
-                            if filter < 0:
-                                continue
-                            if len(histogram) > 0:
-                                tally(sums[i], slices, n, last - first, grid, histogram)
-                                continue
-                            convert(sums[i], grid, analog)
-                            scale, shared = roles(columns, q, i, k // rows)
-                            windows_of = out[filter, first:last]
-                            add(analog, total, slices, bits, scale / unit, shared, windows_of)
-
-    return walk
+def drive(values, channels, base, offsets, k, used, slices, bits, block, total):
+    """`drive_whole` or `drive_floats`, as the block is for."""
 
 
-walk, walk_whole = walker(drive, meet, noise_of), walker(drive_whole, meet_whole, no_noise)
+def meet(cells, k, used, block, quad, sums):
+    """`meet_whole` or `meet_floats`, as the block is for."""
+
+
+@overload(drive, jit_options=OPTIONS)
+def choose_drive(values, channels, base, offsets, k, used, slices, bits, block, total):
+    """The function for these types."""
+    return (drive_whole if block.ndim == 3 else drive_floats).py_func
+
+
+@overload(meet, jit_options=OPTIONS)
+def choose_meet(cells, k, used, block, quad, sums):
+    """The function for these types."""
+    return (meet_whole if block.ndim == 3 else meet_floats).py_func
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def walk(inputs, columns, rows, windows, converter, sigma, rng, memory, out, reads, histogram):
+    """Run windows (first, last, n at most) of a layer on all arrays, of `rows`, that hold it.
+
+    A column adds scales times its converted sums, each shifted by its input slice, and shared
+    times the activations, to out[filters, window] float64. converter = (step, unit, shift,
+    first, last, whether step and shift are to be taken times the rows in use), see convert;
+    sigma is the read noise of a product. reads[t, r] int64 counts the reads of the array at
+    column tile t and row tile r. If histogram has elements, it counts the sums at each code,
+    and that is all.
+    """
+    first, last, n = windows
+    slices, bits = inputs.slices, inputs.bits
+    block, quad, sums = memory
+    lanes = sums.shape[1]
+    spread, analog, total = np.zeros(lanes), np.empty(lanes), np.empty(n, np.int64)
+    step, unit, shift, lowest, highest, per_row = converter
+    for group in range(len(inputs.channels)):
+        channels = inputs.channels[group]
+        length = len(inputs.offsets) * channels
+        for k in range(0, length, rows):
+            used = min(rows, length - k)
+            times = used if per_row else 1
+            grid = step * times, unit, shift * times, lowest, highest
+            drive(
+                inputs.values[group], channels, inputs.base[first:last], inputs.offsets, k,
+                used, slices, bits, block, total,
+            )  # fmt: skip
+            if sigma > 0:
+                noise_of(block, used, sigma, spread)
+            for tile in range(columns.group_tiles[group], columns.group_tiles[group + 1]):
+                reads[tile, k // rows] += slices * (last - first)
+                for q in range(columns.tile_quads[tile], columns.tile_quads[tile + 1]):
+                    meet(columns.cells[q], k, used, block, quad, sums)
+                    if sigma > 0:
+                        disturb(sums, spread, rng)
+                    for i in range(QUAD):
+                        filter = columns.filters[q, i]
+                        if filter < 0:
+                            continue
+                        if len(histogram) > 0:
+                            tally(sums[i], slices, n, last - first, grid, histogram)
+                            continue
+                        convert(sums[i], grid, analog)
+                        scale, shared = roles(columns, q, i, k // rows)
+                        windows_of = out[filter, first:last]
+                        add(analog, total, slices, bits, scale / unit, shared, windows_of)

@@ -143,11 +143,10 @@ def _run(
         what.values, channels, what.base, what.offsets, spec.input_slices, spec.input_bits
     )
     grid = converter.grid(rows, crossbar.limit)
-    whole = _whole(crossbar, sigma)
-    walk, memory = kernel.walk_whole if whole else kernel.walk, _memory(what, whole)
+    memory = _memory(what, _whole(crossbar, sigma))
     for first, stream in blocks:
         span = first, min(first + what.block, windows), what.block
-        walk(
+        kernel.walk(
             inputs, crossbar.columns, rows, span, grid, sigma, stream, memory, out, reads, histogram
         )
     return reads

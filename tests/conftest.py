@@ -43,3 +43,17 @@ def tiny(tmp_path: Path) -> Path:
     from tests.samples import saved, two_layers
 
     return saved(two_layers(), tmp_path)
+
+
+@pytest.fixture
+def few_images(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first of the embedded images in place of all."""
+    import numpy as np
+
+    from esnsim.images import sets
+
+    folder = tmp_path_factory.mktemp("few")
+    for place, count in (("EMBEDDED", 320), ("TRAINING", 64)):
+        with np.load(getattr(sets, place)) as whole:
+            np.savez(folder / place, **{name: array[:count] for name, array in whole.items()})
+        monkeypatch.setattr(sets, place, folder / f"{place}.npz")

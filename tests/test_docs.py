@@ -12,7 +12,6 @@ import onnx
 import pytest
 
 from esnsim.cli import main, parse
-from esnsim.images import sets
 from tests.samples import EMBEDDED
 
 PAGES = sorted((Path(__file__).parents[1] / "docs").glob("*.md"))
@@ -51,15 +50,11 @@ def test_the_quick_commands_of_the_questions_run(
 
 @pytest.mark.parametrize("page", sorted({page for page, _ in PYTHON} - {"training"}))
 def test_the_python_of_a_page_runs(
-    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    page: str, few_images: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With the smaller of the embedded networks in place of the larger one, and fewer images."""
+    """With the smaller of the embedded networks in place of the larger one."""
     (tmp_path / "resnet20.onnx").write_bytes((EMBEDDED / "resnet20.onnx").read_bytes())
     monkeypatch.chdir(tmp_path)
-    for place, count in (("EMBEDDED", 320), ("TRAINING", 64)):
-        with np.load(getattr(sets, place)) as whole:
-            np.savez(tmp_path / place, **{name: array[:count] for name, array in whole.items()})
-        monkeypatch.setattr(sets, place, tmp_path / f"{place}.npz")
     for where, text in PYTHON:
         if where == page:
             with warnings.catch_warnings():

@@ -28,25 +28,27 @@ SAMPLE = 64  # windows of an image that a converter's range is calibrated on
 NO_HISTOGRAM = np.zeros(0, np.int64)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Readout:
     """A crossbar and the activations that drive it.
 
     `values` (G, C, pixels) are not negative; `base` (windows,) and `offsets` (taps,) find the
-    windows in them.
+    windows in them. All windows may stand in one block where it is `alone`.
     """
 
     crossbar: Crossbar
     values: NDArray[np.int32]
     base: Ints
     offsets: Ints
+    alone: bool = False
 
     @property
     def block(self) -> int:
-        """Windows of a block: two blocks at least, for two threads, unless they are tiny."""
+        """Windows of a block: two blocks at least, for two threads, unless alone or tiny."""
         most = max(1, LANES // self.crossbar.device.spec.input_slices)
         least: int = PANEL
-        return min(len(self.base), most, max(least, -(-len(self.base) // 2)))
+        share = len(self.base) if self.alone else -(-len(self.base) // 2)
+        return min(len(self.base), most, max(least, share))
 
     @property
     def starts(self) -> range:
@@ -60,7 +62,8 @@ def readout(crossbar: Crossbar, x: NDArray[Any], zero_point: int, signed: bool) 
     geometry = crossbar.lowered.geometry
     driven = x.astype(np.int32) + lift
     values = padded_pixels(geometry, driven, zero_point + lift, crossbar.channels)
-    return Readout(crossbar, values, *addresses(geometry, len(x)))
+    base, offsets = addresses(geometry, len(x))
+    return Readout(crossbar=crossbar, values=values, base=base, offsets=offsets)
 
 
 def read(
@@ -72,9 +75,10 @@ def read(
     """
     out = np.zeros((len(what.crossbar.lowered.values), len(what.base)))
     sigma = what.crossbar.device.read_noise
+    threads = workers(threads)
+    what = replace(what, alone=threads == 1 and sigma == 0)
     streams = rng.spawn(len(what.starts)) if sigma > 0 else [rng] * len(what.starts)
     blocks = list(zip(what.starts, streams, strict=True))
-    threads = workers(threads)
     parts = min(len(blocks), 4 * threads) if threads > 1 else 1
     cuts = np.linspace(0, len(blocks), parts + 1).astype(int)
 

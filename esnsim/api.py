@@ -154,6 +154,7 @@ def simulate(
     A `clock` in Hz adds speeds. Raises UsageError, ModelError.
     """
     from esnsim.evaluate.simulation import Activations, simulate_graph
+    from esnsim.graph.branches import specialised
     from esnsim.machines import presets
     from esnsim.run.cut import cut
 
@@ -166,7 +167,7 @@ def simulate(
             raise UsageError(f"{option}= is about machines by name: give machines=")
 
     _check_images(images)
-    model = opened_from(source, example, input_shapes, input_values)
+    model = specialised(opened_from(source, example, input_shapes, input_values))
     described = presets.machine(machine) if isinstance(machine, str) else machine
     if not hasattr(described, "prepare"):
         raise UsageError(f"a {type(machine).__name__} is no machine: give a name such as 'maki'")

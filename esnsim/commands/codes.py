@@ -122,10 +122,15 @@ def scheme_of(arguments: argparse.Namespace) -> "Scheme":
 
 
 def read_model(arguments: argparse.Namespace) -> "Model":
-    """The model, BatchNormalization folded if asked for; what is not counted is said."""
+    """The model, in the branches that inputs choose, BatchNormalization folded if asked for; what
+    is not counted is said.
+    """
+    from esnsim.graph.branches import specialised
     from esnsim.graph.model import open_model
 
-    model = open_model(arguments.model, dict(arguments.input_shape), dict(arguments.input_value))
+    model = specialised(
+        open_model(arguments.model, dict(arguments.input_shape), dict(arguments.input_value))
+    )
     return replace(model, network=_prepared(model.network, arguments))
 
 

@@ -27,7 +27,7 @@ def specialised(model: Model) -> Model:
     choose in place of its If; the model itself where they choose none.
 
     Free sizes that the choice depends on are fixed, and what only the choice, or the other branch,
-    read is gone, inputs included.
+    read is gone. Inputs stay, so that who runs the model feeds it as before.
     """
     if all(node.op_type != "If" for node in model.nodes):
         return model
@@ -36,18 +36,17 @@ def specialised(model: Model) -> Model:
     if not work.taken:
         return model
     sizes = _fix_sizes(model, proto.graph, {at: chosen[at] for at in work.taken})
-    gone = _drop_orphans(proto.graph, work.read)
+    unread = _drop_orphans(proto.graph, work.read)
     drop_unread(proto.graph)
-    edit = _told([*work.taken.values()], gone, sizes)
-    return replace(_opened(model, proto, gone), edits=(*model.edits, edit))
+    edit = _told([*work.taken.values()], unread, sizes)
+    return replace(_opened(model, proto), edits=(*model.edits, edit))
 
 
-def _opened(model: Model, proto: ModelProto, gone: set[str]) -> Model:
-    """The edited model without some inputs, its tensors where they were."""
+def _opened(model: Model, proto: ModelProto) -> Model:
+    """The edited model, its tensors where they were."""
     source = model.network.source
-    shapes = {name: shape for name, shape in source.inputs if name not in gone}
-    values = {name: value for name, value in source.input_values if name not in gone}
-    return open_model(Loaded(proto, model.store, source.path, source.size_bytes), shapes, values)
+    loaded = Loaded(proto, model.store, source.path, source.size_bytes)
+    return open_model(loaded, dict(source.inputs), dict(source.input_values))
 
 
 def _chosen(model: Model, shapes: Shapes) -> Chosen:
@@ -144,7 +143,7 @@ def _rename(graph: GraphProto, names: Mapping[str, str]) -> None:
 
 
 def _drop_orphans(graph: GraphProto, orphans: set[str]) -> set[str]:
-    """Remove what gave only these values, where nothing reads them; the inputs that are gone."""
+    """Remove what gave only these values, where nothing reads them; inputs that nothing reads."""
     uses = Counter(name for node in graph.node for name in reads(node))
     uses.update(output.name for output in graph.output)
     orphans, kept = set(orphans), list[NodeProto]()
@@ -155,12 +154,8 @@ def _drop_orphans(graph: GraphProto, orphans: set[str]) -> set[str]:
             orphans |= reads(node)
         else:
             kept.append(node)
-    gone = {info.name for info in graph.input if info.name in orphans and not uses[info.name]}
-    inputs = [info for info in graph.input if info.name not in gone]
     replace_nodes(graph, kept[::-1])
-    del graph.input[:]
-    graph.input.extend(inputs)
-    return gone
+    return {info.name for info in graph.input if info.name in orphans and not uses[info.name]}
 
 
 def _fix_sizes(model: Model, graph: GraphProto, taken: Chosen) -> list[str]:
@@ -185,11 +180,11 @@ def _fix_sizes(model: Model, graph: GraphProto, taken: Chosen) -> list[str]:
     return fixed
 
 
-def _told(taken: list[str], gone: set[str], sizes: list[str]) -> str:
+def _told(taken: list[str], unread: set[str], sizes: list[str]) -> str:
     more = f" and {len(taken) - 1} more" if taken[1:] else ""
-    without = f", without input {', '.join(map(repr, sorted(gone)))}" if gone else ""
+    inputs = f"; nothing reads input {', '.join(map(repr, sorted(unread)))}" if unread else ""
     fixed = f", for {', '.join(sizes)}" if sizes else ""
     return (
         f"If '{taken[0]}'{more}: the branch that the inputs' shapes and values choose is all "
-        f"that is written{without}{fixed}"
+        f"that is written{fixed}{inputs}"
     )

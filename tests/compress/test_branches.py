@@ -69,7 +69,8 @@ def test_the_branch_alone_gives_what_the_model_gives(
     names = [[layer.name.rstrip("_") for layer in each.network.layers] for each in (found, whole)]
     assert names[0] == names[1][: len(names[0])]  # but for one that only the other branch reads
     assert not {"If", "Equal", "Less"} & {node.op_type for node in found.nodes}
-    assert [each.name for each in proto.graph.input] == ["x"]
+    assert [each.name for each in proto.graph.input] == ["x", "rate"]
+    assert found.edits[0].endswith("is all that is written; nothing reads input 'rate'")
     assert not unquantisable_layers(found)
     feeds = {"x": normal(3, 6, seed=4), "rate": np.array(rate)}
     np.testing.assert_allclose(run(proto, feeds), run(make(), feeds), rtol=1e-5, atol=1e-5)
@@ -108,7 +109,7 @@ def test_layers_of_the_branch_are_compensated() -> None:
             whole, Recipe(scheme=Scheme("mse", 3), rounding=rounding), some.first(50), some
         )
         assert len(found.workspace.sites) == 3
-        assert any("is all that is written, without input 'rate'" in n for n in found.notes)
+        assert any("is all that is written; nothing reads input 'rate'" in n for n in found.notes)
         right = run(switching(), feeds)
         errors[rounding] = float(np.square(run(found.model, feeds) - right).sum())
     assert errors["compensated"] < 0.8 * errors["nearest"]

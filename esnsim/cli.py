@@ -69,7 +69,7 @@ def parser(command: str | None = None) -> Parser:
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """The options of a command line. Leaves with exit code 2 where it can't be read."""
     words = join_compared(_split_bare_flag(argv))
-    first = next((word for word in words if word != "--"), "")
+    first = words[0] if words else ""
     return parser(first if first in COMMANDS else "").parse_args(words)
 
 

@@ -19,9 +19,13 @@ def workers(asked: int) -> int:
     return min(asked, A_CORE * _cores()) or _cores()
 
 
-@cache
 def pool() -> ThreadPoolExecutor:
-    """A thread a core, which wait without spinning."""
+    """A thread a core, which wait without spinning; a forked process has its own."""
+    return _pool(os.getpid())
+
+
+@cache
+def _pool(process: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(_cores(), "esnsim")
 
 

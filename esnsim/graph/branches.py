@@ -3,8 +3,11 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
+from math import prod
 
-from onnx import GraphProto, ModelProto, NodeProto, TensorShapeProto, helper
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, TensorShapeProto, helper
+from onnx.numpy_helper import to_array
 
 from esnsim.errors import ModelError
 from esnsim.graph.model import Model, Shapes, open_model
@@ -17,6 +20,9 @@ from esnsim.onnxfile.load import Loaded
 from esnsim.onnxfile.nodes import graphs_of, reads, stored_names
 
 BRANCHES = ("then_branch", "else_branch")
+INTEGERS = (TensorProto.INT32, TensorProto.INT64)
+FEW_NUMBERS = 4  # numbers of a tensor that a size may be compared with
+LARGEST_SIZE = 1 << 16  # size that is tried
 
 #: Which branch an If takes, by the path of nodes that leads to it.
 Chosen = Mapping[str, int]
@@ -31,14 +37,16 @@ def specialised(model: Model) -> Model:
     """
     if all(node.op_type != "If" for node in model.nodes):
         return model
-    chosen, proto = _chosen(model, model.input_shapes), copied(model)
+    chosen, proto = _chosen(model, model.input_shapes) or {}, copied(model)
     work = _Inlining(proto.graph, chosen)
     if not work.taken:
         return model
-    sizes = _fix_sizes(model, proto.graph, {at: chosen[at] for at in work.taken})
+    fixed = _fix_sizes(model, proto.graph, {at: chosen[at] for at in work.taken})
     unread = _drop_orphans(proto.graph, work.read)
     drop_unread(proto.graph)
-    edit = _told([*work.taken.values()], unread, sizes)
+    values = model.network.source.input_values
+    fixed += [f"'{name}' of {value:g}" for name, value in values if name not in unread]
+    edit = _told([*work.taken.values()], unread, fixed)
     return replace(_opened(model, proto), edits=(*model.edits, edit))
 
 
@@ -49,13 +57,13 @@ def _opened(model: Model, proto: ModelProto) -> Model:
     return open_model(loaded, dict(source.inputs), dict(source.input_values))
 
 
-def _chosen(model: Model, shapes: Shapes) -> Chosen:
-    """The branches that shapes choose, none where they do not fit."""
+def _chosen(model: Model, shapes: Shapes) -> Chosen | None:
+    """The branches that shapes choose, None where they do not fit."""
     try:
         values = dict(model.network.source.input_values)
         return explore(model.proto, model.store, shapes, values)[1].chosen
     except ModelError:
-        return {}
+        return None
 
 
 class _Inlining:
@@ -159,7 +167,12 @@ def _drop_orphans(graph: GraphProto, orphans: set[str]) -> set[str]:
 
 
 def _fix_sizes(model: Model, graph: GraphProto, taken: Chosen) -> list[str]:
-    """Fix each free size whose double would choose otherwise; which these are, in words."""
+    """Fix each free size of which another would choose otherwise; which these are, in words.
+
+    Tried are its double, and sizes at and beside the numbers that conditions are computed from.
+    """
+    tried = sorted({number + more for number in _numbers(model.proto.graph) for more in (-1, 0, 1)})
+    tried = [size for size in tried if size > 0]
     free: dict[object, list[tuple[str, int, TensorShapeProto.Dimension]]] = {}
     for info in graph.input:
         for axis, dim in enumerate(info.type.tensor_type.shape.dim):
@@ -168,16 +181,56 @@ def _fix_sizes(model: Model, graph: GraphProto, taken: Chosen) -> list[str]:
                 free.setdefault(named or (info.name, axis), []).append((info.name, axis, dim))
     fixed = list[str]()
     for places in free.values():
-        shapes = {name: [*shape] for name, shape in model.input_shapes.items()}
-        places = [place for place in places if place[0] in shapes]
-        for name, axis, _ in places:
-            shapes[name][axis] *= 2
-        other = _chosen(model, {name: tuple(shape) for name, shape in shapes.items()})
-        if any(other.get(at) != branch for at, branch in taken.items()):
+        places = [place for place in places if place[0] in model.input_shapes]
+        double = 2 * max((model.input_shapes[name][axis] for name, axis, _ in places), default=1)
+        others = chain(
+            (_chosen(model, _resized(model, places, size)) or {} for size in (double,)),
+            (_chosen(model, _resized(model, places, size)) or taken for size in tried),
+        )
+        if any(other.get(at) != taken[at] for other in others for at in taken):
             for name, axis, dim in places:
                 dim.dim_value = model.input_shapes[name][axis]
                 fixed.append(f"'{name}' of {dim.dim_value} along axis {axis}")
     return fixed
+
+
+def _resized(
+    model: Model, places: Sequence[tuple[str, int, object]], size: int
+) -> dict[str, tuple[int, ...]]:
+    """The inputs' shapes with another size at some places."""
+    shapes = {name: [*shape] for name, shape in model.input_shapes.items()}
+    for name, axis, _ in places:
+        shapes[name][axis] = size
+    return {name: tuple(shape) for name, shape in shapes.items()}
+
+
+def _numbers(graph: GraphProto) -> set[int]:
+    """The integers from which the conditions of Ifs are computed, and 1."""
+    graphs = [graph]
+    for each in graphs:
+        graphs += [inner for node in each.node for inner in graphs_of(node)]
+    nodes = [node for each in graphs for node in each.node]
+    makers = {name: node for node in nodes for name in node.output}
+    stored = {tensor.name: tensor for each in graphs for tensor in each.initializer}
+    names = [node.input[0] for node in nodes if node.op_type == "If"]
+    seen, found = set(names), {1}
+    for name in names:
+        node, tensors = makers.get(name), [stored[name]] if name in stored else []
+        for value in node.attribute if node and node.op_type == "Constant" else ():
+            found.update((value.i, *value.ints))
+            tensors += [value.t] if value.name == "value" else []
+        for tensor in tensors:
+            if tensor.data_type in INTEGERS and prod(tensor.dims) <= FEW_NUMBERS:
+                found.update(_whole_numbers(tensor))
+        names += (more := (reads(node) if node else set()) - seen)
+        seen |= more
+    return {number for number in found if 0 < number <= LARGEST_SIZE}
+
+
+def _whole_numbers(tensor: TensorProto) -> list[int]:
+    """The values of a tensor that lies in the model's file."""
+    external = tensor.data_location == TensorProto.EXTERNAL
+    return [] if external else [int(value) for value in to_array(tensor).ravel()]
 
 
 def _told(taken: list[str], unread: set[str], sizes: list[str]) -> str:

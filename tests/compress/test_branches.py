@@ -99,6 +99,20 @@ def test_sizes_that_choose_are_fixed_and_others_stay_free() -> None:
     np.testing.assert_array_equal(run(with_weights(found, {}), feeds), run(proto, feeds))
 
 
+@pytest.mark.parametrize("images", [1, 4])
+@pytest.mark.parametrize("choice", ["Equal(s, one)", "Greater(s, hundred)", "Equal(s, three)"])
+def test_a_size_is_fixed_if_any_that_the_condition_names_would_choose_otherwise(
+    choice: str, images: int
+) -> None:
+    nodes = f"""s = Shape<end=1>(x) one = Constant<value_ints=[1]>()
+                three = Constant<value=int64[1] {{3}}>() is = {choice}
+                z = If(is) <then_branch = t () => (p) {{ p = MatMul(x, w) }},
+                else_branch = e () => (q) {{ q = MatMul(x, v) }}> y = Relu(z)"""
+    weights = {"w": normal(6, 6), "v": normal(6, 6, seed=1), "hundred": np.array([100])}
+    found = specialised(open_model(model(nodes, "float[N,6] x", **weights), {"x": (images, 6)}))
+    assert found.edits[0].endswith(f"is all that is written, for 'x' of {images} along axis 0")
+
+
 def test_layers_of_the_branch_are_compensated() -> None:
     x = normal(200, 6, seed=5) + normal(200, 1, seed=6)
     some = ImageSet(name="made", count=200, read=lambda start, stop: x[start:stop])

@@ -19,14 +19,17 @@ def workers(asked: int) -> int:
     return min(asked, A_CORE * _cores()) or _cores()
 
 
-def pool() -> ThreadPoolExecutor:
-    """A thread a core, which wait without spinning; a forked process has its own."""
-    return _pool(os.getpid())
+def pool(threads: int = 0) -> ThreadPoolExecutor:
+    """So many threads, 0 one a core, that all work of a process shares and a forked one has anew.
+
+    Starting some takes as long as a small layer; they wait without spinning.
+    """
+    return _pool(threads or _cores(), os.getpid())
 
 
 @cache
-def _pool(process: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(_cores(), "esnsim")
+def _pool(threads: int, process: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, "esnsim")
 
 
 def ahead(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:

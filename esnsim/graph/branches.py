@@ -3,8 +3,8 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import chain
 from math import prod
+from typing import Any
 
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, TensorShapeProto, helper
 from onnx.numpy_helper import to_array
@@ -183,11 +183,12 @@ def _fix_sizes(model: Model, graph: GraphProto, taken: Chosen) -> list[str]:
     for places in free.values():
         places = [place for place in places if place[0] in model.input_shapes]
         double = 2 * max((model.input_shapes[name][axis] for name, axis, _ in places), default=1)
-        others = chain(
-            (_chosen(model, _resized(model, places, size)) or {} for size in (double,)),
-            (_chosen(model, _resized(model, places, size)) or taken for size in tried),
-        )
-        if any(other.get(at) != taken[at] for other in others for at in taken):
+
+        def otherwise(size: int, unfit: Chosen, places: Sequence[Any] = places) -> bool:
+            other = _chosen(model, _resized(model, places, size)) or unfit
+            return any(other.get(at) != taken[at] for at in taken)
+
+        if otherwise(double, {}) or any(otherwise(size, taken) for size in tried):
             for name, axis, dim in places:
                 dim.dim_value = model.input_shapes[name][axis]
                 fixed.append(f"'{name}' of {dim.dim_value} along axis {axis}")

@@ -133,6 +133,13 @@ def live_rows(lowered: Lowered, values: NDArray[Any], channels: tuple[Ints, ...]
     return out
 
 
+def ones_by_row(lowered: Lowered, channels: tuple[Ints, ...]) -> Ints:
+    """How many bits of a group's weights are 1 at each live row (G, taps, C)."""
+    ones = live_rows(lowered, ones_of(lowered), channels)
+    grouped = ones.reshape(len(channels), -1, *ones.shape[1:])
+    return np.asarray(grouped.sum(axis=1, dtype=np.int64))
+
+
 def weight_sums(lowered: Lowered) -> Ints:
     """Σ of each filter's codes (M',) over live channels, in units of the output."""
     seen = np.repeat(lowered.live, lowered.filters_per_group, axis=0)[:, :, None]

@@ -11,6 +11,8 @@ from numba import njit, types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
+from esnsim_kernels.scatter import scatter
+
 __all__ = ["Block", "Filters", "count_pairs", "multiply", "roofline", "roofline_bare"]
 
 
@@ -97,18 +99,6 @@ def add_one(words, p, exponent, bits, g, j, first, sums, n):
             sums[v] += ctpop(w & bits[g, j, k, first + v]) << shift
 
 
-@njit(nogil=True, error_model="numpy")
-def store(sums, n, out, f, at):
-    """Sums of n windows from `at` on, counted through all images, to filter f of out."""
-    v, size = np.uint64(0), np.uint64(out.shape[2])
-    while v < n:
-        image, place = (at + v) // size, (at + v) % size
-        count = min(n - v, size - place)
-        for i in range(count):
-            out[image, f, place + i] = np.int64(sums[v + i])
-        v += count
-
-
 @njit(cache=True, nogil=True, error_model="numpy")
 def multiply(planes, block, constants, filters, sums, out, at):
     """Filters (first, last) on a block: constants[f] + what the planes of filter f give, to out.
@@ -139,7 +129,7 @@ def multiply(planes, block, constants, filters, sums, out, at):
                 for j in range(bits.shape[1] // 4 * 4, bits.shape[1]):
                     add_one(words, p + i, exponent + i, bits, g, j, first, sums, n)
             p, exponent = p + rows, exponent + rows
-        store(sums, n, out, f, np.uint64(at))
+        scatter(sums, n, out, f, np.uint64(at))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

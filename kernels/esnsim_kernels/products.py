@@ -9,6 +9,7 @@ import numpy as np
 from numba import njit, uint32, uint64
 from numpy.typing import NDArray
 
+from esnsim_kernels.scatter import scatter
 from esnsim_kernels.vectors import PANEL, QUAD, multiply
 
 __all__ = ["Inputs", "Weights", "convolve"]
@@ -95,18 +96,6 @@ def count_pairs(ones, flipped, block):
     return np.int64(pairs)
 
 
-@njit(nogil=True, error_model="numpy")
-def put(sums, out, f, at, n):
-    """Sums of n windows from `at` on, counted through all images, to filter f of out."""
-    v, size = uint64(0), uint64(out.shape[2])
-    while v < n:
-        image, place = (at + v) // size, (at + v) % size
-        count = min(n - v, size - place)
-        for i in range(count):
-            out[image, f, place + i] = sums[v + i]
-        v += count
-
-
 @njit(cache=True, nogil=True, error_model="numpy")
 def convolve(inputs, weights, windows, quads, block, sums, out):
     """Quads (first, last), counted through all groups, of windows (first, last), to out.
@@ -129,6 +118,6 @@ def convolve(inputs, weights, windows, quads, block, sums, out):
                 multiply(weights.words[group, q], used[panel], constants, sums, panel * PANEL)
             for i in range(min(QUAD, weights.filters - QUAD * q)):
                 filter = group * weights.filters + QUAD * q + i
-                put(sums[i], out, filter, uint64(first), uint64(n))
+                scatter(sums[i], uint64(n), out, filter, uint64(first))
         quad += per_group - start
     return pairs

@@ -9,14 +9,13 @@ from esnsim_kernels import bitserial, planes
 from numpy.typing import NDArray
 
 from esnsim.machines.array.stream import Job, Range, Stream, Together
-from esnsim.machines.lowering import Lowered, live_rows
+from esnsim.machines.lowering import Lowered, live_rows, ones_by_row
 
 Ints = NDArray[np.int64]
 Words = NDArray[np.uint64]
 
 WASTE = 1.25  # how many times more words channel-wise packing may need than patch-wise
 WORD = 64  # bits
-CHUNK = 255  # planes whose 1 bits a byte can count
 BLOCK = 512  # windows that a block holds at most
 BLOCK_WORDS = 1 << 15  # words of a block that a filter reads, so that the second cache holds them
 ALL_WORDS = 1 << 20  # words of a block
@@ -39,10 +38,9 @@ class BitPlanes:
     def on(self, stream: Stream, constants: Ints, outputs: NDArray[Any], together: Together) -> Job:
         """Multiply what windows see, from constants (M',) on, to outputs (batch, M', windows)."""
         windows = _windows_of(self, stream, together)
-        blocks_of, bits = windows.blocks, stream.bits
 
         def worker(size: int) -> Callable[[Range, Range], int]:
-            block_of, sums = blocks_of(size), np.empty(size, np.uint64)
+            block_of, sums = windows.blocks(size), np.empty(size, np.uint64)
 
             def multiply(seen: Range, filters: Range) -> int:
                 block = block_of(*seen)
@@ -56,7 +54,7 @@ class BitPlanes:
 
             return multiply
 
-        return Job(self.filters.starts, windows.block_size(bits), worker)
+        return Job(self.filters.starts, windows.block_size, worker)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,26 +62,26 @@ class Windows:
     """The bits of a stream's windows, `words` of them.
 
     `packed` (G, A, words, pixels) are those of pixels, or None where words of channels would be
-    almost empty; `sums` (G, pixels) are over channels. `alike` says that pixels are windows.
+    almost empty; `sums` (G, pixels) are over channels.
     """
 
     stream: Stream
     packed: Words | None
     sums: Ints
     words: int
-    alike: bool
 
-    def block_size(self, bits: int) -> int:
+    @property
+    def block_size(self) -> int:
         """Windows of a block: whole vectors."""
-        read, groups = bits * self.words, len(self.sums)
+        read, groups = self.stream.bits * self.words, len(self.sums)
         return max(8, min(BLOCK, BLOCK_WORDS // read, ALL_WORDS // (read * groups)) // 8 * 8)
 
     def blocks(self, size: int) -> Callable[[int, int], bitserial.Block]:
         """What windows first to last, at most `size`, see, in memory that the next call takes."""
-        stream, packed = self.stream, self.packed
-        if self.alike and packed is not None:
+        stream, packed, groups = self.stream, self.packed, len(self.sums)
+        alike = len(stream.offsets) == 1 and stream.windows == self.sums.shape[1]
+        if alike and packed is not None:  # pixels are windows
             return lambda first, last: bitserial.Block(packed, self.sums, first, last - first)
-        groups = len(self.sums)
         bits = np.empty((groups, stream.bits, self.words, size), np.uint64)
         totals, octets = np.empty((groups, size), np.int64), np.empty((8, size), np.uint64)
 
@@ -104,11 +102,10 @@ def _windows_of(weights: BitPlanes, stream: Stream, together: Together) -> Windo
     """Pack the channels of each pixel once, if they are packed so."""
     values, bits = stream.values, stream.bits
     groups, channels, pixels = values.shape
-    packed, words = None, weights.filters.words.shape[1]
-    alike = len(stream.offsets) == 1 and stream.windows == pixels
+    words = weights.filters.words.shape[1]
     if not weights.packed:
         sums = values.sum(axis=1, dtype=np.int64)
-        return Windows(stream=stream, packed=packed, sums=sums, words=words, alike=alike)
+        return Windows(stream=stream, packed=None, sums=sums, words=words)
     packed = np.empty((groups, bits, -(-channels // WORD), pixels), np.uint64)
     sums = np.empty((groups, pixels), np.int64)
     part = max(8, PART // (groups * channels) // 8 * 8)
@@ -120,7 +117,7 @@ def _windows_of(weights: BitPlanes, stream: Stream, together: Together) -> Windo
             planes.pack_pixels(values, first, min(first + part, pixels), octets, packed, sums)
 
     together(pack, -(-pixels // part))
-    return Windows(stream=stream, packed=packed, sums=sums, words=words, alike=alike)
+    return Windows(stream=stream, packed=packed, sums=sums, words=words)
 
 
 def bit_planes_of(lowered: Lowered, channels: tuple[Ints, ...]) -> BitPlanes:
@@ -132,10 +129,11 @@ def bit_planes_of(lowered: Lowered, channels: tuple[Ints, ...]) -> BitPlanes:
     bits = np.arange(len(filters)) - np.repeat(np.cumsum(streamed) - lowered.widths, streamed)
     words = _plane_words(lowered, channels, packed, filters, bits)
     groups = np.arange(len(lowered.values)) // lowered.filters_per_group
+    ones = ones_by_row(lowered, channels)
     return BitPlanes(
         packed=packed,
-        ones=count_ones(words, groups[filters], len(channels)),
-        one_bits=int(np.bitwise_count(words).sum()),
+        ones=cut(_padded(ones, packed)),
+        one_bits=int(ones.sum()),
         filters=_offset(lowered, words, filters, bits, groups),
     )
 
@@ -152,16 +150,10 @@ def _offset(
     return bitserial.Filters(words, starts, first, lowered.sums - half, groups)
 
 
-def count_ones(words: Words, groups: Ints, number: int) -> Words:
-    """Bit planes (G, T, W) of how many words (P, W) of a group have a 1 at each place."""
-    sums = np.zeros((number, words.shape[1] * WORD), np.int64)
-    for g in range(number):
-        mine = words[groups == g].view(np.uint8)
-        for start in range(0, len(mine), CHUNK):
-            bits = np.unpackbits(mine[start : start + CHUNK], axis=1, bitorder="little")
-            sums[g] += bits.sum(axis=0, dtype=np.uint8)
-    cut = sums[:, None] >> np.arange(int(sums.max(initial=0)).bit_length())[:, None] & 1
-    return np.packbits(cut, axis=2, bitorder="little").view(np.uint64)
+def cut(sums: Ints) -> Words:
+    """Bit planes (G, T, W) of numbers (G, bits of W words)."""
+    bits = sums[:, None] >> np.arange(int(sums.max(initial=0)).bit_length())[:, None] & 1
+    return np.packbits(bits, axis=2, bitorder="little").view(np.uint64)
 
 
 def _plane_words(

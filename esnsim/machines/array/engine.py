@@ -1,10 +1,8 @@
 """The variable-precision MAC array: exact outputs and counted cycles of a layer."""
 
-import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import partial
 from itertools import pairwise, product
 from typing import Any, TypeVar
 
@@ -18,7 +16,7 @@ from esnsim.machines.array.stream import Job, Range, stream_of
 from esnsim.machines.lowering import raise_outputs
 from esnsim.machines.windows import check_activations
 from esnsim.quantization.quantizer import QuantizedLayer
-from esnsim.threads import workers
+from esnsim.threads import pool, workers
 
 Ints = NDArray[np.int64]
 T = TypeVar("T")
@@ -119,12 +117,5 @@ def _together(threads: int, work: Callable[[], T], parts: int) -> list[T]:
     others = min(threads, parts) - 1
     if others < 1:
         return [work()]
-    pool = _pool(threads, os.getpid())
-    waiting = [pool.submit(work) for _ in range(others)]
+    waiting = [pool(threads).submit(work) for _ in range(others)]
     return [work(), *(each.result() for each in waiting)]
-
-
-@cache
-def _pool(workers: int, process: int) -> ThreadPoolExecutor:
-    """Threads that all runs of a process share: starting some takes as long as a small layer."""
-    return ThreadPoolExecutor(workers)

@@ -14,7 +14,7 @@ from esnsim_kernels.vectors import PANEL, QUAD
 from numpy.typing import NDArray
 
 from esnsim.machines.array.stream import Job, Range, Stream, Together
-from esnsim.machines.lowering import Lowered, codes_of, live_rows, ones_of
+from esnsim.machines.lowering import Lowered, codes_of, live_rows, ones_by_row
 
 Ints = NDArray[np.int64]
 
@@ -61,11 +61,10 @@ def products_of(lowered: Lowered, channels: tuple[Ints, ...]) -> Products:
     """The codes of live channels in quads of filters."""
     groups, quad = len(channels), QUAD
     codes = live_rows(lowered, codes_of(lowered).astype(np.int16), channels)
-    bits = live_rows(lowered, ones_of(lowered), channels)
     size, rows = len(codes) // groups, codes[0].size
     padded = np.zeros((groups, -(-size // quad) * quad, rows + rows % 2), np.int16)
     padded[:, :size, :rows] = codes.reshape(groups, size, rows)
     words = padded.view(np.int32).reshape(groups, -1, quad, padded.shape[2] // 2)
     ones = np.zeros((groups, padded.shape[2]), np.int64)
-    ones[:, :rows] = bits.reshape(groups, size, rows).sum(axis=1, dtype=np.int64)
+    ones[:, :rows] = ones_by_row(lowered, channels).reshape(groups, rows)
     return Products(np.ascontiguousarray(words.transpose(0, 1, 3, 2)), ones, size)

@@ -1,7 +1,6 @@
 """Activations on the rows of a crossbar, converted sums out of its columns, block by block."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
@@ -17,7 +16,7 @@ from esnsim.machines.crossbar import converters
 from esnsim.machines.crossbar.cells import Crossbar
 from esnsim.machines.crossbar.converters import Converter
 from esnsim.machines.windows import addresses, padded_pixels
-from esnsim.threads import workers
+from esnsim.threads import pool, workers
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -87,8 +86,7 @@ def read(
 
     if parts == 1:
         return out, run((0, len(blocks)))
-    with ThreadPoolExecutor(threads) as pool:
-        return out, np.sum(list(pool.map(run, pairwise(cuts.tolist()))), axis=0)
+    return out, np.sum(list(pool(threads).map(run, pairwise(cuts.tolist()))), axis=0)
 
 
 def observe(what: Readout, images: int) -> Ints:

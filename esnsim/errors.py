@@ -1,8 +1,11 @@
 """Errors that a user can mend: each message is one line and says what to do."""
 
 import re
+from collections.abc import Collection, Mapping
+from typing import TypeVar
 
 LONGEST_NAME = 400  # characters in quotes; names come from files that anybody may have written
+T = TypeVar("T")
 _TOO_LONG = re.compile(rf"'([^']{{{LONGEST_NAME},}})'")
 
 
@@ -33,3 +36,18 @@ class WidthError(EsnsimError):
 
 class UsageError(EsnsimError):
     """Options that contradict each other."""
+
+
+def check_known(
+    what: str, name: object, known: Collection[str], error: type[EsnsimError] = UsageError,
+    otherwise: str = "",
+) -> None:  # fmt: skip
+    """Raise an error unless a name is one of those that there are."""
+    if name not in list(known):  # which may not be hashable, read from a file
+        raise error(f"no {what} {name!r}: use one of {', '.join(known)}{otherwise}")
+
+
+def find_known(what: str, name: str, known: Mapping[str, T], otherwise: str = "") -> T:
+    """What has a name. Raises a UsageError that says which names there are."""
+    check_known(what, name, known, otherwise=otherwise)
+    return known[name]

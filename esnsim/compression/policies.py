@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import isinf
 from typing import TYPE_CHECKING
 
-from esnsim.errors import UsageError
+from esnsim.errors import UsageError, find_known
 from esnsim.machines.named.aim import Aim
 
 if TYPE_CHECKING:
@@ -156,6 +156,4 @@ POLICIES = {
 
 def find_policy(name: str) -> Policy:
     """A policy by its name. Raises UsageError for one that there is none of."""
-    if name not in POLICIES:
-        raise UsageError(f"no policy '{name}': use one of {', '.join(POLICIES)}")
-    return POLICIES[name]
+    return find_known("policy", name, POLICIES)

@@ -10,7 +10,7 @@ from esnsim.compression.allocate.effort import EFFORTS
 from esnsim.compression.export.formats import FORMATS
 from esnsim.compression.policies import find_policy
 from esnsim.compression.round.methods import ROUNDINGS
-from esnsim.errors import UsageError
+from esnsim.errors import UsageError, check_known
 from esnsim.machines.named.aim import AT
 from esnsim.quantization.scheme import Scheme
 
@@ -70,12 +70,10 @@ class Recipe:
             raise UsageError("the policy esna-targets takes a file of targets, and no other does")
         if AT in self.metric and self.policy != "allocate":
             raise UsageError("a machine's budget is shared by the policy allocate alone")
-        if self.effort not in EFFORTS:
-            raise UsageError(f"no effort '{self.effort}': use one of {', '.join(EFFORTS)}")
-        if self.rounding is not None and self.rounding not in ROUNDINGS:
-            raise UsageError(f"no rounding '{self.rounding}': use one of {', '.join(ROUNDINGS)}")
-        if self.form not in FORMATS:
-            raise UsageError(f"no format '{self.form}': use one of {', '.join(FORMATS)}")
+        check_known("effort", self.effort, EFFORTS)
+        if self.rounding is not None:
+            check_known("rounding", self.rounding, ROUNDINGS)
+        check_known("format", self.form, FORMATS)
         if self.ratio is None and (
             self.policy != "allocate" or ways != 1 or self.scheme is not None
         ):

@@ -29,7 +29,7 @@ from esnsim.costs.figures import (
     Weightings,
     ratio,
 )
-from esnsim.errors import WidthError
+from esnsim.errors import WidthError, check_known
 from esnsim.model.network import Layer, Network
 from esnsim.quantization.filter_sums import Ints
 from esnsim.quantization.quantizer import QuantizedLayer, QuantizedNetwork
@@ -162,8 +162,7 @@ def cost(
     `activation_bits` is the width of activations where the model does not quantise them itself,
     `bops` are further definitions to tell. Raises WidthError, UsageError for what there is not.
     """
-    if width not in WIDTH_RULES:
-        raise WidthError(f"no width rule '{width}': use one of {', '.join(WIDTH_RULES)}")
+    check_known("width rule", width, WIDTH_RULES, WidthError)
     if activation_bits is not None and not 1 <= activation_bits <= WIDEST:
         raise WidthError(f"activations of {activation_bits} bits: give 1 to {WIDEST}")
     definitions = tuple(name for name in bops if find_definition(name))

@@ -1,14 +1,14 @@
 """A machine from a TOML or YAML file: one table, the kind, of its description's fields."""
 
 import tomllib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 
-from esnsim.errors import EsnsimError, UsageError
+from esnsim.errors import EsnsimError, UsageError, find_known
 from esnsim.files.read import read_small
 
 FILES = (".toml", ".yaml", ".yml")
@@ -45,6 +45,16 @@ def read_machine(
         return describe(kind, dict(values))
     except UsageError as error:
         raise EsnsimError(f"'{path}', {kind}: {error}") from None
+
+
+def named_or_read(
+    name: str, what: str, known: Mapping[str, T], option: str, table: str,
+    describe: Callable[[str, dict[str, Any]], T],
+) -> T:  # fmt: skip
+    """What has a name, or a file of one table describes. Raises UsageError, EsnsimError."""
+    if is_file(name):
+        return read_machine(Path(name), option, (table,), describe, TABLES)
+    return find_known(what, name, known, otherwise=f", or a file of [{table}]")
 
 
 def has_table(path: Path, option: str, name: str) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from esnsim.errors import UsageError
+from esnsim.errors import UsageError, find_known
 from esnsim.machines.array import spec as array
 from esnsim.machines.base import Kind, Machine
 from esnsim.machines.crossbar import spec as crossbar
@@ -89,10 +89,7 @@ def _spec(kind: str, values: dict[str, Any]) -> Machine:
     start = KINDS[kind].describe()
     name = values.pop("preset", None)
     if name is not None:
-        known = KINDS[kind].presets
-        if not isinstance(name, str) or name not in known:
-            raise UsageError(f"no preset {name!r}: use one of {', '.join(known)}")
-        start = known[name]
+        start = find_known("preset", name, KINDS[kind].presets)
     types = {field.name: getattr(start, field.name) for field in fields(start)}
     prices = [price.field for price in (*KINDS[kind].prices, *KINDS[kind].unlisted)]
     energies = {key: value for key, value in values.items() if key in prices}

@@ -7,7 +7,7 @@ from operator import index
 import numpy as np
 from numpy.typing import NDArray
 
-from esnsim.errors import WidthError
+from esnsim.errors import WidthError, check_known
 from esnsim.model.network import Layer, Network
 from esnsim.quantization.rules import RULES
 
@@ -39,8 +39,8 @@ class Scheme:
     given_steps: float | Mapping[str, PerFilter] | None = None
 
     def __post_init__(self) -> None:
-        if self.rule is not None and self.rule not in (*RULES, GIVEN):
-            raise WidthError(f"no step rule '{self.rule}': use one of {', '.join((*RULES, GIVEN))}")
+        if self.rule is not None:
+            check_known("step rule", self.rule, (*RULES, GIVEN), WidthError)
         for width in (self.bits, None if isinstance(self.widths, Mapping) else self.widths):
             if width is not None and not 0 < _whole(width) <= WIDEST:
                 raise WidthError(f"{width} bits: widths are 1 to {WIDEST}")

@@ -18,7 +18,7 @@ from esnsim.compression.round.methods import COMPENSATED
 from esnsim.compression.round.reference import Reference
 from esnsim.compression.round.remaining import remaining
 from esnsim.compression.workspace import Workspace, float_targets
-from esnsim.errors import UsageError
+from esnsim.errors import UsageError, find_known
 from esnsim.images.sets import ImageSet
 from esnsim.quantization.filter_sums import Floats
 from esnsim.quantization.quantizer import quantize
@@ -113,9 +113,7 @@ def allocator(
 def _effort(effort: str | int) -> Effort:
     if isinstance(effort, int):
         return Effort(probes=PROBES, macs=effort, compared=True, help="given")
-    if effort not in EFFORTS:
-        raise UsageError(f"no effort '{effort}': use one of {', '.join(EFFORTS)}")
-    return EFFORTS[effort]
+    return find_known("effort", effort, EFFORTS)
 
 
 def gains_of(

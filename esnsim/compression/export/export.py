@@ -8,7 +8,7 @@ from onnx import ModelProto, helper, numpy_helper, version_converter
 
 from esnsim.compression.export.formats import FORMATS
 from esnsim.compression.export.stored import Parts, Stored, arrange, before, stored
-from esnsim.errors import ModelError, UsageError
+from esnsim.errors import ModelError, check_known
 from esnsim.graph.model import Model
 from esnsim.graph.sites import Site, Slot
 from esnsim.graph.substitute import (
@@ -41,8 +41,7 @@ def exported(
     too old for the form: see `upgrade_opset`; WidthError for widths that a form does not hold.
     """
     changes = dict(changes or {})
-    if form not in FORMATS:
-        raise UsageError(f"no format '{form}': use one of {', '.join(FORMATS)}")
+    check_known("format", form, FORMATS)
     add = FORMATS[form].add
     if add is None:
         return with_weights(graph, dequantized_at(sites, quantized) | changes)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from esnsim.errors import UsageError
+from esnsim.errors import UsageError, check_known
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +24,8 @@ def resolved(rounding: str | None, images: bool) -> str:
 
     Raises UsageError for one that there is none of, and where it lacks images.
     """
-    if rounding not in (None, *ROUNDINGS):
-        raise UsageError(f"no rounding '{rounding}': use one of {', '.join(ROUNDINGS)}")
+    if rounding is not None:
+        check_known("rounding", rounding, ROUNDINGS)
     if rounding == COMPENSATED and not images:
         raise UsageError("compensated rounding needs images: give --data, or --rounding nearest")
     return rounding or (COMPENSATED if images else NEAREST)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import TYPE_CHECKING, ClassVar
 
-from esnsim.errors import UsageError
+from esnsim.errors import UsageError, check_known
 from esnsim.machines.array.schedule import SCHEDULES
 from esnsim.machines.base import Kind, LayerEngine, Operation, Option
 
@@ -72,8 +72,7 @@ class ArraySpec:
             raise UsageError(f"widths in steps of {self.width_step} bits: at most {WIDEST}")
         if self.activation_bits > WIDEST:
             raise UsageError(f"activations of {self.activation_bits} bits: at most {WIDEST}")
-        if self.schedule not in SCHEDULES:
-            raise UsageError(f"no schedule '{self.schedule}': use one of {', '.join(SCHEDULES)}")
+        check_known("schedule", self.schedule, SCHEDULES)
         for name in (price.field for price in PRICES):
             value = getattr(self, name)
             if not (value >= 0 and isfinite(value)):

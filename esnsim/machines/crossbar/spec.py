@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import TYPE_CHECKING, ClassVar
 
-from esnsim.errors import UsageError
+from esnsim.errors import UsageError, check_known
 from esnsim.machines.array.spec import WIDEST
 from esnsim.machines.base import Kind, LayerEngine, Operation, Option
 from esnsim.machines.crossbar.converters import ADC_LAWS, ADC_RANGES, WIDEST_ADC, conversion_energy
@@ -140,8 +140,7 @@ class CrossbarSpec:
             ("scope", self.scope, SCOPES),
             ("adc_law", self.adc_law, ADC_LAWS),
         ):
-            if value not in names:
-                raise UsageError(f"no {what} '{value}': use one of {', '.join(names)}")
+            check_known(what, value, names)
         if self.flip and self.sign != "offset":
             raise UsageError("columns are inverted that hold no signs: give sign = 'offset'")
 

@@ -139,12 +139,6 @@ def check_sizes(
             )
 
 
-def check_name(name: str, value: object, known: tuple[str, ...]) -> None:
-    """Raise UsageError unless a value is one of the names that there are."""
-    if value not in known:
-        raise UsageError(f"no {name} {value!r}: use one of {', '.join(known)}")
-
-
 def own_fields(machine: Described) -> dict[str, object]:
     """Fields of a description and their values, its own first, without where it comes from."""
     about, shared = ({f.name for f in fields(kind)} for kind in (About, Clocked))

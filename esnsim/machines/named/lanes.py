@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from esnsim.errors import UsageError
+from esnsim.errors import UsageError, check_known
 from esnsim.machines.named.counts import Count
-from esnsim.machines.named.description import Clocked, Ints, check_name, check_sizes
+from esnsim.machines.named.description import Clocked, Ints, check_sizes
 from esnsim.machines.named.statistics import (
     ACTIVATIONS,
     ENCODINGS,
@@ -84,7 +84,7 @@ class Lanes(Clocked):
             ("order", ORDERS), ("run", RUNS), ("activation", ACTIVATIONS), ("weight", WEIGHTS),
             ("encoding", ENCODINGS), ("stored", STORED_BY), ("wait", WAITS),
         ):  # fmt: skip
-            check_name(name, getattr(self, name), known)
+            check_known(name, getattr(self, name), known)
         self._check_together()
 
     def _check_together(self) -> None:

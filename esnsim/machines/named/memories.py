@@ -2,11 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-from esnsim.errors import UsageError
-from esnsim.machines.files import MEMORY, PLAIN, TABLES, is_file, nearest, read_machine
+from esnsim.errors import UsageError, find_known
+from esnsim.machines.files import MEMORY, PLAIN, named_or_read, nearest
 from esnsim.machines.named.memory import Memory
 from esnsim.units import read_bytes, read_energy, read_rate
 
@@ -27,20 +26,14 @@ MEMORIES: Mapping[str, Memory] = {
 
 def find_memory(name: str, option: str = "--memory") -> Memory:
     """The memory of a name or of a file. Raises UsageError, EsnsimError."""
-    if is_file(name):
-        return read_machine(Path(name), option, (MEMORY,), _read, TABLES)
-    return _named(name, f", or a file of [{MEMORY}]")
-
-
-def _named(name: str, otherwise: str = "") -> Memory:
-    if name not in MEMORIES:
-        raise UsageError(f"no memory '{name}': use one of {', '.join(MEMORIES)}{otherwise}")
-    return MEMORIES[name]
+    return named_or_read(name, "memory", MEMORIES, option, MEMORY, _read)
 
 
 def _read(kind: str, values: dict[str, Any]) -> Memory:
     """A memory of a file, each value with its unit; `preset` names one to start from."""
-    start = _named(str(values.pop("preset"))) if "preset" in values else None
+    start = None
+    if "preset" in values:
+        start = find_known("memory", values.pop("preset"), MEMORIES)
     told: dict[str, Any] = {"source": str(values.pop("source", "your own"))}
     for key, value in values.items():
         if key not in FIELDS:

@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from math import isfinite
-from pathlib import Path
 from typing import Any
 
-from esnsim.errors import UsageError
-from esnsim.machines.files import PLAIN, PRICES, TABLES, is_file, nearest, read_machine
+from esnsim.errors import UsageError, find_known
+from esnsim.machines.files import PLAIN, PRICES, named_or_read, nearest
 from esnsim.machines.named.counts import Count
 from esnsim.machines.named.description import Described
 from esnsim.machines.named.events import (
@@ -211,22 +210,14 @@ NODES: Mapping[str, Prices] = {
 
 def find_prices(name: str) -> Prices:
     """The prices of a node or of a file. Raises UsageError, EsnsimError."""
-    if is_file(name):
-        return read_machine(Path(name), "--node", (PRICES,), _read, TABLES)
-    return _named(name, f", or a file of [{PRICES}]")
-
-
-def _named(name: str, otherwise: str = "") -> Prices:
-    if name not in NODES:
-        raise UsageError(f"no node '{name}': use one of {', '.join(NODES)}{otherwise}")
-    return NODES[name]
+    return named_or_read(name, "node", NODES, "--node", PRICES, _read)
 
 
 def _read(kind: str, values: dict[str, Any]) -> Prices:
     """Prices of a file: energies with their unit; `preset` names a node to start from."""
     start = Prices(source="your own")
     if "preset" in values:
-        start = _named(str(values.pop("preset")))
+        start = find_known("node", values.pop("preset"), NODES)
     for key, value in values.items():
         if key in PLAIN:
             continue

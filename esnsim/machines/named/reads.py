@@ -8,11 +8,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from esnsim.errors import UsageError
+from esnsim.errors import UsageError, check_known
 from esnsim.machines.activations import WIDEST
 from esnsim.machines.crossbar.cells import flip
 from esnsim.machines.named.counts import Count
-from esnsim.machines.named.description import About, Ints, check_name, check_sizes
+from esnsim.machines.named.description import About, Ints, check_sizes
 from esnsim.machines.named.events import (
     AMPLITUDE,
     CONVERSIONS,
@@ -60,7 +60,7 @@ class Reads(About):
     def __post_init__(self) -> None:
         check_sizes(self, {"rows": 1, "columns": 1, "stages": 0, "fill": 0})
         check_sizes(self, {"cell_bits": 1, "dac_bits": 0}, WIDEST)
-        check_name("cells", self.cells, CELLS)
+        check_known("cells", self.cells, CELLS)
         if not 0 < self.read_ns < inf:
             raise UsageError(f"a read of {self.read_ns} ns: give a number above 0")
 

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from esnsim.errors import check_known
 from esnsim.machines.named.counts import Count
-from esnsim.machines.named.description import Clocked, check_name
+from esnsim.machines.named.description import Clocked
 from esnsim.machines.named.events import (
     ACCUMULATOR_BITS,
     INPUTS,
@@ -36,7 +37,7 @@ class Systolic(Clocked):
 
     def __post_init__(self) -> None:
         self.check_clocked({"rows": 1, "columns": 1})
-        check_name("dataflow", self.dataflow, DATAFLOWS)
+        check_known("dataflow", self.dataflow, DATAFLOWS)
 
     @property
     def multipliers(self) -> int:

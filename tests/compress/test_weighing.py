@@ -9,16 +9,16 @@ from esnsim.costs.cost import cost
 from esnsim.costs.metric import metric_value
 from esnsim.errors import WidthError
 from esnsim.graph.model import open_model
-from esnsim.images.sets import embedded
+from esnsim.images.sets import load
 from esnsim.quantization.quantizer import quantize
 
-MODEL, FEW = "builtin:resnet8", 24
 
 
 @pytest.fixture(scope="module", params=["nearest", "compensated"])
-def best(request):
-    images = embedded().first(FEW)
-    workspace = prepare(open_model(MODEL), images, images, rounding=request.param, threads=1)
+def best(request, place):
+    images = load(place / "images.npz").first(24)
+    model = open_model(place / "model.onnx")
+    workspace = prepare(model, images, images, rounding=request.param, threads=1)
     return allocator(workspace, images, threads=1, effort=10**10)
 
 

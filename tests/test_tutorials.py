@@ -19,7 +19,7 @@ TUTORIALS = sorted((DOCS / "tutorials").glob("*.md"))
 @pytest.mark.parametrize("page", TUTORIALS, ids=lambda page: page.stem)
 def test_a_tutorial_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if page.stem == "pytorch":
-        pytest.importorskip("torch").set_num_threads(1)
+        pytest.importorskip("torch")
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
     for kind, text in blocks(page):

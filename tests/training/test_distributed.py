@@ -42,7 +42,6 @@ def one_rank(rank: int, folder: Path, both_done: Any) -> None:
     In some hundred shutdowns PyTorch's threads abort one process whose work is done. That is not
     what this test is about.
     """
-    torch.set_num_threads(1)
     distributed.init_process_group(
         "gloo",
         init_method=f"file://{folder}/store",

@@ -13,7 +13,6 @@ from esnsim.images.sets import load
 from esnsim.quantization.quantizer import quantize
 
 
-
 @pytest.fixture(scope="module", params=["nearest", "compensated"])
 def best(request, place):
     images = load(place / "images.npz").first(24)

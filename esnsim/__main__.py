@@ -1,17 +1,20 @@
 """`python -m esnsim`, and the command `esnsim`: an interrupt at any moment is one line."""
 
 import _thread
+import gc
 import os
 import signal
 import sys
 from types import FrameType
 
+YOUNG = 50_000  # objects between two looks for cycles, of which loading modules makes none
 INTERRUPTED = 130  # 128 + the signal, as shells report it
 
 
 def main() -> int:
     """Run the command line."""
     asked = watch_interrupts()
+    gc.set_threshold(YOUNG)
     # BLAS spins while it waits, on cores that other threads need: those of esnsim share the work.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:

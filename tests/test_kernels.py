@@ -1,10 +1,12 @@
 """Each kernel equals its naive twin in tests/naive: integers exactly, float sums closely.
 
-The passes that have a NumPy form go through the same tests in both forms.
+The passes that have a NumPy form go through the same tests in every form.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
 from math import sqrt
 from operator import mul
 from pathlib import Path
@@ -20,6 +22,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
 
+from esnsim.quantization import object_code
 from esnsim.quantization import weight_kernels as passes
 from tests.naive import magnitude, midrise, midtread
 from tests.strategies import Rows, rows
@@ -28,16 +31,33 @@ Array = NDArray[Any]
 
 #: Sums of up to 24 terms, each rounded a few times: some dozen units of 2^-53.
 CLOSE = 1e-14
-NUMBA, NUMPY = passes.FUSED, "no such module"  # `passes` takes Numba's form where FUSED is loaded
+FORMS = ["numba", "object code", "numpy"]
+every_form = pytest.mark.parametrize("form", FORMS)
 
-both_forms = pytest.mark.parametrize("fused", [NUMBA, NUMPY], ids=["numba", "numpy"])
+
+@contextmanager
+def passing(form: str) -> Iterator[None]:
+    """`passes` in a form: Numba's where FUSED is loaded, else object code where that is."""
+    with pytest.MonkeyPatch.context() as patch:
+        if form != "numba":
+            code = compiled() if form == "object code" else None
+            patch.setattr(passes, "FUSED", "no such module")
+            patch.setattr(object_code, "loaded", lambda: code)
+        yield
 
 
-def statistics(fused: str, r: Rows) -> tuple[list[list[int]], Array]:
+@cache
+def compiled() -> object_code.Passes:
+    passes.midrise()
+    code = object_code.load()
+    assert code is not None
+    return code
+
+
+def statistics(form: str, r: Rows) -> tuple[list[list[int]], Array]:
     """Counts and energies by the chosen form."""
     counts, energies = np.full((len(r.weights), 6), -1), np.full((len(r.weights), 2), np.nan)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(passes, "FUSED", fused)
+    with passing(form):
         passes.statistics(r.weights, r.step, r.limit, r.keep_zeros, counts, energies)
     return counts.tolist(), energies
 
@@ -50,16 +70,16 @@ def filters(r: Rows) -> list[tuple[list[float], float, int, bool]]:
     ]
 
 
-@both_forms
+@every_form
 @given(r=rows())
-def test_midrise_counts_are_the_naive_ones(fused: str, r: Rows) -> None:
-    assert statistics(fused, r)[0] == [midrise.counts(*each) for each in filters(r)]
+def test_midrise_counts_are_the_naive_ones(form: str, r: Rows) -> None:
+    assert statistics(form, r)[0] == [midrise.counts(*each) for each in filters(r)]
 
 
-@both_forms
+@every_form
 @given(r=rows())
-def test_midrise_energies_are_the_naive_ones(fused: str, r: Rows) -> None:
-    for each, (signal, noise) in zip(filters(r), statistics(fused, r)[1], strict=True):
+def test_midrise_energies_are_the_naive_ones(form: str, r: Rows) -> None:
+    for each, (signal, noise) in zip(filters(r), statistics(form, r)[1], strict=True):
         s, n = midrise.energies(each[0], each[1], midrise.codes(*each))
         assert signal == pytest.approx(float(s), rel=CLOSE)
         # Rounding moves each error by a few ulps of its weight, so the norms are close.
@@ -84,91 +104,96 @@ def test_midrise_correlation_is_the_naive_one_without_pruning(r: Rows) -> None:
             assert squares == sum(v * v for v in q)
 
 
-@both_forms
+@every_form
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_a_weight_on_a_decision_boundary_takes_the_level_above(
-    fused: str, dtype: type[np.floating[Any]]
+    form: str, dtype: type[np.floating[Any]]
 ) -> None:
     weights = np.arange(-3, 4, dtype=dtype)[:, None] / 4
     r = Rows(weights, np.full(7, 0.25), np.full(7, 255), False)
     out = np.empty((7, 1), np.int32)
     midrise_kernels.codes(weights, r.step, r.limit, False, out)
     assert out.ravel().tolist() == [-5, -3, -1, 0, 3, 5, 7]  # 0 alone is pruned
-    assert [row[0] for row in statistics(fused, r)[0]] == [5, 3, 1, 0, 3, 5, 7]
+    assert [row[0] for row in statistics(form, r)[0]] == [5, 3, 1, 0, 3, 5, 7]
 
 
-@both_forms
+@every_form
 @pytest.mark.parametrize("step", [0.25, 0.1, 2.0**-501, 1e-3 * 2.0**501])
-@pytest.mark.parametrize("limit", [15, 2**18 - 1, 2**19 - 1])
+@pytest.mark.parametrize("limit", [15, 1023, 2**18 - 1, 2**19 - 1])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_weights_beside_decision_boundaries_take_their_levels(
-    fused: str, step: float, limit: int
+    form: str, step: float, limit: int, dtype: type[np.floating[Any]]
 ) -> None:
     """On a level, a few ulps beside it and well beside, saturated, zeros: more than a chunk."""
+    if dtype == np.float32:
+        step = min(max(step, 2.0**-101), 1e-3 * 2.0**101)
     level = np.arange(-300, 301) * (limit / 500)
     sign = np.where(level.round() % 2, 1, -1)
-    beside = np.array([0, 2.0**-53, 3 * 2.0**-53, 2.0**-30, 2.0**-27, 0.3])[:, None]
-    weights = (level.round() * step) * (1 + sign * beside)
+    ulp, narrow = np.finfo(dtype).eps, 2.0**-23  # float32 tells levels of narrow codes apart
+    beside = np.array([0, ulp / 2, 3 * ulp / 2, narrow, 2.0**-30, 2.0**-27, 0.3])[:, None]
+    weights = ((level.round() * step) * (1 + sign * beside)).astype(dtype)
     weights[:, ::7] = 0
-    rows = Rows(weights, np.full(6, step), np.full(6, limit), limit == 15)
-    assert statistics(fused, rows)[0] == [midrise.counts(*each) for each in filters(rows)]
+    rows = Rows(weights, np.full(7, step), np.full(7, limit), limit == 15)
+    assert statistics(form, rows)[0] == [midrise.counts(*each) for each in filters(rows)]
 
 
-@both_forms
+@every_form
 @pytest.mark.parametrize("half", [0.125, -0.125])
-def test_a_filter_survives_with_half_a_step_and_not_below(fused: str, half: float) -> None:
+def test_a_filter_survives_with_half_a_step_and_not_below(form: str, half: float) -> None:
     weights = np.array([[half, 0], [np.nextafter(half, 0), 0]])
     r = Rows(weights, np.full(2, 0.25), np.full(2, 255), False)
-    assert [row[4] for row in statistics(fused, r)[0]] == [2, 0]
+    assert [row[4] for row in statistics(form, r)[0]] == [2, 0]
 
 
-@both_forms
+@every_form
 @pytest.mark.parametrize("size", [1, 7, passes.EXACT_WEIGHTS, 4 * passes.EXACT_WEIGHTS + 1])
-def test_sums_of_squares_are_exact_at_every_length(fused: str, size: int) -> None:
+def test_sums_of_squares_are_exact_at_every_length(form: str, size: int) -> None:
     """The longest sum is an odd number above 2^55, which no float64 holds."""
     q = 2**17 - 1
     r = Rows(np.ones((1, size), np.float32), np.array([2 / q]), np.array([q]), True)
-    assert statistics(fused, r)[0] == [[q, size * q * q, size * 17, 0, size, size]]
+    assert statistics(form, r)[0] == [[q, size * q * q, size * 17, 0, size, size]]
 
 
-@both_forms
+@every_form
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("limit", [0, 255])
 def test_weights_that_are_not_finite_show_in_the_energies(
-    fused: str, bad: float, limit: int
+    form: str, bad: float, limit: int
 ) -> None:
     weights = np.array([[1, bad, 0]], np.float32)
     r = Rows(weights, np.array([0.1]), np.array([limit]), True)
-    assert not np.isfinite(statistics(fused, r)[1]).all()
-    assert not np.isfinite(pass_over(fused, passes.largest, weights, 1)).all()
-    assert not np.isfinite(pass_over(fused, passes.moments, weights, 2)).all()
+    assert not np.isfinite(statistics(form, r)[1]).all()
+    assert not np.isfinite(pass_over(form, passes.largest, weights, 1)).all()
+    assert not np.isfinite(pass_over(form, passes.moments, weights, 2)).all()
 
 
-@both_forms
+@every_form
 @given(r=rows())
-def test_largest_is_the_naive_one(fused: str, r: Rows) -> None:
-    out = pass_over(fused, passes.largest, r.weights, 1)
+def test_largest_is_the_naive_one(form: str, r: Rows) -> None:
+    out = pass_over(form, passes.largest, r.weights, 1)
     assert out[:, 0].tolist() == [magnitude.largest(row) for row in r.weights.tolist()]
 
 
-@both_forms
+@every_form
 @given(r=rows())
-def test_moments_are_the_naive_ones(fused: str, r: Rows) -> None:
-    out = pass_over(fused, passes.moments, r.weights, 2)
+def test_moments_are_the_naive_ones(form: str, r: Rows) -> None:
+    out = pass_over(form, passes.moments, r.weights, 2)
     for row, sums in zip(r.weights.tolist(), out, strict=True):
         assert sums == pytest.approx(list(map(float, magnitude.moments(row))), rel=CLOSE)
 
 
 @given(st.integers(1, 1100), st.integers(0, 2**32), st.sampled_from([np.float32, np.float64]))
-def test_both_forms_give_the_same_bits(size: int, seed: int, dtype: type[np.floating[Any]]) -> None:
+def test_all_forms_give_the_same_bits(size: int, seed: int, dtype: type[np.floating[Any]]) -> None:
     """So that what was loaded before changes no digit of a report."""
     rng = np.random.default_rng(seed)
     weights = (rng.normal(size=(3, size)) * rng.integers(0, 2, (3, size))).astype(dtype)
     r = Rows(weights, rng.uniform(0.01, 1, 3), np.array([1, 7, 255]), bool(seed % 2))
-    counts, energies = zip(*(statistics(form, r) for form in (NUMBA, NUMPY)), strict=True)
-    assert counts[0] == counts[1]
-    assert energies[0].tobytes() == energies[1].tobytes()
-    moments = [pass_over(form, passes.moments, weights, 2).tobytes() for form in (NUMBA, NUMPY)]
-    assert moments[0] == moments[1]
+    counts, energies = zip(*(statistics(form, r) for form in FORMS), strict=True)
+    assert counts[0] == counts[1] == counts[2]
+    assert len({each.tobytes() for each in energies}) == 1
+    assert len({pass_over(form, passes.moments, weights, 2).tobytes() for form in FORMS}) == 1
+    largest = [pass_over(form, passes.largest, weights, 1) for form in FORMS]
+    assert (np.array(largest) == largest[0]).all()
 
 
 @given(st.integers(1, 17), st.data())
@@ -185,11 +210,10 @@ def test_midtread_statistics_are_the_naive_ones(bits: int, data: st.DataObject) 
     assert counts.tolist() == [midtread.counts(row, bits) for row in codes.tolist()]
 
 
-def pass_over(fused: str, work: Callable[[Array, Array], None], weights: Array, n: int) -> Array:
+def pass_over(form: str, work: Callable[[Array, Array], None], weights: Array, n: int) -> Array:
     """(M, n): what a pass writes in the chosen form."""
     out = np.full((len(weights), n), -1.0)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(passes, "FUSED", fused)
+    with passing(form):
         work(weights, out[:, 0] if n == 1 else out)
     return out
 

@@ -4,7 +4,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from secrets import token_hex
 from stat import S_IMODE
 from typing import IO
 
@@ -17,7 +16,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     that is replaced are kept, and so is a link to it. Raises OSError.
     """
     target = Path(os.path.realpath(path))
-    temporary = target.with_name(f".esnsim.{token_hex(8)}")
+    temporary = target.with_name(f".esnsim.{os.urandom(8).hex()}")
     file = temporary.open("xb")  # never a file that is there: only what was made here is removed
     try:
         with file:

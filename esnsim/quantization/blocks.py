@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esnsim.model.network import Layer, Mask, Weight
-from esnsim.threads import pool
+from esnsim.threads import pool, workers
 
 TILE = 64  # inputs of a filter: so much of a block of transposed weights stays in the first cache
-BLOCK = 1 << 18  # weights: 1 MB of float32, so that several passes find a block in cache
+BLOCK = 1 << 20  # weights: 4 MB of float32, which take as long as ten hand-overs to a thread
 
 #: (filters, reduction) in C order: float32 or float64, int32 for codes.
 Matrix = NDArray[Any]
@@ -50,16 +50,16 @@ def _run(
 ) -> None:
     read = getattr(weight.load, "rows", None) or weight.load().__getitem__
 
-    def one(part: tuple[slice, Mask | None]) -> None:
-        rows, mask = part
-        block = read(rows) if mask is None else read(rows)[:, mask]
-        work(rows, _matrix(block, weight, rows))
+    def some(parts: list[tuple[slice, Mask | None]]) -> None:
+        for rows, mask in parts:
+            block = read(rows) if mask is None else read(rows)[:, mask]
+            work(rows, _matrix(block, weight, rows))
 
     if len(parts) < 2:
-        for part in parts:
-            one(part)
+        some(parts)
     else:
-        list(pool().map(one, parts))
+        threads = workers(0)  # a task each: handing one over takes as long as a small block
+        list(pool().map(some, (parts[first::threads] for first in range(threads))))
 
 
 def _spans(weight: Weight, first: int, last: int) -> Iterator[slice]:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from esnsim.errors import ModelError, WidthError
 from esnsim.model.liveness import Liveness
-from esnsim.model.network import Codes, Layer, Mask, Network
+from esnsim.model.network import Codes, Layer, Mask, Network, Weight
 from esnsim.quantization.blocks import Matrix, each_filters
 from esnsim.quantization.filter_sums import (
     FilterSums,
@@ -20,9 +20,10 @@ from esnsim.quantization.filter_sums import (
 )
 from esnsim.quantization.rules import RULES, largest
 from esnsim.quantization.scheme import DEFAULT_BITS, GIVEN, LEAST_STEP, WIDEST, Scheme, assign
-from esnsim.quantization.weight_kernels import load_fused
+from esnsim.quantization.weight_kernels import load_fused, midrise
 
 TWIN_WEIGHTS = 1 << 24  # weights that are compared with others, in memory
+HELD_WEIGHTS = 1 << 22  # weights of a layer that are read once for all passes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,12 +127,21 @@ def _coded(
     layer: Layer, live: Mask, scheme: Scheme, widths: Floats | None, given: Floats | None
 ) -> QuantizedLayer:
     """A layer with the codes of its floats."""
-    steps, limit = _steps(layer, scheme, widths, given)
-    sums = midrise_sums(layer, live, np.where(steps > 0, steps, 1.0), limit, scheme.keep_zeros)
+    held = replace(layer, weight=_held(layer.weight))
+    steps, limit = _steps(held, scheme, widths, given)
+    sums = midrise_sums(held, live, np.where(steps > 0, steps, 1.0), limit, scheme.keep_zeros)
     steps = np.where(steps > 0, steps, np.nan)
     return QuantizedLayer(
         layer=layer, steps=steps, limit=limit, keep_zeros=scheme.keep_zeros, live=live, sums=sums
     )
+
+
+def _held(weight: Weight) -> Weight:
+    """The weight in memory, where it is small enough: step and codes are two passes over it."""
+    if weight.size > HELD_WEIGHTS:
+        return weight
+    values = weight.load()
+    return replace(weight, load=lambda: values)
 
 
 def codes(quantized: QuantizedLayer) -> NDArray[np.int32]:
@@ -139,8 +149,6 @@ def codes(quantized: QuantizedLayer) -> NDArray[np.int32]:
 
     Weights that read dead channels are coded as if they were live, but keep no filter alive.
     """
-    from esnsim_kernels import midrise
-
     layer, weight = quantized.layer, quantized.layer.weight
     out = np.empty((layer.filters, weight.size // layer.filters), np.int32)
     steps, limit = np.where(quantized.steps > 0, quantized.steps, 1.0), quantized.limit
@@ -149,7 +157,7 @@ def codes(quantized: QuantizedLayer) -> NDArray[np.int32]:
         if weight.codes is not None:
             out[rows] = block
         else:
-            midrise.codes(block, steps[rows], limit[rows], quantized.keep_zeros, out[rows])
+            midrise().codes(block, steps[rows], limit[rows], quantized.keep_zeros, out[rows])
 
     each_filters(weight, fill)
     out = out.reshape(weight.shape)

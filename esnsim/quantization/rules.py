@@ -149,10 +149,10 @@ def _correlate(
     block: Matrix, step: Floats, factors: Floats, limit: Ints, keep_zeros: bool
 ) -> Floats:
     """(M, F, 2): Σ w·q, Σ q² at each multiple of a filter's step; a step of 0 stands for none."""
-    from esnsim_kernels import midrise
-
     out = np.empty((len(block), len(factors), 2))
-    midrise.correlation(block, np.where(step > 0, step, 1.0), factors, limit, keep_zeros, out)
+    passes.midrise().correlation(
+        block, np.where(step > 0, step, 1.0), factors, limit, keep_zeros, out
+    )
     return out
 
 

@@ -1,12 +1,13 @@
 """The passes over the weights: fused Numba kernels where they pay, else NumPy.
 
-Loading Numba takes near half a second, in which NumPy passes over some 100 million weights
-(docs/architecture.md has the measurement). So a pass is Numba's once its kernels are loaded, by
-`load_fused` or by anything else in the process, and NumPy's until then. Both give the same bits:
-they add floats up in the same order.
+Loading Numba takes near half a second, in which NumPy passes over some 50 million weights
+(docs/architecture.md has the measurement). So a pass is Numba's once its kernels are loaded in the
+process; object code that they left behind is loaded in a tenth of the time (object_code.py); and
+it is NumPy's until then. All give the same bits: they add floats up in the same order.
 """
 
 import sys
+from functools import cache
 from importlib import import_module
 from math import prod
 from threading import local
@@ -15,8 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from esnsim.quantization import object_code
+
 FUSED = "esnsim_kernels.midrise"
-PAYS = 100_000_000  # weights
+PAYS, LINKS = 100_000_000, 4_000_000  # weights from which Numba, or object code, is loaded
 LANES = 64  # running sums of a row, term k in sum k mod LANES
 EXACT_WEIGHTS = 1 << 19  # reduction up to which Σ q² is exact in float64 for |q| of 17 bits
 
@@ -28,9 +31,17 @@ Matrix = NDArray[Any]
 
 
 def load_fused(weights: int) -> None:
-    """Load the Numba kernels if a pass over so many weights pays for it."""
-    if weights > PAYS:
-        import_module(FUSED)
+    """Load kernels if a pass over so many weights pays for it, the cheapest that there are."""
+    if weights > LINKS and object_code.load() is None and weights > PAYS:
+        midrise()
+
+
+@cache
+def midrise() -> Any:
+    """The module of the Numba kernels; the first process to load it leaves object code behind."""
+    module = import_module(FUSED)
+    object_code.keep()
+    return module
 
 
 def largest(weights: Matrix, out: Floats) -> None:
@@ -39,6 +50,8 @@ def largest(weights: Matrix, out: Floats) -> None:
         from esnsim_kernels import magnitude
 
         magnitude.largest(weights, out)
+    elif code := _object_code(weights):
+        code.largest(weights, out)
     else:
         np.maximum(weights.max(axis=1), -weights.min(axis=1), out=out)
 
@@ -59,12 +72,19 @@ def statistics(
     weights: Matrix, step: Floats, limit: Ints, keep_zeros: bool, counts: Ints, energies: Floats
 ) -> None:
     """Sums over the midrise codes of each row: see `esnsim_kernels.midrise.statistics`."""
-    if FUSED in sys.modules or weights.shape[1] > EXACT_WEIGHTS:
-        from esnsim_kernels import midrise
-
-        midrise.statistics(weights, step, limit, keep_zeros, counts, energies)
+    if FUSED in sys.modules:
+        midrise().statistics(weights, step, limit, keep_zeros, counts, energies)
+    elif code := _object_code(weights):
+        code.statistics(weights, step, limit, keep_zeros, counts, energies)
+    elif weights.shape[1] > EXACT_WEIGHTS:
+        midrise().statistics(weights, step, limit, keep_zeros, counts, energies)
     else:
         _statistics(weights, step, limit, keep_zeros, counts, energies)
+
+
+def _object_code(weights: Matrix) -> object_code.Passes | None:
+    """What was loaded, where it takes weights of this type."""
+    return object_code.loaded() if weights.dtype == np.float32 else None
 
 
 @np.errstate(invalid="ignore", over="ignore")  # weights that are not finite show in energies

@@ -7,13 +7,15 @@ a filter of width 0.
 import numpy as np
 from numba import njit
 
-__all__ = ["codes", "correlation", "statistics"]
+__all__ = ["codes", "correlation", "statistics", "sums"]
 
 LANES = 64  # running sums of a row, term k in sum k mod LANES: the order of NumPy's form too
 CHUNK = 8 * LANES  # weights whose codes wait in the first cache
+FLOATS = 2 * LANES + CHUNK  # of working memory: the running sums and the magnitudes of a chunk
 NEAR = 2.0**-28  # to the next level: a product by 1/Δ tells the level of quotients farther from it
 WIDE = 1 << 18  # |q| from which it may not
 FAINT = 2.0**-500  # Δ down to which, and 1/Δ up to which, it does
+NARROW, NEAR_NARROW, FAINT_NARROW = 1 << 10, 2.0**-23, 2.0**-100  # the same in float32
 LOOSE = {"reassoc", "nsz", "contract"}  # float sums may be regrouped: the search compares them
 
 
@@ -27,11 +29,11 @@ def _code(w, delta, limit, keep_zeros):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _pruned(row, delta, limit):
-    """Whether all |w| < Δ/2, or the width is 0."""
+def _pruned(weights, m, delta, limit):
+    """Whether all |w| < Δ/2 in a row, or the width is 0."""
     if limit > 0:
-        for w in row:
-            if abs(np.float64(w)) >= 0.5 * delta:
+        for k in range(weights.shape[1]):
+            if abs(np.float64(weights[m, k])) >= 0.5 * delta:
                 return False
     return True
 
@@ -78,6 +80,22 @@ def _levels(magnitudes, length, inverse, limit, q):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def _levels_narrow(weights, m, start, size, inverse, limit, q):
+    """As `_levels` in float32, for limits below NARROW: twice as many in a vector.
+
+    A product x differs from w/Δ by less than x·2^-23, and x ± near from its sum by half of that.
+    """
+    top, most, unsure = np.float32(0.5 * limit + 1.0), np.int32(limit), np.int32(0)
+    factor, near = np.float32(inverse), np.float32(NEAR_NARROW * (limit + 2))
+    for k in range(size):
+        x = min(np.float32(abs(weights[m, np.uint64(start + k)])) * factor, top)
+        level = np.int32(x + near)
+        unsure = np.int32(unsure | (level ^ np.int32(x - near)))
+        q[k] = min(np.int32(2 * level + 1), most)
+    return unsure == 0
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def _divided(weights, m, start, size, delta, limit, q):
     """|q| by division."""
     for k in range(size):
@@ -93,16 +111,29 @@ def _zeroed(magnitudes, size, q):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _counted(q, length):
-    """max |q|, Σ q², Σ of the exponent fields of |q| as float32, number of |q| = 1."""
+    """max |q|, Σ of the exponent fields of |q| as float32, number of |q| = 1."""
     top, exponents, ones = np.int32(0), np.int32(0), np.int32(0)
     for k in range(length):
         top = np.int32(max(top, q[k]))
         exponents = np.int32(exponents + (np.float32(q[k]).view(np.int32) >> np.int32(23)))
         ones = np.int32(ones + (q[k] == 1))
-    squares = np.uint64(0)
+    return top, exponents, ones
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _squares(q, length, limit):
+    """Σ q²: in int32 where so many below NARROW fit."""
+    if limit < NARROW:
+        narrow = np.int32(0)
+        for k in range(length):
+            narrow = np.int32(
+                narrow + (q[k] & np.int32(NARROW - 1)) * (q[k] & np.int32(NARROW - 1))
+            )
+        return np.int64(narrow)
+    total = np.uint64(0)
     for k in range(length):
-        squares += np.uint64(np.uint32(q[k])) * np.uint64(np.uint32(q[k]))
-    return top, np.int64(squares), exponents, ones
+        total += np.uint64(np.uint32(q[k])) * np.uint64(np.uint32(q[k]))
+    return np.int64(total)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -119,36 +150,33 @@ def _energies(magnitudes, q, length, half, signal, noise):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def statistics(weights, step, limit, keep_zeros, counts, energies):
-    """Quantise each row and sum up what the metrics need, in one pass.
-
-    counts[m] = max |q|, Σ q², Σ bit_length |q|, number of |q| = 1, of q ≠ 0, of w ≠ 0;
-    energies[m] = Σ w², Σ (w − Δ·q/2)², added up in LANES and these by halves. A row is pruned
-    where all |w| < Δ/2. Divisions are made in chunks alone where a product leaves a level open.
-    """
-    size, signal, noise = weights.shape[1], np.empty(LANES), np.empty(LANES)
-    magnitudes, q = np.empty(CHUNK), np.empty(CHUNK, np.int32)
+def sums(weights, step, limit, keep_zeros, counts, energies, floats, q):
+    """`statistics` in the working memory of the caller: FLOATS numbers, and CHUNK for codes."""
+    size, magnitudes = weights.shape[1], floats[2 * LANES :]
+    signal, noise, float32 = floats[:LANES], floats[LANES : 2 * LANES], weights.itemsize == 4
     for m in range(weights.shape[0]):
         delta, easy = step[m], limit[m] < WIDE and FAINT < step[m] < 1 / FAINT
+        narrow = limit[m] < NARROW and FAINT_NARROW < delta < 1 / FAINT_NARROW and float32
         top = squares = exponents = ones = nonzero = np.int64(0)
         signal[:] = noise[:] = 0.0
         for start in range(0, size, CHUNK):
             some = min(CHUNK, size - start)
             length = -(-some // LANES) * LANES
-            found = _widened(weights, m, start, some, length, magnitudes)
-            nonzero += found
-            if not (easy and _levels(magnitudes, length, 1.0 / delta, limit[m], q)):
+            live = _widened(weights, m, start, some, length, magnitudes)
+            nonzero += live
+            sure = narrow and _levels_narrow(weights, m, start, some, 1.0 / delta, limit[m], q)
+            if not sure and not (easy and _levels(magnitudes, length, 1.0 / delta, limit[m], q)):
                 _divided(weights, m, start, some, delta, limit[m], q)
-            if keep_zeros and found < some:
+            if keep_zeros and live < some:
                 _zeroed(magnitudes, some, q)
             for k in range(some, length):
                 q[k] = 0
-            sums = _counted(q, length)
+            found = _counted(q, length)
+            squares += _squares(q, length, limit[m])
             _energies(magnitudes, q, length, 0.5 * delta, signal, noise)
-            top = max(top, np.int64(sums[0]))
-            squares += sums[1]
-            exponents += sums[2]
-            ones += sums[3]
+            top = max(top, np.int64(found[0]))
+            exponents += found[1]
+            ones += found[2]
         _fold(signal, size)
         _fold(noise, size)
         coded = nonzero if keep_zeros else size
@@ -160,9 +188,21 @@ def statistics(weights, step, limit, keep_zeros, counts, energies):
         counts[m, 5] = nonzero
         energies[m, 0] = signal[0]
         energies[m, 1] = noise[0]
-        if top <= 1 and _pruned(weights[m], delta, limit[m]):  # such weights have |q| ≤ 1
+        if top <= 1 and _pruned(weights, m, delta, limit[m]):  # such weights have |q| ≤ 1
             counts[m, :5] = 0
             energies[m, 1] = signal[0]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def statistics(weights, step, limit, keep_zeros, counts, energies):
+    """Quantise each row and sum up what the metrics need, in one pass.
+
+    counts[m] = max |q|, Σ q², Σ bit_length |q|, number of |q| = 1, of q ≠ 0, of w ≠ 0;
+    energies[m] = Σ w², Σ (w − Δ·q/2)², added up in LANES and these by halves. A row is pruned
+    where all |w| < Δ/2. Divisions are made in chunks alone where a product leaves a level open.
+    """
+    floats, q = np.empty(FLOATS), np.empty(CHUNK, np.int32)
+    sums(weights, step, limit, keep_zeros, counts, energies, floats, q)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -171,7 +211,7 @@ def codes(weights, step, limit, keep_zeros, out):
     for m in range(weights.shape[0]):
         for k in range(weights.shape[1]):
             out[m, k] = np.int64(_code(np.float64(weights[m, k]), step[m], limit[m], keep_zeros))
-        if _pruned(weights[m], step[m], limit[m]):
+        if _pruned(weights, m, step[m], limit[m]):
             out[m, :] = 0
 
 

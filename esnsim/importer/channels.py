@@ -85,6 +85,8 @@ def follow(
         return live
     if op in ELEMENTWISE:
         return [_elementwise(data, len(shape), channels), *live[1:]]
+    if op == "MatMul":
+        return [_passed(data, len(shape))]
     if op == "Concat":
         return _moved(node, inputs, len(inputs), shape, opsets) or live
     if len(data) != 1 or data[0] is not inputs[0]:
@@ -160,6 +162,20 @@ def one_meets_several(value: Value, several: Ids) -> bool:
     sizes = (1,) * (several.ndim - len(value.shape)) + value.shape
     along = [axis for axis, size in enumerate(several.shape) if size > 1]
     return bool(along) and all(sizes[axis] == 1 for axis in along)
+
+
+def _passed(data: Sequence[Value], rank: int) -> Ids | None:
+    """Of the product of two activations: the ids of one whose channels the sums leave apart, as
+    those of attention's values are.
+    """
+    if any(len(value.shape or ()) < 2 for value in data):
+        return None
+    left, right = (value.channels for value in data)
+    if left is None and right is not None and right.shape[-2] == 1:
+        return _ranked(right, rank)
+    return (
+        _ranked(left, rank) if right is None and left is not None and left.shape[-1] == 1 else None
+    )
 
 
 def _ranked(ids: Ids, rank: int) -> Ids:

@@ -166,12 +166,15 @@ class Walker:
         ]
 
     def _counted(self, node: NodeProto, inputs: Inputs, outputs: list[Value], scope: Scope) -> bool:
-        """Record an operator that multiplies and accumulates, and what its first output becomes."""
+        """Record an operator that multiplies and accumulates, and what its first output becomes;
+        whether nothing more is to be known of that.
+        """
         record, name, reason = self.record, scope.name(node), why_uncounted(node)
-        reader = reader_of(node)
+        reader, weighted = reader_of(node), True
         if reader is not None:
             try:
                 for found in reader(node, inputs, name):
+                    weighted = not isinstance(found, Unweighted)
                     if isinstance(found, Unweighted):
                         product = Product(
                             name, node.op_type, found.macs * scope.repeats, found.matrices
@@ -186,7 +189,7 @@ class Walker:
                 reason = str(error)
         if reason is not None:
             record.uncounted.append(Uncounted(name, node.op_type, reason))
-        return reader is not None
+        return reader is not None and weighted
 
     def _type(self, inferred: TypeProto | None, declared: TypeProto | None) -> TypeProto | None:
         """The inferred type, or the one that the file declares where inference found no shape."""

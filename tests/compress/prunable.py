@@ -206,9 +206,30 @@ def last(draw: st.DrawFn, b: Builder, x: str) -> str:
     return result
 
 
+def attended(draw: st.DrawFn, b: Builder, x: str) -> str:
+    """Attention of the places of an image, in heads of channels that lie first."""
+    heads, before = draw(st.integers(1, 2)), dict(b.channels)
+    depth, each = draw(st.integers(1, 3)), draw(st.integers(1, 3))
+
+    def split(size: int, *through: str) -> str:
+        y = b.conv(x, heads * size)
+        for op in through:
+            y = b.node(op, y, channels=b.channels[y])
+        to = b.constant(np.array([0, heads, size, HEIGHT * WIDTH]))
+        return b.node("Reshape", y, to, channels=0)
+
+    q = split(depth, draw(st.sampled_from(ACTIVATIONS)))
+    k, v = split(depth, *draw(st.sampled_from([[], ["Sigmoid"]]))), split(each)
+    turned = b.node("Transpose", q, channels=0, perm=[0, 1, 3, 2])
+    scores = b.node("Softmax", b.node("MatMul", turned, k, channels=0), channels=0, axis=2)
+    o, to = b.node("MatMul", v, scores, channels=0), np.array([0, heads * each, HEIGHT, WIDTH])
+    b.channels = before
+    return b.node("Reshape", o, b.constant(to), channels=heads * each)
+
+
 STEPS = [
     conv, conv, conv, grouped, transposed, norm, norm, activation, activation, per_channel, met,
-    residual, gate, joined, joined, part, shuffled, padded, pooled, resampled, last,
+    residual, gate, attended, joined, joined, part, shuffled, padded, pooled, resampled, last,
 ]  # fmt: skip
 
 

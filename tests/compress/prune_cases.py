@@ -218,6 +218,50 @@ def equal_parts() -> ModelProto:
     )  # fmt: skip
 
 
+def heads() -> ModelProto:
+    """Attention of two heads of three channels, queries scaled, and what heads give joined."""
+    return net(
+        "a = Conv<pads=[1,0,1,1]>(x, w) fl = Reshape(a, flat) s = Transpose<perm=[0,2,1]>(fl) "
+        "q0 = MatMul(s, wq) q1 = Add(q0, bq) q2 = Mul(q1, scale) q3 = Reshape(q2, split) "
+        "q = Transpose<perm=[0,2,1,3]>(q3) k0 = MatMul(s, wk) k1 = Reshape(k0, split) "
+        "k = Transpose<perm=[0,2,3,1]>(k1) v0 = MatMul(s, wv) v1 = Reshape(v0, wide) "
+        "v = Transpose<perm=[0,2,1,3]>(v1) l = MatMul(q, k) m = Softmax<axis=-1>(l) "
+        "o = MatMul(m, v) t = Transpose<perm=[0,2,1,3]>(o) c = Reshape(t, join) "
+        "h = MatMul(c, wo) u = Transpose<perm=[0,2,1]>(h) z = Unsqueeze(u, i3)",
+        5, w=normal(6, 3, 3, 2), flat=ints(0, 6, -1), wq=normal(6, 6), bq=normal(6), scale=F(0.1),
+        split=ints(0, 0, 2, 3), wk=normal(6, 6, seed=1), wv=normal(6, 8, seed=2),
+        wide=ints(0, 0, 2, 4), join=ints(0, 0, 8), wo=normal(8, 5), i3=ints(3),
+    )  # fmt: skip
+
+
+def packed_heads() -> ModelProto:
+    """Queries, keys and values of one product, as the recogniser of PP-OCR has them."""
+    return net(
+        "a = Conv<pads=[1,0,1,1]>(x, w) fl = Reshape(a, flat) s = Transpose<perm=[0,2,1]>(fl) "
+        "pk = MatMul(s, wp) b = Add(pk, bp) r = Reshape(b, split) "
+        "t = Transpose<perm=[2,0,3,1,4]>(r) qs = Slice(t, i0, i1, i0) qn = Squeeze(qs, i0) "
+        "q = Mul(qn, scale) kn = Gather<axis=0>(t, one) k = Transpose<perm=[0,1,3,2]>(kn) "
+        "vs = Slice(t, i2, i3, i0) v = Squeeze(vs, i0) l = MatMul(q, k) m = Softmax<axis=-1>(l) "
+        "o = MatMul(m, v) e = Transpose<perm=[0,2,1,3]>(o) sh = Shape<end=2>(s) "
+        "jn = Concat<axis=0>(sh, i12) c = Reshape(e, jn) h = MatMul(c, wo) "
+        "u = Transpose<perm=[0,2,1]>(h) z = Unsqueeze(u, i3)",
+        5, w=normal(6, 3, 3, 2), flat=ints(0, 6, -1), wp=normal(6, 36), bp=normal(36),
+        split=ints(0, 0, 3, 2, 6), scale=F(0.1), i0=ints(0), i1=ints(1), i2=ints(2), i3=ints(3),
+        one=np.int64(1).reshape(()), i12=ints(12), wo=normal(12, 5),
+    )  # fmt: skip
+
+
+def values_first() -> ModelProto:
+    """One head on channels that stay first: values times weights, turned."""
+    return net(
+        "a = Conv<pads=[1,0,1,1]>(x, w) fl = Reshape(a, flat) q0 = Conv(a, wq) q1 = Reshape(q0, fq) "
+        "q = Transpose<perm=[0,2,1]>(q1) k0 = Conv(a, wk) k = Reshape(k0, fq) l = MatMul(q, k) "
+        "m = Softmax<axis=1>(l) o = MatMul(fl, m) e = Add(o, fl) z = Unsqueeze(e, i3)",
+        6, w=normal(6, 3, 3, 2), flat=ints(0, 6, -1), wq=normal(4, 6, 1, 1), fq=ints(0, 4, -1),
+        wk=normal(4, 6, 1, 1, seed=1), i3=ints(3),
+    )  # fmt: skip
+
+
 def half() -> ModelProto:
     return net(
         "h = Cast<to=10>(x) a = Conv<pads=[1,0,1,1]>(h, w, b) r = Relu(a) k = Conv(r, v) "
@@ -252,6 +296,9 @@ CASES: dict[str, tuple[Callable[[], ModelProto], list[int]]] = {
     "groups": (groups, [4, 4, 4, 8, 4, 8, 4]),
     "picked channels": (picked, [3, 4]),
     "equal parts": (equal_parts, [3, 2, 4]),
+    "attention in heads": (heads, [3, 4, 4, 4, 3, 4]),
+    "attention of one product": (packed_heads, [3, 18, 3, 4]),
+    "attention of one head, channels first": (values_first, [3, 2, 2, 4]),
     "half": (half, [2, 3, 4]),
     "double": (double, [2, 3, 4]),
 }

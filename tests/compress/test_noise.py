@@ -17,6 +17,7 @@ from esnsim.evaluate.evaluator import Evaluator
 from esnsim.graph.model import Model, open_model
 from esnsim.graph.substitute import with_weights
 from esnsim.images.sets import ImageSet
+from tests.compress.prune_cases import heads
 from tests.execute.models import model, normal
 
 CHAIN = """
@@ -74,6 +75,17 @@ def test_the_noise_of_a_removal_is_that_of_the_refitted_model() -> None:
     smaller = smaller.reopened(with_weights(smaller, refit_layers(setting)))
     reference = Evaluator(opened, some).reference
     assert Evaluator(smaller, some, reference)({}).sqnr_db > 60
+
+
+def test_of_queries_and_keys_none_goes_and_of_values_some() -> None:
+    opened = open_model(heads())
+    x = normal(40, 3, 6, 5, seed=3)
+    some = ImageSet(name="made", count=40, read=lambda start, stop: x[start:stop])
+    _, queries, keys, values, _, _ = order(opened, some, gains(opened)).kept(0.5)
+    assert queries.all()
+    assert keys.all()
+    assert values.reshape(2, 4).sum(axis=1).tolist() == [values.sum() / 2] * 2
+    assert not values.all()
 
 
 @pytest.mark.parametrize("aim", [{"budget": 1500.0}, {"sqnr": 9.0}])

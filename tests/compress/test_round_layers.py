@@ -33,6 +33,7 @@ from esnsim.quantization.scheme import Scheme
 from esnsim.run.session import Session, open_session
 from tests.compress.test_recalibrate import MODELS, PARTS, RESIDUAL
 from tests.execute.cases import LINEAR
+from tests.compress.prune_cases import heads
 from tests.execute.models import model, normal
 
 OPERATORS = {
@@ -172,7 +173,8 @@ DEPTHWISE = """
         DEPTHWISE, w=normal(8, 3, 3, 3), b=normal(8), w2=normal(8, 1, 2, 2), b2=normal(8, seed=1),
         w3=normal(5, 8, 1, 1),
     ),
-], ids=["BatchNormalization", "depthwise"])  # fmt: skip
+    heads(),
+], ids=["BatchNormalization", "depthwise", "attention"])  # fmt: skip
 @pytest.mark.parametrize("corrected", [True, False])
 def test_a_pruned_model_that_is_refitted_is_nearer_to_the_whole(
     proto: ModelProto, corrected: bool

@@ -21,6 +21,17 @@ def attention() -> ModelProto:
     )  # fmt: skip
 
 
+def positive() -> ModelProto:
+    """Queries and keys that are not 0 where their filters are masked."""
+    return net(
+        "a = Conv<pads=[1,0,1,1]>(x, w) r = Reshape(a, to) t = Transpose<perm=[0,2,1]>(r) "
+        "q = MatMul(t, wq) qp = Exp(q) k = MatMul(t, wk) ks = Sigmoid(k) "
+        "kt = Transpose<perm=[0,2,1]>(ks) l = MatMul(qp, kt) m = ReduceMean(l, i1) z = Mul(a, one)",
+        4, w=normal(4, 3, 3, 2), to=ints(0, 4, -1), wq=normal(4, 4), wk=normal(4, 4, seed=1),
+        i1=ints(1), one=F(1),
+    )  # fmt: skip
+
+
 def arithmetic() -> ModelProto:
     """A number of channels that goes into the values, not only into shapes."""
     return net(
@@ -93,7 +104,8 @@ def gated() -> ModelProto:
 
 #: Model, the filters that stay as before, and a part of a reason that is given.
 WHOLE: dict[str, tuple[Callable[[], ModelProto], list[int], str]] = {
-    "attention": (attention, [4, 4, 4, 4, 4, 2, 4], "Softmax 's' reads what they make"),
+    "attention": (attention, [4, 4, 2, 2, 4, 2, 4], "Softmax 's' reads what they make"),
+    "queries and keys of positive features": (positive, [2, 4, 4, 4], "reads what is not 0"),
     "a number of channels in arithmetic": (arithmetic, [4, 4], "computes with their number"),
     "a value that a branch reads": (captured, [4, 4], "If 'z' reads what they make"),
     "filters that become pixels": (spread, [8, 2, 2, 4], "'c' does not read channel by channel"),

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from onnx import NodeProto
 
+from esnsim.compression.prune.heads import is_product, tie_product
 from esnsim.compression.prune.ties import Ties, axes_of, ids_of
 from esnsim.graph.model import Model
 from esnsim.graph.nodes import reads
@@ -103,7 +104,9 @@ def tie_node(graph: Model, ties: Ties, node: NodeProto) -> None:
     first, *rest = node.output  # the first is computed even if nothing reads it
     outputs = [ids_of(graph, n) for n in (first, *(n for n in rest if graph.scope.uses[n]))]
     title = f"{node.op_type} '{label(node)}'"
-    if not _keeps_apart(graph, node, carried) or any(ids is None for ids in outputs):
+    if is_product(graph, node):
+        tie_product(graph, ties, node, title)
+    elif not _keeps_apart(graph, node, carried) or any(ids is None for ids in outputs):
         mixer = _mixer(graph, node)
         reason = f"{title} reads what they make, and may mix channels"
         if mixer is not node:

@@ -132,6 +132,6 @@ def _spaces(coupling: Coupling, layers: Sequence[Layer]) -> dict[tuple[int, ...]
             owners.setdefault(unit, []).append(index)
     spaces: dict[tuple[int, ...], list[int]] = {}
     for unit, own in owners.items():
-        if unit not in coupling.stays:
+        if unit not in coupling.stays and unit not in coupling.met:  # what meets has no reader
             spaces.setdefault(tuple(own), []).append(unit)
     return spaces

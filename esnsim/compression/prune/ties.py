@@ -78,13 +78,14 @@ class Along(NamedTuple):
 def kept(graph: Model, name: str, alive: Mask) -> Along | None:
     """What stays of an activation where channels of it go, else None.
 
-    `alive` says so for each channel id.
+    `alive` says so for each channel id, in all heads alike where an activation has some.
     """
     ids = ids_of(graph, name)
     if ids is None or alive[ids].all():
         return None
-    (axis,) = axes_of(ids)
-    return Along(axis, alive[ids.ravel()])
+    mask = alive[ids]
+    (axis,) = (axis for axis in axes_of(ids) if (mask != mask.take([0], axis)).any())
+    return Along(axis, np.moveaxis(mask, axis, -1).reshape(-1, mask.shape[axis])[0])
 
 
 def shape_of(graph: Model, name: str, alive: Mask) -> tuple[int, ...] | None:

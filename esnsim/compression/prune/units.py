@@ -19,6 +19,7 @@ from esnsim.compression.prune.coupling import (
     tie_node,
     tie_shared,
 )
+from esnsim.compression.prune.heads import by_channel, in_heads, met
 from esnsim.compression.prune.shuffles import Shuffle, shuffles
 from esnsim.compression.prune.ties import Ties, axes_of, ids_of
 from esnsim.graph.graph import accepts_pair
@@ -42,12 +43,14 @@ class Unit:
 class Coupling:
     """Units by number: `unit` (ids,) gives that of every channel id, `stays` why some can't go.
 
-    Each set in `values` holds the units of an activation, of which one has to stay.
+    Each set in `values` holds the units of an activation, of which one has to stay; `met` holds
+    those whose channels two activations sum over, as queries and keys.
     """
 
     unit: NDArray[np.int64]
     stays: dict[int, str]
     values: tuple[NDArray[np.int64], ...]
+    met: frozenset[int]
     sites: tuple[Site, ...]
     shuffles: tuple[Shuffle, ...]
 
@@ -100,12 +103,18 @@ def couple(model: Model) -> Coupling:
         ties.pin(ids_of(model, output.name), "the network gives what they make")
     inside = {name for shuffle in moved for name in shuffle.inside}
     activations = [(n, i) for n in model.scope.values if (i := ids_of(model, n)) is not None]
+    heads = in_heads(model)
     for name, ids in activations:
-        if len(axes_of(ids)) > 1 and name not in inside:
+        if name in heads:
+            ties.together(by_channel(ids), f"the heads of '{name}' lose channels alike")
+        elif len(axes_of(ids)) > 1 and name not in inside:
             ties.pin(ids, f"the channels of '{name}' lie along several axes")
     unit, stays = ties.settled()
     values = tuple(_apart(unit, stays, {n: i for n, i in activations if n not in inside}))
-    return Coupling(unit=unit, stays=stays, values=values, sites=found, shuffles=moved)
+    return Coupling(
+        unit=unit, stays=stays, values=values, met=frozenset(unit[met(model)].tolist()),
+        sites=found, shuffles=moved,
+    )  # fmt: skip
 
 
 def _apart(

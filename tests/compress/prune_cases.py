@@ -254,7 +254,8 @@ def packed_heads() -> ModelProto:
 def values_first() -> ModelProto:
     """One head on channels that stay first: values times weights, turned."""
     return net(
-        "a = Conv<pads=[1,0,1,1]>(x, w) fl = Reshape(a, flat) q0 = Conv(a, wq) q1 = Reshape(q0, fq) "
+        "a = Conv<pads=[1,0,1,1]>(x, w) fl = Reshape(a, flat) q0 = Conv(a, wq) "
+        "q1 = Reshape(q0, fq) "
         "q = Transpose<perm=[0,2,1]>(q1) k0 = Conv(a, wk) k = Reshape(k0, fq) l = MatMul(q, k) "
         "m = Softmax<axis=1>(l) o = MatMul(fl, m) e = Add(o, fl) z = Unsqueeze(e, i3)",
         6, w=normal(6, 3, 3, 2), flat=ints(0, 6, -1), wq=normal(4, 6, 1, 1), fq=ints(0, 4, -1),

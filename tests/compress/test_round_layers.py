@@ -31,9 +31,9 @@ from esnsim.model.network import Array
 from esnsim.quantization.quantizer import QuantizedNetwork, codes, quantize
 from esnsim.quantization.scheme import Scheme
 from esnsim.run.session import Session, open_session
+from tests.compress.prune_cases import heads
 from tests.compress.test_recalibrate import MODELS, PARTS, RESIDUAL
 from tests.execute.cases import LINEAR
-from tests.compress.prune_cases import heads
 from tests.execute.models import model, normal
 
 OPERATORS = {

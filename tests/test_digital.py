@@ -322,6 +322,17 @@ def test_the_depthwise_example_of_the_definitions():
     assert DigitalEngine(ArraySpec(64, 16)).run(chosen, x).counts.cycles == 100_352
 
 
+@pytest.mark.parametrize("planes", [True, False])
+@pytest.mark.parametrize("pads", [((-5, 6), (1, -3)), ((6, -5), (0, 0)), ((-1, 2), (-1, -1))])
+def test_negative_pads_may_remove_the_whole_input(pads, planes):
+    geometry = Geometry(2, (3, 5), (2, 1), (1, 2), (1, 1), pads, 2)
+    made = layer(np.random.default_rng(0).normal(size=(6, 3, 2, 1)), geometry)
+    chosen = quantize(network([made])).layers[0]
+    x, zero = activations(chosen, 8, False, 1)
+    outputs = DigitalEngine(ArraySpec(), planes=planes).run(chosen, x, zero).outputs
+    assert np.array_equal(outputs, exact(chosen, x, zero))
+
+
 @pytest.mark.parametrize(
     ("x", "message"),
     [

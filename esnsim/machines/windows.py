@@ -73,20 +73,16 @@ def padded_pixels(
     dtype: DTypeLike = np.int32,
 ) -> NDArray[Any]:
     """(G, C, pixels): padded live channels of each group, C filled up to whole octets of zeros."""
-    pads = [(max(0, before), max(0, after)) for before, after in geometry.pads]
-    crop = [
-        slice(max(0, -before), n - max(0, -after))
-        for n, (before, after) in zip(geometry.input_size, geometry.pads, strict=True)
-    ]
-    inside = x[:, :, *crop].swapaxes(0, 1)
-    grouped = inside.reshape(len(channels), -1, *inside.shape[1:])
-    place = [
-        slice(before, before + n) for n, (before, _) in zip(inside.shape[2:], pads, strict=True)
-    ]
-    size = [n + sum(more) for n, more in zip(inside.shape[2:], pads, strict=True)]
+    size, crop, place = [], [], []
+    for n, (before, after) in zip(geometry.input_size, geometry.pads, strict=True):
+        start = max(0, -before)  # negative pads may remove the whole input
+        size.append(n + before + after)
+        crop.append(slice(start, max(start, n + min(0, after))))
+        place.append(slice(start + before, crop[-1].stop + before))
+    grouped = x.swapaxes(0, 1).reshape(len(channels), -1, len(x), *x.shape[2:])[:, :, :, *crop]
     widest = max(map(len, channels), default=0) or 1
     out = np.zeros((len(channels), -(-widest // 8) * 8, len(x), *size), dtype)
-    padding = zero_point if any(map(any, pads)) else 0
+    padding = zero_point if any(max(pad) > 0 for pad in geometry.pads) else 0
     if all(len(chosen) == grouped.shape[1] for chosen in channels):
         if padding:
             out[:, :widest] = padding

@@ -306,10 +306,12 @@ def compare(
     from esnsim.comparison.compare import compare as compared
     from esnsim.comparison.reported import SUFFIX, read_report, reported
     from esnsim.evaluate.outputs import GUESS
+    from esnsim.onnxfile.path import ModelPath
 
     if len(sources) < 2:
         raise UsageError("compare takes two models or more: give another")
     _check_images(images, calibration)
+    sources = tuple(source if path_of(source) is None else ModelPath(source) for source in sources)
     shapes, values = apart(sources, input_shapes or {}), apart(sources, input_values or {})
     sides, models = list[Side](), list["Model | None"]()
     for place, source in enumerate(sources):

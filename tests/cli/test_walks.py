@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import esnsim as library
 from esnsim.importer import read
 from esnsim.onnxfile import load
 from esnsim.sweeps import sweep
@@ -72,3 +73,8 @@ def test_a_file_is_parsed_once_and_a_graph_walked_once_and_once_changed(
     ended = esnsim(*words, *data)
     assert ended.code == 0, ended.err
     assert calls == {"_parse": parsed, "explore": walked}
+
+
+def test_python_parses_files_once_too(calls: Counter[str]) -> None:
+    library.compare("one.onnx", "other.onnx", input_shapes={"x": (1, 2, 3, 4)})
+    assert calls == {"_parse": 2, "explore": 2}

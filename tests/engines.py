@@ -1,7 +1,8 @@
-"""What tests of the engines share: activations for a layer, and its exact outputs."""
+"""What tests of the engines share: activations for a layer, their scale, and its outputs."""
 
 import numpy as np
 
+from esnsim.machines.activations import ActivationScale, Calibration
 from esnsim.quantization.quantizer import QuantizedLayer, codes
 from tests.naive.convolution import convolve
 
@@ -24,3 +25,12 @@ def exact(chosen: QuantizedLayer, x: np.ndarray, zero: int) -> np.ndarray:
     live = chosen.live.reshape(1, -1, *[1] * (x.ndim - 2))
     q = np.where(alive, codes(chosen), 0).astype(np.int64)
     return convolve(np.where(live, x - zero, 0), q, chosen.layer.geometry)
+
+
+def calibrate(
+    values: np.ndarray, bits: int = 8, percentile: float | None = None, signed: bool = False
+) -> ActivationScale:
+    """The scale of one array."""
+    calibration = Calibration()
+    calibration.add(values)
+    return calibration.scale(bits, percentile, signed)

@@ -14,7 +14,8 @@ from hypothesis.extra import numpy as npst
 from onnx.reference import ReferenceEvaluator
 
 from esnsim.errors import UsageError
-from esnsim.machines.activations import ActivationScale, Calibration, calibrate, quantize
+from esnsim.machines.activations import ActivationScale, Calibration, quantize
+from tests.engines import calibrate
 from tests.importer.models import model
 
 FLOATS = st.floats(-1e6, 1e6, width=32)

@@ -25,16 +25,16 @@ from esnsim.quantization.quantizer import QuantizedNetwork
 from esnsim.run.cut import CutGraph, cut
 
 
-def captured(graph: CutGraph, images: ImageSet | None, bits: int = 8) -> dict[int, Integers]:
-    """Activations of each layer that can run, by index: of one of the images, which all calibrate.
+def captured(graph: CutGraph, images: ImageSet | None) -> dict[int, Integers]:
+    """Activations of each layer that can run, in 8 bits, by index: of one of the images.
 
-    Random integers where there are none.
+    All calibrate; where there are none integers are random.
     """
     if images is None:
         layers = ((mac.index, mac.layer) for mac in graph.macs)
-        return {index: random_integers(layer, bits, (0, index)) for index, layer in layers}
+        return {index: random_integers(layer, 8, (0, index)) for index, layer in layers}
     found: dict[int, Integers] = {}
-    scales = inference.calibrated(graph, images, bits, None, signed=False)
+    scales = inference.calibrated(graph, images, 8, None, signed=False)
     inference.layer_by_layer(graph, found.__setitem__, images.first(1), scales, lambda *_: None)
     return found
 

@@ -133,12 +133,3 @@ class Calibration:
         last = int(np.searchsorted(below, below[-1] - allowed, "left"))
         low, high = (ldexp(edge - BINS // 2, self._exponent) for edge in (first, last + 1))
         return max(self._low, min(0.0, low)), min(self._high, max(0.0, high))
-
-
-def calibrate(
-    values: NDArray[Any], bits: int = 8, percentile: float | None = None, signed: bool = False
-) -> ActivationScale:
-    """The scale of one array, see Calibration."""
-    calibration = Calibration()
-    calibration.add(values)
-    return calibration.scale(bits, percentile, signed)

@@ -129,14 +129,6 @@ def scalesim(row: dict[str, Any]) -> Count:
     return Systolic(**sizes, dataflow=dataflow).count(given)
 
 
-def requests(count: Count) -> list[int]:
-    """Elements of inputs, weights and outputs; a partial sum is written once and read once."""
-    events = count.events
-    partial = events["partial-sum bits"] // 64
-    return [events["input bits"] // 8, events["weight bits"] // 8,
-            events["output bits"] // 8 + partial]  # fmt: skip
-
-
 #: Columns of BitSim's rows, and the machine of each; others have the defaults of lanes.
 BITSIM: dict[str, dict[str, Any]] = {
     "stripes_8b": {"weight": "stored"},

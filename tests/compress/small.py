@@ -7,7 +7,7 @@ import onnx
 import onnxruntime as ort
 from onnx import ModelProto
 
-from esnsim.compression.correct.recalibrate import corrected
+from esnsim.compression.correct.recalibrate import Corrector
 from esnsim.graph.model import open_model
 from esnsim.graph.substitute import with_weights
 from esnsim.images.sets import ImageSet
@@ -45,7 +45,7 @@ def network(opset: int = 21, bias: Array | None = None) -> ModelProto:
 def settled(proto: ModelProto, images: ImageSet) -> ModelProto:
     """The model with the statistics that BatchNormalization has on the images."""
     graph = open_model(proto)
-    return with_weights(graph, corrected(graph, {}, images))
+    return with_weights(graph, Corrector(graph, images)({}))
 
 
 def outputs(proto: ModelProto, pixels: Array) -> Array:

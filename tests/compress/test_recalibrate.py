@@ -11,7 +11,7 @@ from esnsim import quantize, read_onnx
 from esnsim.compression.correct import recalibrate
 from esnsim.compression.correct.meters import Norm, Output, meters
 from esnsim.compression.correct.moments import Moments
-from esnsim.compression.correct.recalibrate import Corrector, corrected, float_moments
+from esnsim.compression.correct.recalibrate import Corrector, float_moments
 from esnsim.errors import UsageError
 from esnsim.evaluate.evaluator import Evaluator
 from esnsim.graph.model import open_model
@@ -154,7 +154,7 @@ def test_what_has_no_place_for_a_bias_is_left_alone() -> None:
     proto = model(nodes, "float[5,5] x", w=normal(5, 5), w2=normal(5, 5), c=normal(5), a2=normal(5))
     graph = open_model(proto)
     assert meters(graph) == ()
-    assert corrected(graph, {}, images(5, count=5)) == {}
+    assert Corrector(graph, images(5, count=5))({}) == {}
 
 
 def test_weights_that_are_quantised_in_the_file_keep_their_codes() -> None:
@@ -169,7 +169,7 @@ def test_outputs_have_the_moments_of_the_float_model_afterwards(name: str) -> No
     proto, size = MODELS[name]
     graph = open_model(proto)
     some = images(*size)
-    changes = corrected(graph, quantised(graph, Scheme("layer-max", 2)), some)
+    changes = Corrector(graph, some)(quantised(graph, Scheme("layer-max", 2)))
     x = some.read(0, some.count)
     for meter in meters(graph):
         got, wanted = (
@@ -185,7 +185,7 @@ def test_a_gain_changes_steps_and_no_codes() -> None:
     proto, size = MODELS["folded"]
     graph = open_model(proto)
     before = quantised(graph, Scheme("filter-max", 3))
-    after = corrected(graph, before, images(*size))
+    after = Corrector(graph, images(*size))(before)
     for site in sites(graph):
         old, new = (site.from_operand(c[site.slot]) for c in (before, after))
         factors = (new / old).reshape(len(old), -1)
@@ -224,7 +224,7 @@ def test_correction_is_the_same_before_and_after_folding() -> None:
     for each in (proto, folded):
         graph = open_model(each)
         changes = quantised(graph, Scheme("filter-max", 2))
-        found.append(Evaluator(graph, some).outputs(corrected(graph, changes, some)))
+        found.append(Evaluator(graph, some).outputs(Corrector(graph, some)(changes)))
     np.testing.assert_allclose(found[0], found[1], rtol=1e-3, atol=1e-4)
 
 
@@ -236,7 +236,7 @@ def test_pruned_filters_become_their_mean_and_stay_pruned() -> None:
     weights = np.array(site.layer.weight.load())
     weights[[1, 4]] = 0
     changes = {site.slot: site.to_operand(weights)}
-    found = corrected(graph, changes, some)
+    found = Corrector(graph, some)(changes)
     assert not site.from_operand(found[site.slot])[[1, 4]].any()
     bias = found[meters(graph)[0].bias]
     np.testing.assert_allclose(
@@ -272,7 +272,7 @@ def test_a_fixed_batch_is_no_obstacle_where_the_graph_takes_others() -> None:
     free = model(nodes, **parts, v=positive(4))
     fixed = model(nodes, "float[1,3,6,5] x", **parts, v=positive(4))
     some = images(3, 6, 5)
-    found = [corrected(open_model(proto), {}, some) for proto in (free, fixed)]
+    found = [Corrector(open_model(proto), some)({}) for proto in (free, fixed)]
     for slot, array in found[0].items():
         np.testing.assert_allclose(found[1][slot], array, rtol=1e-5)
 
@@ -291,7 +291,7 @@ def test_a_graph_that_takes_one_image_alone_is_corrected_pass_by_pass(
     for proto in (one, many):
         graph = open_model(proto)
         changes = quantised(graph, Scheme("filter-max", 2))
-        found.append(corrected(graph, changes, some))
+        found.append(Corrector(graph, some)(changes))
     for slot, array in found[1].items():
         assert relative(found[0][slot], array) < 5e-3
 
@@ -330,7 +330,7 @@ def test_correction_raises_accuracy_at_two_bits(name: str, least: float) -> None
     half = replace(half, labels=every.labels[500:700])
     changes = quantised(graph, Scheme("mse", 2))
     evaluator = Evaluator(graph, half)
-    before, after = evaluator(changes), evaluator(corrected(graph, changes, every.first(128)))
+    before, after = evaluator(changes), evaluator(Corrector(graph, every.first(128))(changes))
     assert after.top1 > before.top1 + least
     assert after.sqnr_db > before.sqnr_db + 3
     assert not after.ties(before)

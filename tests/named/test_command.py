@@ -18,7 +18,7 @@ from esnsim.evaluate.operands import products_on_images
 from esnsim.evaluate.simulation import Activations
 from esnsim.graph.model import open_model
 from esnsim.images.sets import ImageSet
-from esnsim.machines.activations import calibrate, quantize
+from esnsim.machines.activations import quantize
 from esnsim.machines.base import Activations as Integers
 from esnsim.machines.named.catalog import HELP, as_file, machines, read_named
 from esnsim.machines.named.description import own_fields
@@ -27,6 +27,7 @@ from esnsim.page.pages import page_of
 from esnsim.quantization.quantizer import codes
 from esnsim.run.cut import cut
 from tests.commandline import esnsim, refused, report
+from tests.engines import calibrate
 from tests.importer.models import model
 from tests.samples import convolutions, one_layer, saved, two_layers
 from tests.simulate.test_document import keys

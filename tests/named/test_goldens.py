@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from esnsim.machines.named.catalog import machine
+from esnsim.machines.named.counts import Count
 from esnsim.machines.named.lanes import Lanes
 from esnsim.machines.named.statistics import MAGNITUDE, TWOS, ones, patterns
 from esnsim.machines.named.systolic import Systolic
@@ -28,7 +29,6 @@ from esnsim.selfcheck.accelerators import (
     of,
     plane,
     puma,
-    requests,
     scalesim,
     scnn,
     sized,
@@ -79,6 +79,14 @@ def test_cycles_of_scale_sim(row: dict[str, Any]) -> None:
     assert count.cycles == row["cycles"]
     flowing = count.slots - count.idle["fill"]
     assert count.active / flowing == pytest.approx(row["mapping_efficiency"], abs=1e-6)
+
+
+def requests(count: Count) -> list[int]:
+    """Elements of inputs, weights and outputs; a partial sum is written once and read once."""
+    events = count.events
+    partial = events["partial-sum bits"] // 64
+    return [events["input bits"] // 8, events["weight bits"] // 8,
+            events["output bits"] // 8 + partial]  # fmt: skip
 
 
 @pytest.mark.parametrize("row", EXTRA["scalesim"]["rows"], ids=str)

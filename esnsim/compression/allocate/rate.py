@@ -43,8 +43,8 @@ class Rates:
     """A layer at each of the steps (S,), as `quantizer.quantize` would have it.
 
     `esn_a_x4` (four times the metric), `esn_d` and `esn_d_tilde` (S,) are by weights, exact
-    integers of width rule `code`; `by_macs` weights them by MACs. `widths` (S, M) are bits, 0 for
-    pruned filters; `noise` (S,) is Σ (W − Δ·W_int)².
+    integers of width rule `code`. `widths` (S, M) are bits, 0 for pruned filters;
+    `noise` (S,) is Σ (W − Δ·W_int)².
     """
 
     layer: Layer
@@ -59,10 +59,6 @@ class Rates:
     def pruned_filters(self) -> Ints:
         """How many filters each step (S,) prunes."""
         return np.asarray(np.count_nonzero(self.widths == 0, axis=1))
-
-    def by_macs(self, values: Ints) -> list[int]:
-        """A metric weighted by computations: each weight counts its MACs."""
-        return [value * self.layer.macs_per_weight for value in values.tolist()]
 
 
 def sort_layer(layer: Layer, live: Mask | None = None) -> SortedLayer:

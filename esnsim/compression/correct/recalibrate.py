@@ -87,11 +87,6 @@ class Corrector:
         return after
 
 
-def corrected(graph: Model, changes: Changes, images: ImageSet, threads: int = 0) -> Changes:
-    """`Corrector` for one candidate."""
-    return Corrector(graph, images, threads=threads)(changes)
-
-
 def float_moments(graph: Model, images: ImageSet, threads: int = 0) -> ByName:
     """Moments in float wherever statistics are corrected, by the names of the meters."""
     return measure(graph, {}, meters(graph), images, threads=threads)

@@ -1,20 +1,39 @@
-"""Figure 9: steps from the ESNa of each layer during training, against one width (Appendix B)."""
+"""Figure 9: steps from the ESNa of each layer during training, against one width (Appendix B).
 
-from collections.abc import Iterator, Mapping
+To find out why that does not pay, a layer's ESNa is also measured as what it bears: c/ESNa is how
+much its codes alone raise the loss of training images. Where all together may have so much ESNa,
+the sum of these is least with shares as √c (Lagrange), so shares are tried as square roots too.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import sqrt
 from typing import Any
 
+import numpy as np
+import torch
 from torch import nn
 
 from benchmarks.paper.plots import Panel
-from benchmarks.paper.runs import Quick, Runs, widths
-from benchmarks.paper.statistics import accuracy_at, curve, percent, spread
-from esnsim.quantization.scheme import Scheme
+from benchmarks.paper.runs import CORRECTION, Quick, Runs, widths
+from benchmarks.paper.statistics import accuracy_at, curve, percent, rank_correlation, spread
+from esnsim.compression.compress import compress
+from esnsim.compression.recipe import Recipe
+from esnsim.costs.cost import cost
+from esnsim.graph.model import open_model
+from esnsim.quantization.quantizer import quantize
+from esnsim.quantization.scheme import WIDEST, Scheme
+from esnsim.training.export import export_proto
+from esnsim.training.fit import pixels
+from esnsim.training.inference import load_quantized
 from esnsim.training.layers import weighted_layers
 
-ESN_A = [4.0 ** (e / 2) for e in range(16, 31)]  # of all layers together, 65 k to 1 G
+ESN_A = [2.0**e for e in range(16, 31)]  # of all layers together, 65 k to 1 G
 NARROW = 5  # the paper's sixth layer
 UNIFORM, PAPERS = "the same width in all layers", "one bit less in the sixth layer"
+SENSED = range(7, 2, -1)  # bits of a layer alone, for what it bears
+BORNE = "what each layer bears"
+ROOT = ", square root"
+CALIBRATION = 512  # training images, without their labels, over which codes compensate
 Points = list[dict[str, Any]]
 QUICK, EPOCHS = Quick(epochs=8, images=5000), 20
 
@@ -23,31 +42,100 @@ def measure(runs: Runs) -> Iterator[dict[str, Any]]:
     o = runs.options
     (name,) = o.models or ["vgg7-0.25x"]
     repeats = [{"seed": seed, **policies(runs, name, seed)} for seed in o.seeds]
-    statements = {
-        label: compare([(r["policies"][label], r["policies"][UNIFORM]) for r in repeats])
-        for label in repeats[0]["policies"]
+    statements: dict[str, Any] = {
+        f"{label}{how}": compare([(r[key][label], r[key][UNIFORM]) for r in repeats])
+        for key, how in (("policies", ""), ("compensated", ", compensated codes"))
+        for label in repeats[0][key]
         if label != UNIFORM
+    }
+    statements["rank correlation over layers with what each bears"] = {
+        label: spread(
+            [
+                rank_correlation([*zip(r["targets"][label], r["targets"][BORNE], strict=True)])
+                for r in repeats
+            ]
+        )
+        for label in repeats[0]["targets"]
     }
     yield {"model": name, "statements": statements, "repeats": repeats}
 
 
 def policies(runs: Runs, name: str, seed: int) -> dict[str, Any]:
-    """A trained network under one width, under the paper's policy and under those of epochs."""
+    """A trained network under one width, under the paper's policy and under shares of ESNa."""
     model = runs.build(name, seed)
     recipe = runs.recipe(seed=seed, nesterov=False)
     epochs = runs.tracked(f"fig9-{name}", model, recipe)
-    found = {
-        UNIFORM: runs.points(model, widths("layer-max")),
-        PAPERS: runs.points(model, one_bit_less(runs, model)),
+    measured = [epoch["esn_a_per_layer"] for epoch in epochs]
+    chosen = (recipe.epochs // 4, recipe.epochs // 2, recipe.epochs - 1)
+    targets = {f"ESNa of epoch {index}": measured[index - 1] for index in chosen}
+    several = f"ESNa of epochs {chosen[0]} to {chosen[2]}"
+    targets[several] = np.exp(np.log(measured[chosen[0] - 1 : chosen[2]]).mean(0)).tolist()
+    uniform = runs.points(model, widths("layer-max"))
+    targets[UNIFORM] = uniform[0]["esn_a_per_layer"]
+    targets[BORNE] = borne(runs, model)
+    shares = {label: targets[label] for label in targets if label != UNIFORM}
+    shares |= {f"{label}{ROOT}": np.sqrt(targets[label]).tolist() for label in (several, BORNE)}
+    schemes = {
+        label: [as_targets(model, share, total) for total in ESN_A]
+        for label, share in shares.items()
     }
-    for index in (recipe.epochs // 4 - 1, recipe.epochs // 2 - 1, recipe.epochs - 2):
-        targets = epochs[index]["esn_a_per_layer"]
-        schemes = [as_targets(model, targets, total) for total in ESN_A]
-        found[f"ESNa of epoch {index + 1}"] = runs.points(model, schemes)
-    return {"epochs": epochs, "policies": found}
+    found = {UNIFORM: uniform, PAPERS: runs.points(model, one_bit_less(runs, model))}
+    found |= {label: runs.points(model, each) for label, each in schemes.items()}
+    again = {
+        UNIFORM: widths("layer-max", range(5, 1, -1)),
+        **{label: schemes[label][:8] for label in (several, f"{BORNE}{ROOT}")},
+    }
+    coded = {label: compensated(runs, model, each) for label, each in again.items()}
+    return {"epochs": epochs, "targets": targets, "policies": found, "compensated": coded}
 
 
-def as_targets(model: nn.Module, targets: list[float], total: float) -> Scheme:
+def borne(runs: Runs, model: nn.Module) -> list[float]:
+    """For each layer c, where its codes alone raise the loss of training images by c/ESNa.
+
+    The geometric mean of what coarse widths say that do raise it.
+    """
+    network, whole = runs.network(model), loss(runs, model)
+    found = []
+    for index, layer in enumerate(network.layers):
+        each = []
+        for bits in SENSED:
+            alone = {other.name: bits if other is layer else WIDEST for other in network.layers}
+            quantized = quantize(network, Scheme(rule="layer-max", widths=alone))
+            rise = loss(runs, load_quantized(model, quantized)) - whole
+            esn_a = cost(quantized).layers[index].metrics.esn_a_x4.weights / 4
+            each += [rise * esn_a] if rise > 0 else []
+        found.append(float(np.exp(np.log(each).mean())))
+    return found
+
+
+def loss(runs: Runs, model: nn.Module) -> float:
+    """The mean loss of the training images that correct statistics elsewhere."""
+    model.eval()
+    images, labels = runs.train.images[:CORRECTION], runs.train.labels[:CORRECTION]
+    with torch.inference_mode():
+        scores = model(pixels(images, runs.options.device))
+        wanted = torch.from_numpy(labels.astype(np.int64)).to(runs.options.device)
+        return float(nn.functional.cross_entropy(scores, wanted))
+
+
+def compensated(runs: Runs, model: nn.Module, schemes: Iterable[Scheme]) -> Points:
+    """Cost and accuracy of codes that compensate over training images, as `compress` makes them."""
+    original = open_model(export_proto(model, runs.example, free_batch=True))
+    images = runs.images(runs.test)
+    calibration = runs.images(runs.train.first(CALIBRATION))
+    found = []
+    for scheme in schemes:
+        made = compress(original, Recipe(scheme=scheme, form="float"), images, calibration)
+        total, evaluation = made.after.total, made.evaluation
+        assert evaluation is not None
+        found.append({
+            "bits": scheme.nominal_bits, "accuracy": evaluation.top1,
+            "esn_a": {"weights": total.esn_a_x4.weights / 4, "macs": total.esn_a_x4.macs / 4},
+        })  # fmt: skip
+    return found
+
+
+def as_targets(model: nn.Module, targets: Sequence[float], total: float) -> Scheme:
     """The steps under which layers have the targets' shares of an ESNa: Δ = ‖W‖/√ESNa."""
     share = total / sum(targets)
     return Scheme(

@@ -17,9 +17,9 @@ Series = Mapping[str, Sequence[tuple[float, float]]]
 
 
 def panels(path: Path, *drawn: "Panel | Bars") -> None:
-    """Panels in rows of three, one legend below."""
-    columns = min(3, len(drawn))
-    rows = -(-len(drawn) // columns)
+    """Panels in rows of at most three, as even as may be; one legend below."""
+    rows = -(-len(drawn) // 3)
+    columns = -(-len(drawn) // rows)
     figure, grid = plt.subplots(
         rows, columns, figsize=(4.4 * columns, 3.5 * rows + 0.5), layout="constrained",
         squeeze=False,

@@ -8,12 +8,14 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from benchmarks.harness import versions, write
 from benchmarks.paper.plots import Bars, Panel, panels
 from esnsim.costs.cost import Cost, cost
+from esnsim.images.sets import ImageSet as Fed
 from esnsim.model.network import Network
 from esnsim.quantization.quantizer import QuantizedNetwork, quantize
 from esnsim.quantization.scheme import Scheme
@@ -144,6 +146,15 @@ class Runs:
         """An input of the shape of the images, batch 1."""
         shape = (1, *self.train.images.shape[1:])
         return torch.zeros(shape, device=self.options.device)
+
+    @staticmethod
+    def images(found: ImageSet) -> Fed:
+        """Images and labels as `esnsim compress` takes them."""
+        labels = np.asarray(found.labels, np.int64)
+        return Fed(
+            "images", len(found.images), lambda a, b: found.images[a:b].astype(np.float32) / 255,
+            labels,
+        )  # fmt: skip
 
     def network(self, model: nn.Module) -> Network:
         """The model as esnsim reads it."""

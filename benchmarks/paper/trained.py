@@ -2,13 +2,14 @@
 
 All start from the embedded networks, with fixed widths as `esnsim compress` codes them without
 training, and learn what ResNet-20 says of the training images (soft labels, T = 4); widths that are
-learned begin at 2 bits everywhere and move for a quarter of the epochs. With --resume points that a
-results file has are not made again, and one that was interrupted goes on.
+learned begin at 2 bits everywhere and move for a quarter of the epochs. "noise" trains without
+codes, under noise of the ESNa that codes of the budget have, and codes the weights afterwards. With
+--resume points that a results file has are not made again, and one that was interrupted goes on.
 """
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,15 +20,15 @@ import torch
 from torch import nn
 
 from benchmarks.harness import RESULTS as UNTRAINED
+from benchmarks.paper.depthwise import depthwise
 from benchmarks.paper.plots import Panel
 from benchmarks.paper.runs import CORRECTION, Quick, Runs
-from benchmarks.paper.statistics import curve, frontier, percent
+from benchmarks.paper.statistics import frontier, percent
 from esnsim.compression.compress import compress
 from esnsim.compression.compressed import Compressed
 from esnsim.compression.recipe import Recipe as CodeRecipe
 from esnsim.costs.cost import Cost
 from esnsim.graph.model import open_model
-from esnsim.images.sets import ImageSet
 from esnsim.quantization.quantizer import quantize
 from esnsim.quantization.scheme import WIDEST, Scheme
 from esnsim.training.distillation import soft_labels
@@ -35,13 +36,23 @@ from esnsim.training.export import export_proto, load_onnx
 from esnsim.training.fit import Companion, Epoch, Recipe, fit
 from esnsim.training.inference import correct_statistics
 from esnsim.training.learned import LearnedWidths
+from esnsim.training.noise import InjectedNoise
 
 TEMPERATURE = 4.0
 CALIBRATION = 512  # training images, without their labels, over which codes compensate
 BEGIN = 2  # bits everywhere, where widths that are learned begin
 STARTS = {"resnet20_025x": 4, "resnet20_05x": 8, "resnet20_075x": 12, "resnet20": 16}
+DEPTHWISE = "depthwise"  # trained here before
 SHOWN = 85  # %: networks below are of no use
-METRICS = {"esn_d_tilde": "MAC×bit", "esn_d": "ESNd", "esn_a": "ESNa"}
+METRICS: Mapping[str, Callable[[Mapping[str, Any]], float]] = {
+    "MAC×bit (BOPs: times the bits of activations)": lambda total: total["esn_d_tilde"]["macs"],
+    "ESNd": lambda total: total["esn_d"]["macs"],
+    "ESNa": lambda total: total["esn_a"]["macs"],
+    "bytes of weights": lambda total: total["esn_d_tilde"]["weights"] / 8,
+}
+SHARED: Mapping[str, Any] = {
+    "learning_rate": 0.02, "weight_decay": 1e-4, "temperature": TEMPERATURE
+}  # fmt: skip
 QUICK, EPOCHS = Quick(epochs=2, images=2000), 6
 
 
@@ -50,7 +61,7 @@ class Way:
     """A point: a start, and how its widths come about.
 
     "uniform" is the same width everywhere, "allocated" what `esnsim compress` makes of a budget,
-    both fixed; "cost" learns widths under the same budget.
+    both fixed; "cost" learns widths under the same budget; "noise" is that of codes of the budget.
     """
 
     start: str
@@ -76,6 +87,9 @@ WAYS = (
     Way("resnet20_025x", "uniform", 3),
     Way("resnet20_025x", "cost", 5e6),
     Way("resnet20", "cost", 8e6),
+    Way("resnet20_05x", "noise", 8e6),
+    Way(DEPTHWISE, "uniform", 2),
+    Way(DEPTHWISE, "cost", 5e6),
 )
 
 
@@ -100,14 +114,16 @@ def draw(document: Mapping[str, Any]) -> list[Panel]:
         Panel(
             {
                 f"{model}, {rounding}": [
-                    point for point in percent(frontier(curve(points, metric))) if point[1] > SHOWN
+                    point
+                    for point in percent(frontier([(spent(p), p["accuracy"]) for p in points]))
+                    if point[1] > SHOWN
                 ]
                 for rounding in ("nearest", "compensated")
                 for model, points in untrained(rounding).items()
             }
             | {
                 f"{start}, trained, {way}": sorted(
-                    (p[metric]["macs"], 100 * p["accuracy"])
+                    (spent(p), 100 * p["accuracy"])
                     for p in document["points"]
                     if p["start"] == start and p["way"].split()[0] == way
                 )
@@ -115,7 +131,7 @@ def draw(document: Mapping[str, Any]) -> list[Panel]:
             },
             title, "accuracy, %", log="x", marks_only=[f"{s}, trained, {w}" for s, w in names],
         )
-        for metric, title in METRICS.items()
+        for title, spent in METRICS.items()
     ]  # fmt: skip
 
 
@@ -131,10 +147,31 @@ def untrained(rounding: str) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-def embedded(runs: Runs, name: str) -> nn.Module:
-    """The embedded network of a name."""
+def begun(runs: Runs, name: str) -> nn.Module:
+    """The network to start with: an embedded one, or the depthwise one as it was trained here."""
+    if name == DEPTHWISE:
+        return trained_in_float(runs)
     model = runs.build("resnet20", width=STARTS[name])
     load_onnx(model, f"builtin:{name}")
+    return model
+
+
+def trained_in_float(runs: Runs) -> nn.Module:
+    """The depthwise network after as many epochs of soft labels as points get."""
+    o = runs.options
+    torch.manual_seed(o.seed)
+    model = depthwise(runs.channels, runs.train.classes)
+    recipe = Recipe(
+        seed=o.seed, epochs=o.epochs, bfloat16=False, **{**SHARED, "learning_rate": 0.1}
+    )
+    _fit(
+        runs,
+        f"{DEPTHWISE}-{o.epochs}-{len(runs.train.images)}",
+        model,
+        taught(runs),
+        recipe,
+        Companion(),
+    )
     return model
 
 
@@ -143,7 +180,7 @@ def taught(runs: Runs) -> "np.ndarray[Any, np.dtype[np.float32]]":
     path: Path = runs.options.checkpoints / f"taught-{len(runs.train.images)}.npy"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        teacher = embedded(runs, "resnet20").to(memory_format=torch.channels_last)
+        teacher = begun(runs, "resnet20").to(memory_format=torch.channels_last)
         np.save(path, soft_labels(teacher, runs.train.images, TEMPERATURE))
     labels: np.ndarray[Any, np.dtype[np.float32]] = np.load(path)
     return labels
@@ -151,37 +188,55 @@ def taught(runs: Runs) -> "np.ndarray[Any, np.dtype[np.float32]]":
 
 def coded(runs: Runs, model: nn.Module, way: Way) -> Compressed:
     """What `esnsim compress` makes of the model without training, compensated."""
-    found = runs.train.images[:CALIBRATION]
-    images = ImageSet("training", len(found), lambda a, b: found[a:b].astype(np.float32) / 255)
     recipe = CodeRecipe(budget=way.aim)
     if way.kind == "uniform":
         recipe = CodeRecipe(scheme=Scheme(rule="mse", bits=int(way.aim)))
     return compress(
-        open_model(export_proto(model, runs.example, free_batch=True)), recipe, calibration=images
-    )
+        open_model(export_proto(model, runs.example, free_batch=True)), recipe,
+        calibration=runs.images(runs.train.first(CALIBRATION)),
+    )  # fmt: skip
 
 
 def trained(runs: Runs, way: Way, labels: Any, seed: int) -> dict[str, Any]:
-    """Accuracy and cost of a way: a quarter of the epochs for widths, if they are learned."""
-    o, begun = runs.options, time.process_time()
-    model = embedded(runs, way.start)
+    """Accuracy and cost of a way, and the seconds that it took a processor."""
+    o, before = runs.options, time.process_time()
+    model = begun(runs, way.start)
+    key = f"trained-{way.start}-{way.name}-{seed}-{o.epochs}".replace(" ", "-")
+    make = under_noise if way.kind == "noise" else with_widths
+    found = make(runs, way, model, labels, seed, key)
+    return {**found, "processor_seconds": round(time.process_time() - before)}
+
+
+def with_widths(
+    runs: Runs, way: Way, model: nn.Module, labels: Any, seed: int, key: str
+) -> dict[str, Any]:
+    """Codes are trained: a quarter of the epochs for widths, if they are learned."""
+    o = runs.options
     learner, about = started(runs, model, way)
     first = max(1, o.epochs // 4) if way.kind == "cost" else 0
-    key = f"trained-{way.start}-{way.name}-{seed}-{o.epochs}".replace(" ", "-")
-    shared = {"learning_rate": 0.02, "weight_decay": 1e-4, "temperature": TEMPERATURE}
-    recipe = Recipe(seed=2 * seed, epochs=first, constant=True, bfloat16=False, **shared)  # type: ignore[arg-type]
+    recipe = Recipe(seed=2 * seed, epochs=first, constant=True, bfloat16=False, **SHARED)
     _fit(runs, f"{key}-a", model, labels, recipe, learner)
     learner.settle()
-    recipe = Recipe(seed=2 * seed + 1, epochs=o.epochs - first, bfloat16=False, **shared)  # type: ignore[arg-type]
+    recipe = Recipe(seed=2 * seed + 1, epochs=o.epochs - first, bfloat16=False, **SHARED)
     _fit(runs, f"{key}-b", model, labels, recipe, learner)
     correct_statistics(model, runs.train.images[:CORRECTION])
     onnx.save(learner.export(), o.checkpoints / f"{key}.onnx")
-    return {
-        "accuracy": runs.accuracy(model),
-        **about,
-        "processor_seconds": round(time.process_time() - begun),
-        **spent(learner.cost()),
-    }
+    return {"accuracy": runs.accuracy(model), **about, **prices(learner.cost())}
+
+
+def under_noise(
+    runs: Runs, way: Way, model: nn.Module, labels: Any, seed: int, key: str
+) -> dict[str, Any]:
+    """Weights are trained under the noise of codes of the budget, then coded."""
+    esn_a = coded(runs, model, way).after.total.esn_a_x4.weights / 4
+    noise = InjectedNoise(model, esn_a, seed)
+    recipe = Recipe(seed=2 * seed, epochs=runs.options.epochs, bfloat16=False, **SHARED)
+    _fit(runs, key, model, labels, recipe, noise)
+    noise.finish()
+    correct_statistics(model, runs.train.images[:CORRECTION])
+    floats = runs.accuracy(model)
+    _, about = started(runs, model, way)
+    return {"float": floats, "noise_esn_a": esn_a, **about["untrained"]}
 
 
 def started(runs: Runs, model: nn.Module, way: Way) -> tuple[LearnedWidths, dict[str, Any]]:
@@ -192,25 +247,23 @@ def started(runs: Runs, model: nn.Module, way: Way) -> tuple[LearnedWidths, dict
     codes = quantize(open_model(start.model).network)
     learner = LearnedWidths(model, runs.example, price=0.0, start=codes)
     correct_statistics(model, runs.train.images[:CALIBRATION])
-    return learner, {"untrained": {"accuracy": runs.accuracy(model), **spent(start.after)}}
+    return learner, {"untrained": {"accuracy": runs.accuracy(model), **prices(start.after)}}
 
 
 def _fit(
-    runs: Runs, key: str, model: nn.Module, labels: Any, recipe: Recipe, learner: LearnedWidths
+    runs: Runs, key: str, model: nn.Module, labels: Any, recipe: Recipe, along: Companion
 ) -> None:
     path = runs.options.checkpoints / f"{key}.pt"
     if not runs.options.resume:
         path.unlink(missing_ok=True)
 
     def report(epoch: Epoch) -> None:
-        cost, seconds = learner.mac_bits().item(), time.process_time()
-        print(f"{key} {epoch} MAC×bit {cost:.4g} {seconds:.0f} s", flush=True)
+        print(f"{key} {epoch} {time.process_time():.0f} s", flush=True)
 
-    companions: dict[str, Companion] = {"widths": learner}
-    fit(model, runs.train.images, labels, recipe, path, report, companions)
+    fit(model, runs.train.images, labels, recipe, path, report, {"widths": along})
 
 
-def spent(cost: Cost) -> dict[str, Any]:
+def prices(cost: Cost) -> dict[str, Any]:
     total = cost.total
     return {
         "esn_a": {key: value / 4 for key, value in asdict(total.esn_a_x4).items()},

@@ -3,6 +3,8 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
+from math import prod
 
 import numpy as np
 from onnx import (
@@ -164,13 +166,19 @@ def stored(tensor: TensorProto, name: str, store: Store) -> Constant:
     shape = tensor_shape(tensor, name)
     dtype = element_dtype(tensor.data_type, name)
     read = store.reader(tensor, name)
-    constant = Constant(shape=shape, dtype=dtype, origin=name, read=read, bits=width_of(dtype))
-    if constant.size > SMALL:
-        return constant
-    array = read()
-    if array.shape != shape:
-        raise ModelError(f"tensor '{name}' holds {array.shape}, not {shape}: the file is damaged")
-    return replace(constant, read=lambda: array)
+    if prod(shape) <= SMALL:
+        array = read()
+        if array.shape != shape:
+            raise ModelError(
+                f"tensor '{name}' holds {array.shape}, not {shape}: the file is damaged"
+            )
+
+        read = partial(_same, array)
+    return Constant(shape=shape, dtype=dtype, origin=name, read=read, bits=width_of(dtype))
+
+
+def _same(array: Array) -> Array:
+    return array
 
 
 def dense(sparse: SparseTensorProto, name: str, store: Store) -> Constant:

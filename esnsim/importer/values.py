@@ -14,7 +14,7 @@ SMALL = 1024  # elements: constants up to here are evaluated at once, as shapes 
 WIDEST = 16  # bits of a code; wider integers are taken as floats
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Coded:
     """The integers behind a dequantised constant, zero point removed (midrise: odd q).
 
@@ -29,7 +29,7 @@ class Coded:
     asymmetric: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Constant:
     """A value that does not depend on the input, read when asked for.
 
@@ -60,7 +60,7 @@ class Constant:
         return replace(self, shape=shape, read=lambda: move(self.read()), coded=coded)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Value:
     """A value of the graph. `channels` broadcasts to its shape; None is live everywhere.
 

@@ -111,7 +111,8 @@ class Walker:
             outputs = self._operator(node, scope.inputs(node), scope)
         for name, value in zip_longest(node.output, outputs[: len(node.output)]):
             if name:
-                scope.define(replace(value or Value(name=name), name=name))
+                value = value or Value(name=name)
+                scope.define(value if value.name == name else replace(value, name=name))
 
     def _constant(self, node: NodeProto, scope: Scope) -> list[Value]:
         output, name = node.output[0], scope.home + node.output[0]

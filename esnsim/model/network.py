@@ -81,7 +81,7 @@ class Geometry:
         return self.rows * prod(self.input_size if self.transposed else self.output_size)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Codes:
     """How the integers of an already quantised weight are to be read.
 
@@ -95,7 +95,7 @@ class Codes:
     scale: Callable[[], Array]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Weight:
     """A weight tensor, filters first: shape (M, C/g, *kernel). Read when asked for.
 
@@ -119,7 +119,7 @@ class Weight:
         return prod(self.shape)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class BatchNorm:
     """The BatchNormalization that reads a layer alone; `gain` (M,) is γ/√(variance + ε)."""
 
@@ -127,7 +127,7 @@ class BatchNorm:
     gain: NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Layer:
     """A weighted multiply-accumulate operator.
 
@@ -239,7 +239,7 @@ class Source:
     input_values: tuple[tuple[str, float], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Network:
     """Weighted layers in graph order, and what surrounds them.
 

@@ -26,7 +26,7 @@ TWIN_WEIGHTS = 1 << 24  # weights that are compared with others, in memory
 HELD_WEIGHTS = 1 << 22  # weights of a layer that are read once for all passes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class QuantizedLayer:
     """A layer with the step of each filter (M,), NaN where there is none, and its sums.
 
@@ -41,7 +41,7 @@ class QuantizedLayer:
     sums: FilterSums
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class QuantizedNetwork:
     """The codes of a network, as steps and sums; `codes` gives the integers of a layer."""
 

@@ -7,7 +7,7 @@ import pytest
 from tests.forked import forked
 from tests.mutations import DAMAGES, MODELS, damaged, run
 
-EACH = 150  # damaged models of each sample
+EACH = 120  # damaged models of each sample
 MEMORY = 3 << 30  # bytes of address space
 
 

@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from pkgutil import walk_packages
@@ -22,12 +23,20 @@ BARE = re.compile(r"^(LARGEST|LONGEST|MOST|LIMIT|MANY|START)\b", re.MULTILINE)
 OPERATIONS = (ast.Mult, ast.Div, ast.FloorDiv, ast.Pow)
 
 
+@cache
+def _all_nodes() -> list[tuple[Path, ast.AST]]:
+    parsed = [(path, ast.parse(path.read_text("utf-8"))) for path in SOURCES]
+    kinds = (ast.ClassDef, ast.FunctionDef, ast.BinOp)
+    return [
+        (path.relative_to(ROOT), node)
+        for path, tree in parsed for node in ast.walk(tree) if isinstance(node, kinds)
+    ]  # fmt: skip
+
+
 def _nodes(kind: type[ast.AST], folder: str = "") -> Iterator[tuple[Path, ast.AST]]:
-    for path in SOURCES:
-        if path.is_relative_to(ROOT / "esnsim" / folder) or not folder:
-            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-                if isinstance(node, kind):
-                    yield path.relative_to(ROOT), node
+    for path, node in _all_nodes():
+        if isinstance(node, kind) and path.is_relative_to(Path("esnsim", folder) if folder else ""):
+            yield path, node
 
 
 def test_records_of_five_and_more_fields_take_them_by_name() -> None:

@@ -40,6 +40,7 @@ class Prices:
 
     source: str
     assumed: str = ""
+    nm: int = 0
     active: float | None = None
     idle: float | None = None
     stalled: float = 0.0
@@ -121,7 +122,7 @@ class Prices:
 
 #: pJ by part.
 Parts = dict[str, float]
-ENERGIES = tuple(f.name for f in fields(Prices) if f.name not in ("source", "assumed", "own"))
+ENERGIES = tuple(f.name for f in fields(Prices) if f.name not in ("source", "assumed", "nm", "own"))
 
 #: BitSim's constants are before place and route, which it puts on top of all as a factor.
 ROUTED = 1.5
@@ -152,6 +153,7 @@ NODES: Mapping[str, Prices] = {
         "at 500 MHz, on 16 × 32 × 64 one-bit multipliers; SRAM by CACTI 7 (128 B, 2 KB, 512 B)",
         assumed="a multiplier of any machine is Bit Fusion's, registers in it, busy or not; while "
         "memory is waited for it leaks",
+        nm=45,
         active=235.104 / CORE_MULTIPLIERS,
         idle=235.104 / CORE_MULTIPLIERS,
         stalled=30.376 / 0.5 / CORE_MULTIPLIERS,
@@ -165,6 +167,7 @@ NODES: Mapping[str, Prices] = {
         source="ISAAC (Shafiee et al. 2016) as three open code bases have it; eDRAM and bus by "
         "hwcomponents-library@8b56f7e",
         assumed="PUMA's arrays at ISAAC's prices; a cell at |W| = 1 takes ISAAC's 1.83 fJ",
+        nm=32,
         array_read=30.0,
         cell=0.00183,
         conversion=1.667 + 0.021,
@@ -178,6 +181,7 @@ NODES: Mapping[str, Prices] = {
         assumed="a multiplier, busy or not, and the registers of a lane are Stripes' where a "
         "machine has none of its own there (Pragmatic, Bitlet, BitVert; of BitWave the "
         "multiplier); none takes anything while memory is waited for, as there",
+        nm=28,
         **STRIPES,
         weight_read=26.0059 / 128,
         input_read=26.0059 / 128,
@@ -196,6 +200,7 @@ NODES: Mapping[str, Prices] = {
         source="BitWave (arXiv:2507.12444), measured: 8.94 mW at 71.4 MHz, within 1.3 % the same "
         "whatever it skips, on 4 × 32 × 32 × 8 one-bit multipliers",
         assumed="the whole chip, buffers and registers in it, by the multiplier and the cycle",
+        nm=16,
         active=WAVE,
         idle=WAVE,
         stalled=WAVE,

@@ -3,7 +3,6 @@
 All queries meet all keys: a mask, a causal one too, leaves out nothing.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
@@ -13,15 +12,16 @@ from esnsim.importer.constants import attribute
 from esnsim.importer.products import (
     CannotCountError,
     Finding,
+    Inputs,
     Unweighted,
     Weighted,
+    at,
     multiply,
+    need,
     shape_of,
 )  # fmt: skip
 from esnsim.importer.values import Value
 from esnsim.model.network import Matrices
-
-Inputs = Sequence[Value | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +61,8 @@ class Attention:
 
 def attention(node: NodeProto, inputs: Inputs, name: str) -> list[Finding]:
     """Attention of ONNX (opset 23): heads on an axis of their own, or side by side in the last."""
-    q, k, v = (_shape(inputs, i, name) for i in range(3))
-    past = _at(inputs, 4)
+    q, k, v = (shape_of(need(inputs, i), name) for i in range(3))
+    past = at(inputs, 4)
     before = shape_of(past, name)[2] if past is not None else 0
     if len(q) == 4:
         keys, number = k[2] + before, q[0] * q[1]
@@ -87,12 +87,12 @@ def group_query(node: NodeProto, inputs: Inputs, name: str) -> Attention:
     With a past, the keys are those of `total_sequence_length` where it is constant, else of the
     whole past and the new ones; how long its buffer is afterwards is not known.
     """
-    (batch, queries, width), past = _shape(inputs, 0, name)[:3], _at(inputs, 3)
+    (batch, queries, width), past = shape_of(need(inputs, 0), name)[:3], at(inputs, 3)
     heads, kv_heads = _heads(node, "num_heads"), _heads(node, "kv_num_heads")
-    packed = _at(inputs, 1) is None
+    packed = at(inputs, 1) is None
     head = width // (heads + 2 * kv_heads if packed else heads)
     keys = queries + (shape_of(past, name)[2] if past is not None else 0)
-    total = _at(inputs, 6)
+    total = at(inputs, 6)
     if past is not None and total is not None and total.constant is not None:
         keys = int(total.constant.read().ravel()[0])
     present = () if past is not None else ((batch, kv_heads, queries, head),) * 2
@@ -109,19 +109,19 @@ def group_query(node: NodeProto, inputs: Inputs, name: str) -> Attention:
 
 def multi_head(node: NodeProto, inputs: Inputs, name: str) -> Attention:
     """MultiHeadAttention: query (B, S, H·d), keys and values alike, or by head, or packed."""
-    q, heads = _shape(inputs, 0, name), _heads(node, "num_heads")
+    q, heads = shape_of(need(inputs, 0), name), _heads(node, "num_heads")
     batch, queries = q[:2]
     if len(q) == 5:  # (B, S, H, 3, d)
         return Attention(
             batch=batch, queries=queries, keys=queries, depth=q[2] * q[4], values=q[2] * q[4],
             heads=heads,
         )  # fmt: skip
-    k = _shape(inputs, 1, name)
+    k = shape_of(need(inputs, 1), name)
     if len(k) == 5:  # (B, T, H, 2, d)
         return Attention(
             batch=batch, queries=queries, keys=k[1], depth=q[2], values=k[2] * k[4], heads=heads
         )
-    v, past = _shape(inputs, 2, name), _at(inputs, 6)
+    v, past = shape_of(need(inputs, 2), name), at(inputs, 6)
     by_head = len(k) == 4  # (B, H, T, d)
     keys = k[2] if by_head else k[1] + (shape_of(past, name)[2] if past is not None else 0)
     values = v[1] * v[3] if by_head else v[2]
@@ -134,8 +134,8 @@ def multi_head(node: NodeProto, inputs: Inputs, name: str) -> Attention:
 
 def self_attention(node: NodeProto, inputs: Inputs, name: str) -> Attention:
     """Attention of com.microsoft, whose weights (I, Hq + Hk + Hv) make queries, keys and values."""
-    batch, queries = _shape(inputs, 0, name)[:2]
-    weights, past = _at(inputs, 1), _at(inputs, 8 if node.op_type == "QAttention" else 4)
+    batch, queries = shape_of(need(inputs, 0), name)[:2]
+    weights, past = at(inputs, 1), at(inputs, 8 if node.op_type == "QAttention" else 4)
     if weights is None or weights.shape is None:
         raise CannotCountError("its weights have no shape")
     heads, sizes = _heads(node, "num_heads"), attribute(node, "qkv_hidden_sizes")
@@ -151,25 +151,12 @@ def self_attention(node: NodeProto, inputs: Inputs, name: str) -> Attention:
 
 def projected(node: NodeProto, inputs: Inputs, weights: Value, name: str) -> list[Finding]:
     """The findings of com.microsoft's Attention: its weights, and the products that they feed."""
-    x = _at(inputs, 0)
-    if x is None:
-        raise CannotCountError("its input 0 is missing")
+    x = need(inputs, 0)
     found = self_attention(node, inputs, name)
     [made] = multiply(x, weights, name)
     if isinstance(made, Weighted):  # what it gives stays inside the operator
         made = replace(made, output=None, output_shape=None)
     return [made, found.product]
-
-
-def _shape(inputs: Inputs, index: int, name: str) -> tuple[int, ...]:
-    value = _at(inputs, index)
-    if value is None:
-        raise CannotCountError(f"its input {index} is missing")
-    return shape_of(value, name)
-
-
-def _at(inputs: Inputs, index: int) -> Value | None:
-    return inputs[index] if index < len(inputs) else None
 
 
 def _heads(node: NodeProto, name: str) -> int:

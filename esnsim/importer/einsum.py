@@ -4,11 +4,19 @@ from collections.abc import Sequence
 from math import prod
 
 import numpy as np
+from onnx import NodeProto
 
 from esnsim.importer.channels import channel_ids
+from esnsim.importer.constants import attribute
 from esnsim.importer.products import Unweighted, Weighted, shape_of
 from esnsim.importer.values import Value
 from esnsim.model.network import Array, Geometry
+
+
+def equation_of(node: NodeProto) -> str:
+    """The equation of an Einsum, empty where it has none."""
+    equation = attribute(node, "equation", b"")
+    return equation.decode() if isinstance(equation, bytes) else ""
 
 
 def weighted_einsum(

@@ -4,7 +4,7 @@ READERS are counted. STAND_INS (shapes.py) and the standard operators outside MU
 multiply-accumulates of weights. All others are listed as uncounted.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from math import prod
 
@@ -22,15 +22,18 @@ from esnsim.importer.attention import (
 )
 from esnsim.importer.constants import attribute
 from esnsim.importer.convolutions import convolution, transposed_convolution
-from esnsim.importer.einsum import einsum_product, weighted_einsum
+from esnsim.importer.einsum import einsum_product, equation_of, weighted_einsum
 from esnsim.importer.packed import gathered, unpack_bnb4, unpack_nbits
 from esnsim.importer.products import (
     CannotCountError,
     Finding,
+    Inputs,
     ShapeUnknownError,
     Unweighted,
     Weighted,
+    at,
     multiply,
+    need,
     shape_of,
     weight_right,
 )
@@ -39,7 +42,6 @@ from esnsim.importer.recurrent import recurrent, turned
 from esnsim.importer.shapes import STAND_IN_DOMAINS, STAND_INS, STANDARD
 from esnsim.importer.values import Constant, Value
 
-Inputs = Sequence[Value | None]
 Reader = Callable[[NodeProto, Inputs, str], list[Finding]]
 
 #: Standard operators that multiply and accumulate (other domains: everything not known).
@@ -58,22 +60,22 @@ FREE_ML = {
 
 
 def _conv(node: NodeProto, inputs: Inputs, name: str) -> list[Finding]:
-    return _convolve(node, _need(inputs, 0), _need(inputs, 1), name, inputs[2:])
+    return _convolve(node, need(inputs, 0), need(inputs, 1), name, inputs[2:])
 
 
 def _deformable_conv(node: NodeProto, inputs: Inputs, name: str) -> list[Finding]:
-    x = _need(inputs, 0)  # a dead channel differs from place to place, and the places are moved
-    return _convolve(node, replace(x, channels=None), _need(inputs, 1), name, inputs[2:])
+    x = need(inputs, 0)  # a dead channel differs from place to place, and the places are moved
+    return _convolve(node, replace(x, channels=None), need(inputs, 1), name, inputs[2:])
 
 
 def _conv_integer(node: NodeProto, inputs: Inputs, name: str) -> list[Finding]:
-    x, w = _need(inputs, 0), _need(inputs, 1)
-    return _convolve(node, x, _coded(w, None, _at(inputs, 3), 0, name), name)
+    x, w = need(inputs, 0), need(inputs, 1)
+    return _convolve(node, x, _coded(w, None, at(inputs, 3), 0, name), name)
 
 
 def _qlinear_conv(node: NodeProto, inputs: Inputs, name: str) -> list[Finding]:
-    x, w = _need(inputs, 0), _need(inputs, 3)
-    coded = _coded(w, _at(inputs, 4), _at(inputs, 5), 0, name)
+    x, w = need(inputs, 0), need(inputs, 3)
+    coded = _coded(w, at(inputs, 4), at(inputs, 5), 0, name)
     return _convolve(node, x, coded, name)
 
 
@@ -105,11 +107,11 @@ def _beside(weighted: Weighted, others: Inputs) -> Weighted:
 
 
 def _matmul(node: NodeProto, inputs: Inputs, name: str) -> list[Finding]:
-    return multiply(_need(inputs, 0), _need(inputs, 1), name)
+    return multiply(need(inputs, 0), need(inputs, 1), name)
 
 
 def _fused_matmul(node: NodeProto, inputs: Inputs, name: str) -> list[Finding]:
-    a, b = _need(inputs, 0), _need(inputs, 1)
+    a, b = need(inputs, 0), need(inputs, 1)
     flags = ("transA", "transB", "transBatchA", "transBatchB")
     trans_a, trans_b, *batches = (bool(attribute(node, flag, 0)) for flag in flags)
     if any(batches):
@@ -119,69 +121,68 @@ def _fused_matmul(node: NodeProto, inputs: Inputs, name: str) -> list[Finding]:
 
 def _gemm(node: NodeProto, inputs: Inputs, name: str) -> list[Finding]:
     trans_a, trans_b = bool(attribute(node, "transA", 0)), bool(attribute(node, "transB", 0))
-    found = multiply(_need(inputs, 0), _need(inputs, 1), name, trans_a, trans_b)
+    found = multiply(need(inputs, 0), need(inputs, 1), name, trans_a, trans_b)
     return [_beside(f, inputs[2:3]) if isinstance(f, Weighted) else f for f in found]
 
 
 def _qgemm(node: NodeProto, inputs: Inputs, name: str) -> list[Finding]:
     trans_a, trans_b = bool(attribute(node, "transA", 0)), bool(attribute(node, "transB", 0))
     axis = 0 if trans_b else 1
-    b = _coded(_need(inputs, 3), _at(inputs, 4), _at(inputs, 5), axis, name)
-    return multiply(_need(inputs, 0), b, name, trans_a, trans_b)
+    b = _coded(need(inputs, 3), at(inputs, 4), at(inputs, 5), axis, name)
+    return multiply(need(inputs, 0), b, name, trans_a, trans_b)
 
 
 def _matmul_integer(node: NodeProto, inputs: Inputs, name: str) -> list[Finding]:
-    a, b = _need(inputs, 0), _need(inputs, 1)
+    a, b = need(inputs, 0), need(inputs, 1)
     if b.constant is not None:
-        return multiply(a, _coded(b, None, _at(inputs, 3), -1, name), name)
-    return multiply(_coded(a, None, _at(inputs, 2), -2, name), b, name)
+        return multiply(a, _coded(b, None, at(inputs, 3), -1, name), name)
+    return multiply(_coded(a, None, at(inputs, 2), -2, name), b, name)
 
 
 def _qlinear_matmul(node: NodeProto, inputs: Inputs, name: str) -> list[Finding]:
-    a, b = _need(inputs, 0), _need(inputs, 3)
+    a, b = need(inputs, 0), need(inputs, 3)
     if b.constant is not None:
-        return multiply(a, _coded(b, _at(inputs, 4), _at(inputs, 5), -1, name), name)
-    return multiply(_coded(a, _at(inputs, 1), _at(inputs, 2), -2, name), b, name)
+        return multiply(a, _coded(b, at(inputs, 4), at(inputs, 5), -1, name), name)
+    return multiply(_coded(a, at(inputs, 1), at(inputs, 2), -2, name), b, name)
 
 
 def _integer_to_float(node: NodeProto, inputs: Inputs, name: str) -> list[Finding]:
-    a, b = _need(inputs, 0), _need(inputs, 1)
-    found = multiply(a, _coded(b, _at(inputs, 3), _at(inputs, 5), -1, name), name)
+    a, b = need(inputs, 0), need(inputs, 1)
+    found = multiply(a, _coded(b, at(inputs, 3), at(inputs, 5), -1, name), name)
     return [_beside(f, inputs[6:7]) if isinstance(f, Weighted) else f for f in found]
 
 
 def _dynamic_quantize_matmul(node: NodeProto, inputs: Inputs, name: str) -> list[Finding]:
-    a, b = replace(_need(inputs, 0), channels=None), _need(inputs, 1)  # one step for all channels
-    return multiply(a, _coded(b, _at(inputs, 2), _at(inputs, 3), -1, name), name)
+    a, b = replace(need(inputs, 0), channels=None), need(inputs, 1)  # one step for all channels
+    return multiply(a, _coded(b, at(inputs, 2), at(inputs, 3), -1, name), name)
 
 
 def _matmul_packed(node: NodeProto, inputs: Inputs, name: str) -> list[Finding]:
     four_bit_floats = node.op_type == "MatMulBnb4"
     count, unpack = (3, unpack_bnb4) if four_bit_floats else (5, unpack_nbits)
-    given = [_at(inputs, index) for index in range(1, count)]
+    given = [at(inputs, index) for index in range(1, count)]
     if any(v is not None and v.constant is None for v in given):
         raise CannotCountError("its weights are not constant")
     w = unpack(node, [v.constant if v is not None else None for v in given], name)
-    found = weight_right(_need(inputs, 0), w, name, transposed=True)
+    found = weight_right(need(inputs, 0), w, name, transposed=True)
     return [_beside(found, inputs[5:6])]
 
 
 def _recurrent(node: NodeProto, inputs: Inputs, name: str) -> list[Finding]:
     batch_first = bool(attribute(node, "layout", 0))
-    return recurrent(_need(inputs, 0), _need(inputs, 1), _need(inputs, 2), name, batch_first)
+    return recurrent(need(inputs, 0), need(inputs, 1), need(inputs, 2), name, batch_first)
 
 
 def _dynamic_quantize_lstm(node: NodeProto, inputs: Inputs, name: str) -> list[Finding]:
-    x = replace(_need(inputs, 0), channels=None)  # one step for all channels
-    w = turned(_need(inputs, 1), _at(inputs, 8), _at(inputs, 9), name)
-    r = turned(_need(inputs, 2), _at(inputs, 10), _at(inputs, 11), name)
+    x = replace(need(inputs, 0), channels=None)  # one step for all channels
+    w = turned(need(inputs, 1), at(inputs, 8), at(inputs, 9), name)
+    r = turned(need(inputs, 2), at(inputs, 10), at(inputs, 11), name)
     return recurrent(x, w, r, name)
 
 
 def _einsum(node: NodeProto, inputs: Inputs, name: str) -> list[Finding]:
-    equation = attribute(node, "equation", b"")
-    text = equation.decode() if isinstance(equation, bytes) else ""
-    operands = [_need(inputs, i) for i in range(len(inputs))]
+    text = equation_of(node)
+    operands = [need(inputs, i) for i in range(len(inputs))]
     constants = [i for i, v in enumerate(operands) if v.constant is not None]
     if len(constants) == 1 and len(operands) == 2:
         found = weighted_einsum(text, operands, constants[0], name)
@@ -204,23 +205,12 @@ def _attend(read: Callable[[NodeProto, Inputs, str], Attention]) -> Reader:
 
 
 def _self_attention(node: NodeProto, inputs: Inputs, name: str) -> list[Finding]:
-    return projected(node, inputs, _need(inputs, 1), name)
+    return projected(node, inputs, need(inputs, 1), name)
 
 
 def _quantized_attention(node: NodeProto, inputs: Inputs, name: str) -> list[Finding]:
-    coded = _coded(_need(inputs, 1), _at(inputs, 4), _at(inputs, 7), -1, name)
+    coded = _coded(need(inputs, 1), at(inputs, 4), at(inputs, 7), -1, name)
     return projected(node, inputs, coded, name)
-
-
-def _need(inputs: Inputs, index: int) -> Value:
-    value = _at(inputs, index)
-    if value is None:
-        raise CannotCountError(f"its input {index} is missing")
-    return value
-
-
-def _at(inputs: Inputs, index: int) -> Value | None:
-    return inputs[index] if index < len(inputs) else None
 
 
 def _coded(w: Value, scale: Value | None, zero: Value | None, axis: int, name: str) -> Value:
@@ -289,10 +279,10 @@ def contributed(node: NodeProto, inputs: Inputs) -> dict[str, TypeProto]:
         return {}
     try:
         if node.op_type == "GatherBlockQuantized":
-            of, shapes = 2, [gathered(node, [_need(inputs, i) for i in range(2)])]
+            of, shapes = 2, [gathered(node, [need(inputs, i) for i in range(2)])]
         else:
             shapes = read(node, inputs, "").shapes if read is not None else []
-        kind = _need(inputs, of).elem_type
+        kind = need(inputs, of).elem_type
     except (ShapeUnknownError, CannotCountError):
         return {}
     pairs = zip(node.output, shapes, strict=False)

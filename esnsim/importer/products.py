@@ -13,6 +13,8 @@ from esnsim.importer.channels import channel_ids
 from esnsim.importer.values import Constant, Value
 from esnsim.model.network import Array, Geometry, Ids, Matrices
 
+Inputs = Sequence[Value | None]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weighted:
@@ -169,6 +171,19 @@ def broadcast(a: tuple[int, ...], b: tuple[int, ...], name: str) -> tuple[int, .
             f"'{name}' multiplies matrices of {by(a)} and {by(b)}: the model is damaged, or "
             "--input-shape does not fit it"
         ) from None
+
+
+def at(inputs: Inputs, index: int) -> Value | None:
+    """An input of a node, None where it has none at that place."""
+    return inputs[index] if index < len(inputs) else None
+
+
+def need(inputs: Inputs, index: int) -> Value:
+    """An input that a reader cannot do without. Raises CannotCountError."""
+    value = at(inputs, index)
+    if value is None:
+        raise CannotCountError(f"its input {index} is missing")
+    return value
 
 
 def shape_of(value: Value, name: str) -> tuple[int, ...]:

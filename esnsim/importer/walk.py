@@ -25,8 +25,8 @@ from esnsim.importer.control import call, control
 from esnsim.importer.fakequantize import fake_quantize
 from esnsim.importer.inputs import bind
 from esnsim.importer.midrise import halved
-from esnsim.importer.operators import Inputs, contributed, reader_of, why_uncounted
-from esnsim.importer.products import CannotCountError, ShapeUnknownError, Unweighted, by
+from esnsim.importer.operators import contributed, reader_of, why_uncounted
+from esnsim.importer.products import CannotCountError, Inputs, ShapeUnknownError, Unweighted, by
 from esnsim.importer.quantized import fold_quantized
 from esnsim.importer.record import Record
 from esnsim.importer.scope import (

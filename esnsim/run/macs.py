@@ -8,7 +8,7 @@ from onnx import NodeProto
 
 from esnsim.graph.model import Model
 from esnsim.importer.constants import attribute
-from esnsim.importer.einsum import labels
+from esnsim.importer.einsum import equation_of, labels
 from esnsim.importer.values import width_of
 from esnsim.importer.widths import KEEP
 from esnsim.machines.activations import WIDEST, ActivationScale
@@ -143,10 +143,8 @@ def _layout(graph: Model, node: NodeProto, layer: Layer, places: Places, side: i
 
 
 def _einsum(node: NodeProto, rank: int, w_shape: tuple[int, ...], side: int) -> Labelled:
-    equation = attribute(node, "equation", b"")
-    text = equation.decode() if isinstance(equation, bytes) else ""
     ranks = [rank, len(w_shape)]
-    terms, out = labels(text, ranks[::-1] if side else ranks)
+    terms, out = labels(equation_of(node), ranks[::-1] if side else ranks)
     x, w = terms[side], terms[1 - side]
     groups = "".join(c for c in w if c in x and c in out)
     contracted = "".join(c for c in w if c in x and c not in out)

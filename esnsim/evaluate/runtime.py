@@ -7,7 +7,7 @@ from onnx import ModelProto
 from esnsim.errors import ModelError
 from esnsim.model.network import Array
 from esnsim.run.foreign import standardise
-from esnsim.run.session import session_options
+from esnsim.run.session import first_line, session_options
 
 
 def open_runtime(model: ModelProto, threads: int = 0) -> ort.InferenceSession:
@@ -19,7 +19,7 @@ def open_runtime(model: ModelProto, threads: int = 0) -> ort.InferenceSession:
             standardise(model).SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
     except Exception as error:  # ONNX Runtime's errors have no common base
-        raise ModelError(f"ONNX Runtime cannot load the model: {_line(error)}") from None
+        raise ModelError(f"ONNX Runtime cannot load the model: {first_line(error)}") from None
 
 
 def run(session: ort.InferenceSession, names: list[str], feed: dict[str, Array]) -> list[Array]:
@@ -27,8 +27,4 @@ def run(session: ort.InferenceSession, names: list[str], feed: dict[str, Array])
     try:
         return [np.asarray(array) for array in session.run(names, feed)]
     except Exception as error:  # ONNX Runtime's errors have no common base
-        raise ModelError(f"ONNX Runtime stopped: {_line(error)}") from None
-
-
-def _line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]
+        raise ModelError(f"ONNX Runtime stopped: {first_line(error)}") from None

@@ -47,7 +47,7 @@ class Session:
         try:
             results = self.runtime.run_with_ort_values(self.outputs, feeds)
         except Exception as error:  # ONNX Runtime's errors have no common base
-            raise ModelError(f"ONNX Runtime stopped: {_first_line(error)}") from None
+            raise ModelError(f"ONNX Runtime stopped: {first_line(error)}") from None
         return dict(zip(self.outputs, results, strict=True))
 
 
@@ -97,7 +97,7 @@ def open_session(
     except Exception as error:  # ONNX Runtime's errors have no common base
         raise ModelError(
             f"ONNX Runtime cannot run the part of the model that gives '{outputs[0]}': "
-            f"{_first_line(error)}"
+            f"{first_line(error)}"
         ) from None
     return Session(runtime, tuple(inputs), tuple(outputs), tuple(held.values()))
 
@@ -209,5 +209,6 @@ def _set_type(proto: TypeProto, type_name: str) -> None:
         proto.tensor_type.elem_type = TensorProto.DataType.Value(inner.upper())
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What an error of ONNX Runtime says first."""
     return str(error).strip().partition("\n")[0]

@@ -157,7 +157,7 @@ def test_progress_says_how_far_and_what_is_best() -> None:
 
 
 def test_the_document_holds_every_point_and_the_answers() -> None:
-    text = pareto_document.as_json(SWEEP)
+    text = pareto_document.FORMS["json"].text(SWEEP)
     found = json.loads(text)
     costs = [p["cost"] for p in found["points"]]
     assert (found["schema"], found["options"]) == ("esnsim.pareto/1", {"correct": True})
@@ -173,7 +173,7 @@ def test_the_document_holds_every_point_and_the_answers() -> None:
 
 def test_outputs_without_noise_are_null_in_the_document() -> None:
     exact = replace(FAT[0], evaluation=replace(FAT[0].evaluation, sqnr_db=inf))
-    found = json.loads(pareto_document.as_json(sweep([exact])))
+    found = json.loads(pareto_document.FORMS["json"].text(sweep([exact])))
     assert found["points"][0]["evaluation"]["sqnr_db"] is None
 
 

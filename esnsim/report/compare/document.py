@@ -29,11 +29,6 @@ def document(compared: Compared) -> dict[str, Any]:
     }
 
 
-def as_json(compared: Compared) -> str:
-    """The document as text."""
-    return json_text(document(compared))
-
-
 def rows(compared: Compared) -> list[dict[str, Any]]:
     """A row a layer of each model but the first."""
     return [
@@ -45,7 +40,7 @@ def rows(compared: Compared) -> list[dict[str, Any]]:
 
 #: By name, of compared models.
 FORMS = {
-    "json": Form("everything (docs/compare.md)", as_json),
+    "json": Form("everything (docs/compare.md)", lambda found: json_text(document(found))),
     "csv": Form("a row a layer, all columns", lambda found: csv_text(rows(found), "model")),
     "md": Form("Markdown, as a comment of a pull request", as_markdown),
 }

@@ -36,11 +36,6 @@ def document(cost: Cost) -> dict[str, Any]:
     }
 
 
-def as_json(cost: Cost) -> str:
-    """The document as text."""
-    return json_text(document(cost))
-
-
 def rows(cost: Cost, chosen: Sequence[LayerCost] | None = None) -> list[dict[str, Any]]:
     """A row a layer, of all layers or of those that were chosen."""
     return [_layer(row, cost.width) for row in (cost.layers if chosen is None else chosen)]
@@ -48,7 +43,7 @@ def rows(cost: Cost, chosen: Sequence[LayerCost] | None = None) -> list[dict[str
 
 #: By name, of a cost and the rows that were chosen.
 FORMS = {
-    "json": Form("the whole report (docs/json.md)", lambda cost, chosen: as_json(cost)),
+    "json": Form("the whole report (docs/json.md)", lambda cost, chosen: json_text(document(cost))),
     "csv": Form(
         "a row a layer, all columns", lambda cost, chosen: csv_text(rows(cost, chosen)), True
     ),

@@ -47,11 +47,6 @@ def document(sweep: Sweep) -> dict[str, Any]:
     }
 
 
-def as_json(sweep: Sweep) -> str:
-    """The document as text."""
-    return json_text(document(sweep))
-
-
 def rows(sweep: Sweep) -> list[dict[str, Any]]:
     """A row a point, cheapest first."""
     on_frontier = {id(point) for point in sweep.frontier}
@@ -60,7 +55,7 @@ def rows(sweep: Sweep) -> list[dict[str, Any]]:
 
 #: By name, of a sweep.
 FORMS = {
-    "json": Form("everything (docs/pareto.md)", as_json),
+    "json": Form("everything (docs/pareto.md)", lambda found: json_text(document(found))),
     "csv": Form(
         "a row a point, all columns",
         lambda sweep: csv_text(rows(sweep), first="model", missing="0"),

@@ -5,7 +5,7 @@ at the output (optimal brain surgeon, Hassibi and Stork 1993; GPTQ, Frantar et a
 arXiv:2210.17323). Then single codes are exchanged while that lessens the error.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,12 @@ class Problem:
     gram: Floats
     kept: NDArray[np.bool_]
     factor: Factor
+
+    def of(self, filters: slice) -> "Problem":
+        """That of some filters."""
+        return replace(
+            self, target=self.target[filters], pull=self.pull[filters], kept=self.kept[filters]
+        )
 
     def noise(self, values: Floats) -> Floats:
         """The error at the output (…, M) of values (…, M, K), but for a constant of each filter."""

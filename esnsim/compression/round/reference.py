@@ -81,15 +81,16 @@ class Reference:
         weights = by_groups(layer)
         gives = 2 * weights.shape[1] < weights.shape[2]
         places = chosen(xs, layer)
-        rows = []
+        rows, digests = [], [digest(value) for value in values]
         for x, at in zip(xs, places, strict=True):
             parts = [part for _, part in in_parts(x, layer.geometry, at)]
             if gives:
                 parts = [part @ weights.swapaxes(1, 2).astype(part.dtype) for part in parts]
             rows.append(np.concatenate(parts, axis=1))
+        self._walk.rest()
         return Known(
             counts=[places_in(x, layer.geometry) for x in xs], places=places, rows=rows,
-            digests=[digest(value) for value in values], gives=gives,
+            digests=digests, gives=gives,
         )  # fmt: skip
 
 

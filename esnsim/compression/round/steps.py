@@ -10,6 +10,7 @@ from esnsim.quantization.filter_sums import Floats, Ints
 
 FACTORS = (0.7, 0.8, 0.9, 1.0, 1.1, 1.25, 1.4)  # of the step of the weights' least error
 BY_FILTER, BY_LAYER = "mse", "layer-mse"  # the rules whose steps are of least error
+AT_ONCE = 1 << 22  # weights of all multiples
 ROUNDS = 3  # of codes for the steps and steps for the codes
 
 
@@ -44,8 +45,16 @@ def tries(problem: Problem, steps: Floats, limit: Ints, rule: str) -> Coded:
     an axis of these in front.
     """
     factors = FACTORS if rule in (BY_FILTER, BY_LAYER) else (1.0,)
-    each = np.multiply.outer(factors, steps)
-    return coded(problem, problem.compensated(each, limit), each)
+    rows, parts = max(1, AT_ONCE // (len(factors) * problem.target.shape[1])), list[Coded]()
+    for start in range(0, len(steps), rows):
+        part = slice(start, start + rows)
+        some, each = problem.of(part), np.multiply.outer(factors, steps[part])
+        parts.append(coded(some, some.compensated(each, limit[part]), each))
+    return Coded(
+        np.concatenate([part.q for part in parts], axis=1),
+        np.concatenate([part.steps for part in parts], axis=1),
+        np.concatenate([part.noise for part in parts], axis=1),
+    )
 
 
 def polished(problem: Problem, found: Coded, limit: Ints, rule: str) -> Coded:

@@ -1,5 +1,6 @@
 """A model run on all images from stop to stop, every node once, what is read later being kept."""
 
+import mmap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from tempfile import TemporaryFile
@@ -13,7 +14,7 @@ from esnsim.graph.substitute import copied, renamed
 from esnsim.model.network import Array
 from esnsim.run.session import Value, open_session, to_array, to_runtime
 
-KEPT = 1 << 30  # bytes of values in memory; the others lie in unnamed temporary files
+KEPT = 1 << 29  # bytes of values in memory; the others lie in unnamed temporary files
 
 
 class Walk:
@@ -54,6 +55,12 @@ class Walk:
         for values, array in zip(self._batches, arrays, strict=True):
             values[name] = array
 
+    def rest(self) -> None:
+        """Let what was read of temporary files leave memory."""
+        for values in self._batches:
+            for value in values.values():
+                _rest(value)
+
     def holds(self, name: str) -> bool:
         """Whether a value is read from here on."""
         return name in self._batches[0]
@@ -78,6 +85,7 @@ class Walk:
 
         Raises ModelError where ONNX Runtime can't; they then run with those up to the next place.
         """
+        self.rest()
         nodes = [
             at for at in range(self.at, place)
             if not self._model.constants.issuperset(self._model.nodes[at].output)
@@ -127,4 +135,11 @@ def _held(value: Value, room: int) -> tuple[Value, int]:
     with TemporaryFile() as file:  # the map keeps the file, without a name, until it goes
         stored = np.memmap(file, array.dtype, "w+", shape=array.shape)
     stored[...] = array
+    _rest(stored)
     return stored, room
+
+
+def _rest(value: Value) -> None:
+    """Take the pages of a mapped file from this process; the file keeps them."""
+    if isinstance(value, np.memmap) and isinstance(value.base, mmap.mmap):
+        value.base.madvise(mmap.MADV_DONTNEED)

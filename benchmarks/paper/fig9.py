@@ -27,7 +27,7 @@ from esnsim.training.fit import pixels
 from esnsim.training.inference import load_quantized
 from esnsim.training.layers import weighted_layers
 
-ESN_A = [2.0**e for e in range(16, 31)]  # of all layers together, 65 k to 1 G
+ESN_A = [2.0**e for e in range(16, 26)]  # of all layers together, 65 k to 34 M
 NARROW = 5  # the paper's sixth layer
 UNIFORM, PAPERS = "the same width in all layers", "one bit less in the sixth layer"
 SENSED = range(7, 2, -1)  # bits of a layer alone, for what it bears
@@ -41,23 +41,31 @@ QUICK, EPOCHS = Quick(epochs=8, images=5000), 20
 def measure(runs: Runs) -> Iterator[dict[str, Any]]:
     o = runs.options
     (name,) = o.models or ["vgg7-0.25x"]
-    repeats = [{"seed": seed, **policies(runs, name, seed)} for seed in o.seeds]
-    statements: dict[str, Any] = {
+    repeats: list[dict[str, Any]] = []
+    for seed in o.seeds:
+        repeats.append({"seed": seed, **policies(runs, name, seed)})
+        yield {"model": name, "statements": stated(repeats), "repeats": repeats}
+
+
+def stated(repeats: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The comparisons with one width, and how alike shares and what layers bear are, over seeds."""
+    first = repeats[0]
+    compared = {
         f"{label}{how}": compare([(r[key][label], r[key][UNIFORM]) for r in repeats])
         for key, how in (("policies", ""), ("compensated", ", compensated codes"))
-        for label in repeats[0][key]
+        for label in first[key]
         if label != UNIFORM
     }
-    statements["rank correlation over layers with what each bears"] = {
+    alike = {
         label: spread(
             [
                 rank_correlation([*zip(r["targets"][label], r["targets"][BORNE], strict=True)])
                 for r in repeats
             ]
         )
-        for label in repeats[0]["targets"]
+        for label in first["targets"]
     }
-    yield {"model": name, "statements": statements, "repeats": repeats}
+    return {**compared, "rank correlation over layers with what each bears": alike}
 
 
 def policies(runs: Runs, name: str, seed: int) -> dict[str, Any]:
@@ -83,7 +91,7 @@ def policies(runs: Runs, name: str, seed: int) -> dict[str, Any]:
     found |= {label: runs.points(model, each) for label, each in schemes.items()}
     again = {
         UNIFORM: widths("layer-max", range(5, 1, -1)),
-        **{label: schemes[label][:8] for label in (several, f"{BORNE}{ROOT}")},
+        **{label: schemes[label][:7] for label in (several, f"{BORNE}{ROOT}")},
     }
     coded = {label: compensated(runs, model, each) for label, each in again.items()}
     return {"epochs": epochs, "targets": targets, "policies": found, "compensated": coded}

@@ -91,7 +91,8 @@ def test_exported_models(name: str, free_batch: bool) -> None:
     prune(MODELS[name](), free_batch)
 
 
-@pytest.mark.parametrize("free_batch", [False, True])
-def test_models_of_the_newer_exporter(free_batch: bool) -> None:
+@pytest.mark.parametrize(("free_batch", "names"), [(False, ["shuffle"]), (True, list(MODELS))])
+def test_models_of_the_newer_exporter(free_batch: bool, names: list[str]) -> None:
+    """Where the batch is fixed only what splits and reshapes: the rest is written alike."""
     torch.manual_seed(0)
-    prune(Together(*(make() for make in MODELS.values())), free_batch, dynamo=True)
+    prune(Together(*(MODELS[name]() for name in names)), free_batch, dynamo=True)

@@ -166,16 +166,18 @@ def one_meets_several(value: Value, several: Ids) -> bool:
 
 def _passed(data: Sequence[Value], rank: int) -> Ids | None:
     """Of the product of two activations: the ids of one whose channels the sums leave apart, as
-    those of attention's values are.
+    those of attention's values are. Constant ones become sums of the other.
     """
     if any(len(value.shape or ()) < 2 for value in data):
         return None
     left, right = (value.channels for value in data)
     if left is None and right is not None and right.shape[-2] == 1:
-        return _ranked(right, rank)
-    return (
-        _ranked(left, rank) if right is None and left is not None and left.shape[-1] == 1 else None
-    )
+        ids = right
+    elif right is None and left is not None and left.shape[-1] == 1:
+        ids = left
+    else:
+        return None
+    return _ranked(np.where(ids == CONSTANT, np.int32(LIVE), ids), rank)
 
 
 def _ranked(ids: Ids, rank: int) -> Ids:

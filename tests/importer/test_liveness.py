@@ -10,7 +10,7 @@ from onnx import ModelProto
 
 from esnsim.model.liveness import Liveness
 from tests.importer.graphs import Array, Step, build, programs
-from tests.importer.models import read_whole
+from tests.importer.models import model, read_whole
 from tests.importer.steps import EXACT, MIXING
 
 INPUTS = 8
@@ -84,3 +84,13 @@ def test_deadness_goes_through(step: Step) -> None:
 def test_deadness_ends_at(step: Step) -> None:
     for seed in range(5):
         compare(([step], seed), exactly=False)
+
+
+def test_constant_channels_change_in_a_product_with_an_activation() -> None:
+    """As the column of ones does by which attention without Softmax takes its sums."""
+    ones, filters = np.ones((1, 5, 1), np.float32), np.ones((4, 2), np.float32)
+    proto = model(
+        "v0 = MatMul(x, w) v = Concat<axis=2>(v0, ones) o = MatMul(a, v) y = MatMul(o, u)",
+        "float[1,5,4] x, float[1,7,5] a", w=filters, ones=ones, u=filters[:3],
+    )  # fmt: skip
+    assert live_channels(proto)["y"].all()

@@ -76,6 +76,20 @@ def test_a_folder_that_is_not_there_or_not_writable_is_left_alone(
     assert object_code.load() is None
 
 
+def test_without_a_target_of_llvm_nothing_is_kept(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with NUMBA_DISABLE_JIT=1, where kernels run as Python."""
+
+    def none() -> bytes:
+        raise RuntimeError("no targets are registered")
+
+    monkeypatch.setattr(exported, "object_code", none)
+    object_code.keep()
+    assert not [*folder.iterdir()]
+    assert object_code.load() is None
+
+
 def test_working_memory_is_as_large_as_the_kernels_take() -> None:
     assert object_code.FLOATS == exported.midrise.FLOATS
     assert object_code.CODES == exported.midrise.CHUNK

@@ -88,9 +88,10 @@ def keep() -> None:
     folder = _folder()
     if load() is not None or folder is None or not os.access(folder, os.W_OK):
         return
-    code = import_module("esnsim_kernels.exported").object_code()
-    with suppress(OSError), replacing(folder / _name()) as file:
-        file.write(_check(code) + code)
+    with suppress(OSError, RuntimeError):  # LLVM has no target where Numba is not to compile
+        code = import_module("esnsim_kernels.exported").object_code()
+        with replacing(folder / _name()) as file:
+            file.write(_check(code) + code)
     load.cache_clear()
 
 

@@ -90,6 +90,16 @@ def test_without_a_target_of_llvm_nothing_is_kept(
     assert object_code.load() is None
 
 
+def test_kernels_that_are_no_files_keep_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a zip: the name of the file could not tell their source."""
+    monkeypatch.setattr(object_code, "_kernels", lambda: None)
+    object_code.keep()
+    assert object_code.load() is None
+    assert not [*folder.iterdir()]
+
+
 def test_working_memory_is_as_large_as_the_kernels_take() -> None:
     assert object_code.FLOATS == exported.midrise.FLOATS
     assert object_code.CODES == exported.midrise.CHUNK

@@ -97,10 +97,8 @@ def keep() -> None:
 
 def _folder() -> Path | None:
     """Where the file stands; None where kernels are not files of their own."""
-    if given := os.environ.get("NUMBA_CACHE_DIR"):
-        return Path(given)
-    kernels = _kernels()
-    return kernels and kernels / "__pycache__"
+    kernels, given = _kernels(), os.environ.get("NUMBA_CACHE_DIR")
+    return kernels and (Path(given) if given else kernels / "__pycache__")
 
 
 @cache

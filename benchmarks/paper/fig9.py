@@ -166,15 +166,16 @@ def one_bit_less(runs: Runs, model: nn.Module) -> list[Scheme]:
 def compare(pairs: list[tuple[Points, Points]]) -> dict[str, Any]:
     """How much more accurate a policy is at the ESNa of each uniform width, over all seeds.
 
-    Widths that cost less than the policy's cheapest are left out.
+    Both by their best point that costs no more. Widths that cost less than the policy's cheapest
+    are left out.
     """
     gains: dict[int, list[float]] = {}
     for policy, uniform in pairs:
-        found = curve(policy, "esn_a", "weights")
+        found, others = (curve(points, "esn_a", "weights") for points in (policy, uniform))
         cheapest = min(cost for cost, _ in found)
         for point in uniform:
             if (cost := point["esn_a"]["weights"]) >= cheapest:
-                gain = accuracy_at(found, cost) - point["accuracy"]
+                gain = accuracy_at(found, cost) - accuracy_at(others, cost)
                 gains.setdefault(point["bits"], []).append(gain)
     every = [gain for found in gains.values() for gain in found]
     return {

@@ -101,6 +101,7 @@ def measure(runs: Runs) -> Iterator[dict[str, Any]]:
     for seed in o.seeds:
         for way in WAYS:
             about = {"start": way.start, "way": way.name, "seed": seed, "epochs": o.epochs}
+            about |= {"images": o.images} if o.images else {}
             chosen = way.start in (o.models or [way.start]) and way.name in (o.ways or [way.name])
             if chosen and not any(about.items() <= point.items() for point in kept):
                 kept.append(about | trained(runs, way, labels, seed))
@@ -109,22 +110,23 @@ def measure(runs: Runs) -> Iterator[dict[str, Any]]:
 
 def draw(document: Mapping[str, Any]) -> list[Panel]:
     """Four ways: nearest and compensated codes without training, fixed and learned widths."""
-    names = sorted({(p["start"], p["way"].split()[0]) for p in document["points"]})
+    points = [p for p in document["points"] if "images" not in p]  # of all training images
+    names = sorted({(p["start"], p["way"].split()[0]) for p in points})
     return [
         Panel(
             {
                 f"{model}, {rounding}": [
                     point
-                    for point in percent(frontier([(spent(p), p["accuracy"]) for p in points]))
+                    for point in percent(frontier([(spent(p), p["accuracy"]) for p in each]))
                     if point[1] > SHOWN
                 ]
                 for rounding in ("nearest", "compensated")
-                for model, points in untrained(rounding).items()
+                for model, each in untrained(rounding).items()
             }
             | {
                 f"{start}, trained, {way}": sorted(
                     (spent(p), 100 * p["accuracy"])
-                    for p in document["points"]
+                    for p in points
                     if p["start"] == start and p["way"].split()[0] == way
                 )
                 for start, way in names

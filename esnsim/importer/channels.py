@@ -17,6 +17,7 @@ from esnsim.importer.values import Value
 from esnsim.model.network import CONSTANT, LIVE, Ids, Merge
 
 LAST = 2**31 - 1  # an id that no filter has
+ONE_AXIS_OPSET = 13  # from which a Softmax is along one axis alone
 MOST_IDS = 1 << 23  # ids: moves of larger activations with uneven ids are taken as live
 
 # Operators that move elements; for those of AXIS, along one axis at most.
@@ -86,7 +87,7 @@ def follow(
     if op in ELEMENTWISE:
         return [_elementwise(data, len(shape), channels), *live[1:]]
     if op == "MatMul":
-        return [_passed(data, len(shape))]
+        return [_passed(data, len(shape), channels)]
     if op == "Concat":
         return _moved(node, inputs, len(inputs), shape, opsets) or live
     if len(data) != 1 or data[0] is not inputs[0]:
@@ -164,20 +165,42 @@ def one_meets_several(value: Value, several: Ids) -> bool:
     return bool(along) and all(sizes[axis] == 1 for axis in along)
 
 
-def _passed(data: Sequence[Value], rank: int) -> Ids | None:
+def sums_to_one(node: NodeProto, value: Value | None, opsets: Mapping[str, int]) -> int | None:
+    """The axis along which the output of an operator on a value sums to 1, as a Softmax's does."""
+    if value is None or value.shape is None:
+        return None
+    if node.op_type in ("Cast", "Dropout", "Identity"):
+        return value.sums_to_one
+    if node.op_type != "Softmax":
+        return None
+    rank, alone = len(value.shape), opsets.get("", 0) >= ONE_AXIS_OPSET
+    axis = attribute(node, "axis", -1 if alone else 1)
+    if not isinstance(axis, int) or not rank:
+        return None
+    return axis % rank if alone or axis % rank == rank - 1 else None  # before, all axes from it on
+
+
+def _passed(data: Sequence[Value], rank: int, channels: Channels) -> Ids | None:
     """Of the product of two activations: the ids of one whose channels the sums leave apart, as
-    those of attention's values are. Constant ones become sums of the other.
+    those of attention's values are.
+
+    A channel of one value throughout becomes that times the sum of the other operand, as under a
+    gate, and stays the same where that sums to 1.
     """
     if any(len(value.shape or ()) < 2 for value in data):
         return None
-    left, right = (value.channels for value in data)
-    if left is None and right is not None and right.shape[-2] == 1:
-        ids = right
-    elif right is None and left is not None and left.shape[-1] == 1:
-        ids = left
+    left, right = data
+    if left.channels is None and right.channels is not None and right.channels.shape[-2] == 1:
+        ids, other, summed = right.channels, left, -1
+    elif right.channels is None and left.channels is not None and left.channels.shape[-1] == 1:
+        ids, other, summed = left.channels, right, -2
     else:
         return None
-    return _ranked(np.where(ids == CONSTANT, np.int32(LIVE), ids), rank)
+    ids = _ranked(ids, rank)
+    if other.sums_to_one == len(other.shape or ()) + summed:
+        return ids
+    always = channels.filters(1).reshape((1,) * rank)  # no layer decides it: it is live
+    return channels.merge(ids, always, gate=True)
 
 
 def _ranked(ids: Ids, rank: int) -> Ids:

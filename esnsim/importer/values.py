@@ -67,7 +67,7 @@ class Value:
     `producer` is the index of the layer whose direct output the value is. `cause` says which
     operator gave no shape, where that is why this value has none. `parts` are the tensors of a
     sequence or an optional, where they are known. `bits` is the width of the integers that floats
-    stand for.
+    stand for. `sums_to_one` is the axis along which the elements do, behind a Softmax.
     """
 
     name: str
@@ -78,6 +78,7 @@ class Value:
     cause: str = ""
     parts: "tuple[Value, ...] | None" = None
     bits: int | None = None
+    sums_to_one: int | None = None
 
     @property
     def shape(self) -> tuple[int, ...] | None:

@@ -19,7 +19,7 @@ from onnx import (
 
 from esnsim.errors import ModelError
 from esnsim.importer.affine import fold_affine
-from esnsim.importer.channels import follow
+from esnsim.importer.channels import follow, sums_to_one
 from esnsim.importer.constants import attribute, fold
 from esnsim.importer.control import call, control
 from esnsim.importer.fakequantize import fake_quantize
@@ -161,8 +161,9 @@ class Walker:
             return outputs
         ids = follow(node, inputs, [v.shape for v in outputs], self.record.channels, scope.opsets)
         bits = output_bits(original, given)
+        sums = sums_to_one(node, inputs[0] if inputs else None, scope.opsets)
         return [
-            v if i is None and bits is None else replace(v, channels=i, bits=bits)
+            replace(v, channels=i, bits=bits, sums_to_one=sums)
             for v, i in zip(outputs, ids, strict=True)
         ]
 

@@ -94,3 +94,22 @@ def test_constant_channels_change_in_a_product_with_an_activation() -> None:
         "float[1,5,4] x, float[1,7,5] a", w=filters, ones=ones, u=filters[:3],
     )  # fmt: skip
     assert live_channels(proto)["y"].all()
+
+
+@pytest.mark.parametrize(("weights", "dead"), [("Softmax<axis=2>(a)", 1), ("Relu(a)", 0)])
+def test_what_a_dead_channel_adds_is_the_same_only_under_weights_that_sum_to_one(
+    weights: str, dead: int
+) -> None:
+    """As attention's values have it: a pruned filter gives its bias, times the sum of the row."""
+    filters, out = np.ones((4, 3), np.float32), np.ones((3, 2), np.float32)
+    filters[:, 1] = 0
+    nodes = f"v0 = MatMul(x, w) v = Add(v0, b) s = {weights} o = MatMul(s, v) y = MatMul(o, u)"
+    bias = np.ones(3, np.float32)
+    proto = model(nodes, "float[1,5,4] x, float[1,7,5] a", w=filters, b=bias, u=out)
+    assert (~live_channels(proto)["y"]).tolist() == [False, bool(dead), False]
+    turned = nodes.replace("MatMul(s, v)", "MatMul(v, s)").replace("MatMul(o, u)", "MatMul(u, o)")
+    turned = turned.replace("MatMul(x, w)", "MatMul(w, x)").replace("axis=2", "axis=1")
+    proto = model(
+        turned, "float[1,4,5] x, float[1,5,7] a", w=filters.T, b=bias[:, None], u=out.T
+    )  # fmt: skip
+    assert (~live_channels(proto)["y"]).tolist() == [False, bool(dead), False]

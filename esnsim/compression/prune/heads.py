@@ -36,7 +36,10 @@ def tie_product(graph: Model, ties: Ties, node: NodeProto, title: str) -> None:
         flat = np.atleast_2d(each)
         by_place = flat.reshape(-1, *flat.shape[-2:]).transpose(1, 2, 0)
         ties.together(by_place.reshape(-1, by_place.shape[2]), f"{title} has as many of each head")
-    if ids_of(graph, node.output[0]) is not None:
+    given = ids_of(graph, node.output[0])
+    if given is not None:
+        for name in node.input:
+            _tie_passed(graph, ties, name, given, title)
         return
     pairs = _summed(graph, node)
     if pairs is None:
@@ -47,6 +50,20 @@ def tie_product(graph: Model, ties: Ties, node: NodeProto, title: str) -> None:
             ties.pin(each, f"{title} reads what is not 0 where they go")
     else:
         ties.tie(*pairs, f"{title} meets channels that stay")
+
+
+def _tie_passed(graph: Model, ties: Ties, name: str, given: Ids, title: str) -> None:
+    """Tie the channels of an operand to those of the product, `given`, where they pass."""
+    ids = ids_of(graph, name)
+    if ids is None:
+        return
+    left, right = np.broadcast_arrays(
+        ids.reshape((1,) * (given.ndim - ids.ndim) + ids.shape), given
+    )
+    if (left == right).all() or _zero(graph, name):
+        ties.tie(left, right, f"{title} meets channels that stay")
+    else:  # what is not 0 is multiplied by sums that vary
+        ties.pin(ids, f"{title} reads what is not 0 where they go")
 
 
 def _summed(graph: Model, node: NodeProto) -> tuple[Ids, Ids] | None:

@@ -12,7 +12,7 @@ from esnsim.files.opened import File
 
 Part = bytes | memoryview
 SPAN = "esnsim.span"
-SMALL = 4096  # bytes: messages below stay as they are, as to read one later takes longer
+SMALL = 1024  # bytes: messages below stay as they are, so small constants are parsed as usual
 DEPTH = 100  # protobuf's own limit on nested messages
 
 # Message -> {field number: message}, for the fields that lead to tensors (onnx.proto).

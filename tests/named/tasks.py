@@ -48,7 +48,8 @@ class Task:
 def midrise_layers(draw: st.DrawFn) -> QuantizedLayer:
     """Filters of widths 0 to 16, with dead channels, groups, strides, kept zeros or not."""
     scheme = Scheme(
-        draw(st.sampled_from(["layer-max", "filter-max"])), draw(st.integers(1, 16)),
+        draw(st.sampled_from(["layer-max", "filter-max"])),
+        draw(st.integers(1, 16) | st.sampled_from([1, 16])),
         keep_zeros=draw(st.booleans()),
     )  # fmt: skip
     return draw(st.sampled_from(quantize(draw(networks()), scheme).layers))

@@ -90,9 +90,9 @@ def start(folder: Path, *arguments: str, cache: str = "numba", sample: bool = Fa
     return python(folder, *arguments, sample=sample, NUMBA_CACHE_DIR=str(folder / cache))
 
 
-def answer(folder: Path, *arguments: str) -> Any:
+def answer(folder: Path, *arguments: str, cache: str = "numba") -> Any:
     """What a module prints as JSON, or None after saying why there is none."""
-    done = start(folder, "-m", *arguments)
+    done = start(folder, "-m", *arguments, cache=cache)
     if done.code:
         say(f"{' '.join(arguments)}: {done.failure}")
         return None
@@ -166,7 +166,8 @@ def agree(results: Mapping[str, Any]) -> None:
 def throughput(folder: Path, name: str, engine: str, rounds: int) -> dict[str, Any]:
     """Bytes per second of the passes over a model's weights and of a plain read."""
     say(f"passes over the weights of {name}, {engine}")
-    rates = answer(folder, "benchmarks.bandwidth", f"{name}.onnx", str(rounds), engine)
+    words = ("benchmarks.bandwidth", f"{name}.onnx", str(rounds), engine)
+    rates = answer(folder, *words, cache=engine)  # NumPy's holds no object code
     return {key: spread(values) for key, values in rates.items()}
 
 

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
 from math import prod
 
 import numpy as np
@@ -19,7 +18,7 @@ from onnx import (
 )  # fmt: skip
 
 from esnsim.errors import ModelError
-from esnsim.importer.values import SMALL, Constant, Value, constant_value, width_of
+from esnsim.importer.values import SMALL, Constant, Value, constant_value, known, width_of
 from esnsim.model.network import Array
 from esnsim.onnxfile.nodes import twice
 from esnsim.onnxfile.tensors import Store, element_dtype, tensor_shape
@@ -172,13 +171,8 @@ def stored(tensor: TensorProto, name: str, store: Store) -> Constant:
             raise ModelError(
                 f"tensor '{name}' holds {array.shape}, not {shape}: the file is damaged"
             )
-
-        read = partial(_same, array)
+        return known(array, name)
     return Constant(shape=shape, dtype=dtype, origin=name, read=read, bits=width_of(dtype))
-
-
-def _same(array: Array) -> Array:
-    return array
 
 
 def dense(sparse: SparseTensorProto, name: str, store: Store) -> Constant:

@@ -207,3 +207,15 @@ def test_what_mixes_channels_is_named_and_not_what_joins_them() -> None:
     reasons = {layer.name: reason for layer, reason in unprunable_layers(open_model(proto))}
     assert "LayerNormalization 'norm'" in reasons["first"]
     assert "LayerNormalization 'norm'" in reasons["next"]
+
+
+def test_queries_behind_many_sums_of_themselves_are_looked_at_once() -> None:
+    """Each sum reads its value by two ways: asked anew at each, 60 would take 2^60 steps."""
+    sums = " ".join(f"r{i} = Relu(q{i}) q{i + 1} = Add(q{i}, r{i})" for i in range(60))
+    proto = model(
+        f"q0 = MatMul(x, w) k = MatMul(x, u) {sums} t = Transpose<perm=[0, 2, 1]>(k) "
+        "a = MatMul(q60, t) y = MatMul(a, v)",
+        "float[1,5,4] x", w=normal(4, 6), u=normal(4, 6), v=normal(5, 3),
+    )  # fmt: skip
+    free = [unit.filters for unit in units(open_model(proto)) if not unit.stays]
+    assert sorted(free) == [((0, place), (1, place)) for place in range(6)]

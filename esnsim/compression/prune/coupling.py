@@ -96,8 +96,11 @@ def channel_axis(graph: Model, site: Site) -> int:
     return max(0, rank - (1 if transposed == bool(data) else 2))
 
 
-def tie_node(graph: Model, ties: Ties, node: NodeProto) -> None:
-    """Any other node: it keeps channels apart, ties those that meet, or keeps them all."""
+def tie_node(graph: Model, ties: Ties, node: NodeProto, zero: set[str]) -> None:
+    """Any other node: it keeps channels apart, ties those that meet, or keeps them all.
+
+    `zero` are the activations that are 0 where channels go.
+    """
     carried = {n: ids for n in reads(node) if (ids := ids_of(graph, n)) is not None}
     if not carried or node.op_type in ("Shape", "Size"):
         return
@@ -105,7 +108,7 @@ def tie_node(graph: Model, ties: Ties, node: NodeProto) -> None:
     outputs = [ids_of(graph, n) for n in (first, *(n for n in rest if graph.scope.uses[n]))]
     title = f"{node.op_type} '{label(node)}'"
     if is_product(graph, node):
-        tie_product(graph, ties, node, title)
+        tie_product(graph, ties, node, title, zero)
     elif not _keeps_apart(graph, node, carried) or any(ids is None for ids in outputs):
         mixer = _mixer(graph, node)
         reason = f"{title} reads what they make, and may mix channels"

@@ -29,8 +29,11 @@ def is_product(graph: Model, node: NodeProto) -> bool:
     return node.op_type == "MatMul" and node.domain in STANDARD and constants == [None, None]
 
 
-def tie_product(graph: Model, ties: Ties, node: NodeProto, title: str) -> None:
-    """Channels that a product sums over go together; those that it leaves apart pass."""
+def tie_product(graph: Model, ties: Ties, node: NodeProto, title: str, zero: set[str]) -> None:
+    """Channels that a product sums over go together; those that it leaves apart pass.
+
+    `zero` are the activations that are 0 where channels go, see `zeros`.
+    """
     ids = [each for name in node.input if (each := ids_of(graph, name)) is not None]
     for each in ids:
         flat = np.atleast_2d(each)
@@ -39,28 +42,26 @@ def tie_product(graph: Model, ties: Ties, node: NodeProto, title: str) -> None:
     given = ids_of(graph, node.output[0])
     if given is not None:
         for name in node.input:
-            _tie_passed(graph, ties, name, given, title)
+            _tie_passed(ties, ids_of(graph, name), given, title, name in zero)
         return
     pairs = _summed(graph, node)
     if pairs is None:
         for each in ids:
             ties.pin(each, f"{title} reads what they make, and may mix channels")
-    elif not any(_zero(graph, name) for name in node.input):
+    elif zero.isdisjoint(node.input):
         for each in ids:
             ties.pin(each, f"{title} reads what is not 0 where they go")
     else:
         ties.tie(*pairs, f"{title} meets channels that stay")
 
 
-def _tie_passed(graph: Model, ties: Ties, name: str, given: Ids, title: str) -> None:
+def _tie_passed(ties: Ties, ids: Ids | None, given: Ids, title: str, zero: bool) -> None:
     """Tie the channels of an operand to those of the product, `given`, where they pass."""
-    ids = ids_of(graph, name)
     if ids is None:
         return
-    left, right = np.broadcast_arrays(
-        ids.reshape((1,) * (given.ndim - ids.ndim) + ids.shape), given
-    )
-    if (left == right).all() or _zero(graph, name):
+    placed = ids.reshape((1,) * (given.ndim - ids.ndim) + ids.shape)
+    left, right = np.broadcast_arrays(placed, given)
+    if zero or (left == right).all():
         ties.tie(left, right, f"{title} meets channels that stay")
     else:  # what is not 0 is multiplied by sums that vary
         ties.pin(ids, f"{title} reads what is not 0 where they go")
@@ -84,20 +85,24 @@ def met(graph: Model) -> Ids:
     return np.unique(np.concatenate([np.empty(0, np.int32), *found]))
 
 
-def _zero(graph: Model, name: str) -> bool:
-    """Whether an activation is 0 where a masked model's filters go."""
-    place = graph.producers.get(name)
-    if place is None:
-        return False
-    node = graph.nodes[place]
-    if place in graph.layer_at or node.op_type in NORMS:
-        return True
+def zeros(graph: Model) -> set[str]:
+    """The activations that are 0 where a masked model's filters go, in one walk over the nodes."""
+    found: set[str] = set()
+    for place, node in enumerate(graph.nodes):
+        if place in graph.layer_at or node.op_type in NORMS or _keeps_zero(graph, node, found):
+            found.update(node.output)
+    return found
+
+
+def _keeps_zero(graph: Model, node: NodeProto, zero: set[str]) -> bool:
+    """Whether a node gives 0 where those of its inputs that are in `zero` do."""
     given = [n for n in node.input if n and graph.scope.get(n).constant is None]
     if node.op_type in ("Add", "Sub"):
-        return all(_zero(graph, n) if n in given else _cut(graph, n, name) for n in node.input)
+        output = node.output[0]
+        return all(n in zero if n in given else _cut(graph, n, output) for n in node.input)
     if node.op_type == "Mul":
-        return any(_zero(graph, n) for n in given)
-    return node.op_type in MOVES | ZERO | {"Div"} and all(_zero(graph, n) for n in given)
+        return not zero.isdisjoint(given)
+    return node.op_type in MOVES | ZERO | {"Div"} and zero.issuperset(given)
 
 
 def _cut(graph: Model, constant: str, output: str) -> bool:

@@ -19,7 +19,7 @@ from esnsim.compression.prune.coupling import (
     tie_node,
     tie_shared,
 )
-from esnsim.compression.prune.heads import by_channel, in_heads, met
+from esnsim.compression.prune.heads import by_channel, in_heads, met, zeros
 from esnsim.compression.prune.shuffles import Shuffle, shuffles
 from esnsim.compression.prune.ties import Ties, axes_of, ids_of
 from esnsim.graph.graph import accepts_pair
@@ -91,12 +91,12 @@ def couple(model: Model) -> Coupling:
     for layer in model.network.layers:
         if layer.op in RECURRENT:
             ties.pin(filters_of(layer), f"the gates of {layer.op} belong together")
-    at = {site.place: site for site in found}
+    at, zero = {site.place: site for site in found}, zeros(model)
     for place, node in enumerate(model.nodes):
         if place in at:
             tie_layer(model, ties, at[place])
         else:
-            tie_node(model, ties, node)
+            tie_node(model, ties, node, zero)
     tie_shared(ties, found)
     keep_shapes(model, ties)
     for output in model.proto.graph.output:

@@ -6,7 +6,7 @@ from warnings import warn
 
 from esnsim.compression.correct.meters import Output, meters
 from esnsim.compression.correct.moments import ByName
-from esnsim.compression.correct.recalibrate import Corrector, float_moments
+from esnsim.compression.correct.recalibrate import Corrector
 from esnsim.compression.fixed import with_fixed_codes
 from esnsim.compression.journal import Journal
 from esnsim.compression.prune.shrink import shrink
@@ -170,15 +170,13 @@ def prepare(
     rounding = resolved(rounding, calibration is not None)
     whole, unprunable = model, tuple[Skipped, ...]()
     targets = evaluator = corrector = None
-    if images is not None and calibration is not None and correct:
-        targets = float_targets(whole, kept, calibration, threads)
-    if calibration is None or rounding != COMPENSATED:
-        reference = None
-    elif reference is None:
+    if calibration is not None and reference is None:
         reference = Reference(whole, calibration, threads)
+    if images is not None and reference is not None and correct:
+        targets = float_targets(whole, kept, reference)
     if kept is not None:
         unprunable, model = unprunable_layers(whole), shrink(whole, kept)
-        if reference is not None and calibration is not None:
+        if rounding == COMPENSATED and calibration is not None:
             setting = Setting(
                 whole=whole, model=model, images=calibration, kept=kept, targets=targets,
                 threads=threads, reference=reference,
@@ -200,11 +198,9 @@ def prepare(
     )  # fmt: skip
 
 
-def float_targets(
-    model: Model, kept: Sequence[Mask] | None, images: ImageSet, threads: int
-) -> ByName:
+def float_targets(model: Model, kept: Sequence[Mask] | None, reference: Reference) -> ByName:
     """The whole model's moments of outputs without BatchNormalization, of the filters left."""
-    found = float_moments(model, images, threads)
+    found = reference.moments
     if kept is None:
         return found
     layer = {site.slot: site.index for site in sites(model)}

@@ -182,7 +182,7 @@ def test_a_pruned_model_that_is_refitted_is_nearer_to_the_whole(
     whole = open_model(proto)
     kept = choose(whole, 0.3)
     smaller, some = shrink(whole, kept), images(whole, 200)
-    targets = float_targets(whole, kept, some, 0) if corrected else None
+    targets = float_targets(whole, kept, Reference(whole, some)) if corrected else None
     setting = Setting(whole=whole, model=smaller, images=some, kept=kept, targets=targets)
     judge = Evaluator(smaller, some, Evaluator(whole, some).reference)
     before = {} if targets is None else Corrector(smaller, some, targets)({})

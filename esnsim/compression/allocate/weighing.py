@@ -145,7 +145,7 @@ def _judge(workspace: Workspace) -> Workspace:
     if workspace.rounding != COMPENSATED:
         return workspace
     few, targets = images.first(JUDGED), workspace.targets
-    if targets is not None:
-        targets = float_targets(workspace.whole, workspace.kept, few, workspace.threads)
     reference = Reference(workspace.whole, few, workspace.threads)
+    if targets is not None:
+        targets = float_targets(workspace.whole, workspace.kept, reference)
     return replace(workspace, calibration=few, targets=targets, reference=reference)

@@ -8,6 +8,8 @@ from itertools import accumulate
 
 import numpy as np
 
+from esnsim.compression.correct.moments import ByName
+from esnsim.compression.correct.recalibrate import float_moments
 from esnsim.compression.round.reading import reading
 from esnsim.compression.round.walk import Walk
 from esnsim.compression.round.windows import in_parts, places_in, sampled
@@ -52,6 +54,11 @@ class Reference:
     def feeds(self) -> list[dict[str, Array]]:
         """The images as the inputs take them, batch by batch."""
         return [feed for feed, _ in Feeds(self._model, self._images).whole()]
+
+    @cached_property
+    def moments(self) -> ByName:
+        """The moments wherever statistics are corrected."""
+        return float_moments(self._model, self._images, self._threads)
 
     def layer(self, index: int) -> Known | None:
         """Of a layer that `sites` names, None where its inputs can't be had.

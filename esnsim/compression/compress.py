@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from math import inf
+from math import inf, sqrt
 from pathlib import Path
 
 from esnsim.compression.allocate.effort import EFFORTS
@@ -34,7 +34,7 @@ from esnsim.quantization.filter_sums import Floats
 from esnsim.quantization.quantizer import QuantizedNetwork, quantize
 
 ATTEMPTS, SMALLER = 4, 0.99  # at a budget of what codes are not charged by their width alone
-SPENT = 0.995  # of a budget is enough
+ASKED, SPENT = 10, 0.995  # of a plan at most, and of a budget: that is enough
 
 #: Hears of each step as it begins.
 Progress = Callable[[str], None]
@@ -239,14 +239,18 @@ def _chosen(
 
 def _spending(workspace: Workspace, plan: Plan, metric: str, budget: float) -> float:
     """What to ask of a plan so that it spends a budget: filters that go make others cheaper."""
-    best, asked = budget, budget
-    for _ in range(ATTEMPTS if budget < inf else 0):
+    asked = best = low = budget
+    high, most = inf, 0.0
+    for _ in range(ASKED if budget < inf else 0):
         spent = workspace.spent(quantize(workspace.network, plan(asked)), metric)
-        if spent > budget or not spent:
+        low, high = (asked, high) if spent <= budget else (low, asked)
+        if spent == most or high <= low:
             break
-        best, asked = asked, asked * budget / spent
-        if spent > SPENT * budget:
+        if most < spent <= budget:
+            best, most = asked, spent
+        if most > SPENT * budget:
             break
+        asked = asked * budget / most if high == inf else sqrt(low * high)
     return best
 
 

@@ -7,7 +7,7 @@ import signal
 import sys
 from types import FrameType
 
-YOUNG = 50_000  # objects between two looks for cycles, of which loading modules makes none
+YOUNG = 200_000  # objects between two looks for cycles, of which loading modules makes none
 INTERRUPTED = 130  # 128 + the signal, as shells report it
 
 
@@ -28,6 +28,7 @@ def main() -> int:
         return INTERRUPTED
     finally:  # all is written or taken back: there is nothing left to stop
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        gc.freeze()  # Python looks for cycles again as it ends, among all objects of all modules
 
 
 def watch_interrupts() -> list[int]:
@@ -55,7 +56,7 @@ def _raise_again(dropped: "sys.UnraisableHookArgs") -> None:
         return
     from threading import Timer
 
-    again = Timer(0.01, _thread.interrupt_main)
+    again = Timer(0.1, _thread.interrupt_main)  # not while this hook is still running
     again.daemon = True
     again.start()
 

@@ -18,6 +18,7 @@ BENCHMARKS = {
     "scaling": "how time and memory of cost and simulate grow with a model",
     "machines": "ResNet-20 and ResNet-50 on all machines by name, and the widths that some prefer",
     "silicon": "costs against times measured on a T4 (HAWQ), and a row t4",
+    "tensors": "pruning or quantisation of single tensors, at equal stored bits",
     "training": "what ESNTracker adds to a training step",
 }
 

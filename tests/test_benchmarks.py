@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from benchmarks import grown, harness, machines, models, scaling, silicon
+from benchmarks import grown, harness, machines, models, scaling, silicon, tensors
 from benchmarks.__main__ import BENCHMARKS
 from benchmarks.grown import Case, answer, chain, expected
 from benchmarks.harness import Benchmark, check, interleave, ratio, run, spread, table, timed, turns
@@ -190,3 +191,29 @@ def test_tables_of_machines_are_of_the_kept_results() -> None:
     page = (harness.ROOT / "docs" / "machines.md").read_text("utf-8")
     tables = machines.render(kept).split("\n\n")[:-1]
     assert [line for table in tables for line in table.splitlines() if line not in page] == []
+
+
+def test_tensors_pruned_and_in_codes_hold_as_many_bits(tmp_path: Path) -> None:
+    """Weights ±1 are exact in codes of a bit; of one large weight among small ones none is lost."""
+    signs = torch.ones(4, 8, 3, 3)
+    signs[::2] = -1
+    outlier = torch.full((16, 64), 1e-4)
+    outlier[3, 5] = 1.0
+    torch.save({"signs": signs, "outlier": outlier, "bias": torch.ones(4)}, tmp_path / "w.pth")
+    found = tensors.measure(Namespace(weights=[tmp_path / "w.pth"]))
+    signs, outlier = found["files"]["w.pth"]
+    assert (signs["name"], outlier["name"]) == ("signs", "outlier")
+    assert signs["a step a tensor"][0] == 120  # what is exact
+    # a sixteenth stays of ±1, and of the other one weight with 1023·1e-8 of noise
+    assert signs["pruned"][0] == pytest.approx(-10 * np.log10(15 / 16), abs=0.01)
+    assert outlier["pruned"][0] > 10 * np.log10(1 / 1023e-8)
+    assert outlier["a step a tensor"][0] < 10
+    (point, *_) = found["all"]["a step a tensor against pruned"]
+    assert (point["bits"], point["better"], point["of"]) == (1, 1, 2)
+
+
+@pytest.mark.parametrize(("size", "stored"), [(9, 0), (9, 34), (100, 399), (1000, 12345), (7, 999)])
+def test_as_many_weights_stay_as_fit_with_their_places(size: int, stored: int) -> None:
+    fitting = [n for n in range(size + 1) if tensors.pruned_bits(size, n) <= stored]
+    assert tensors.kept(size, stored) == max(fitting)
+    assert tensors.pruned_bits(16, 4) == pytest.approx(4 * 16 + 16 * 0.811278)  # H(1/4) in bits

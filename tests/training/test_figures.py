@@ -2,14 +2,23 @@
 
 import json
 import sys
+from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from torch import nn
 
-from benchmarks.paper import statistics
+from benchmarks.paper import fig9, statistics, trained
 from benchmarks.paper.__main__ import main
+from benchmarks.paper.runs import Runs
+from esnsim.compression.compress import compress
+from esnsim.compression.compressed import Compressed
+from esnsim.training.data import ImageSet
+from esnsim.training.layers import weighted_layers
 from tests.training.test_data import cifar, pictures
+from tests.training.tiny import images, tiny
 
 
 def run(monkeypatch: pytest.MonkeyPatch, folder: Path, *words: str) -> int:
@@ -62,3 +71,56 @@ def test_accuracy_at_a_cost_and_cost_at_an_accuracy() -> None:
     assert [statistics.accuracy_at(curve, c) for c in (0, 1, 2, 9)] == [0, 0.5, 0.5, 0.8]
     assert [statistics.cost_at(curve, a) for a in (0.4, 0.6, 0.9)] == [1.0, 3.0, None]
     assert statistics.frontier(curve) == [(1.0, 0.5), (3.0, 0.8)]
+
+
+def test_what_a_layer_bears_is_how_its_noise_raises_the_loss(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With a loss of Σ a·‖W' − W‖²/‖W‖², codes of step Δ raise it by a·n·Δ²/12/‖W‖² = a·n/12/ESNa.
+
+    Layers of few weights stray from Δ²/12.
+    """
+    model, (pixels, labels) = tiny(), images()
+    data = ImageSet(pixels, labels.astype(np.int64))
+    runs = Runs(Namespace(device="cpu"), data, data)
+    weights = {name: m.weight.detach().clone() for name, m in weighted_layers(model).items()}
+    steep = {name: 3.0**index for index, name in enumerate(weights)}
+
+    def loss(_: Runs, coded: nn.Module) -> float:
+        apart = {n: m.weight.detach() - weights[n] for n, m in weighted_layers(coded).items()}
+        lost = {n: float((w.norm() / weights[n].norm()) ** 2) for n, w in apart.items()}
+        return 1 + sum(steep[name] * lost[name] for name in lost)
+
+    monkeypatch.setattr(fig9, "loss", loss)
+    expected = [steep[name] * weight.numel() / 12 for name, weight in weights.items()]
+    assert fig9.borne(runs, model) == pytest.approx(expected, rel=0.3)
+
+
+@pytest.mark.parametrize(("start", "kind"), [("resnet20_025x", "noise"), ("depthwise", "cost")])
+def test_noise_and_depthwise_ways_are_trained_to_their_points(
+    start: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    data = ImageSet(rng.integers(0, 256, (125, 1, 28, 28), np.uint8), np.arange(125) % 10)
+    options = Namespace(
+        seed=0, seeds=[0], epochs=1, images=125, models=None, ways=None, resume=True, quick=False,
+        device="cpu", checkpoints=tmp_path, output=tmp_path,
+    )  # fmt: skip
+    runs, way = Runs(options, data, data.first(8)), trained.Way(start, kind, 5e6)
+    monkeypatch.setattr(trained, "WAYS", (way,))
+    monkeypatch.setattr(trained, "CALIBRATION", 8)
+    made: list[Compressed] = []
+    monkeypatch.setattr(
+        trained, "compress", lambda *a, **k: made.append(compress(*a, **k)) or made[-1]
+    )
+    (point,) = next(trained.measure(runs))["points"]
+    assert (point["start"], point["way"]) == (start, f"{kind} 5M")
+    assert 0 < point["esn_d_tilde"]["macs"] <= 5e6
+    if kind == "noise":
+        before, after = (codes.after.total for codes in made)  # of training
+        assert point["noise_esn_a"] == before.esn_a_x4.weights / 4
+        assert point["esn_a"]["weights"] == after.esn_a_x4.weights / 4
+        assert 0 <= point["float"] <= 1
+    else:  # in float before, then widths are learned
+        assert (tmp_path / "depthwise-1-125.pt").exists()
+        assert sum(n for bits, n in point["histogram"].items() if bits not in "02") > 0

@@ -13,7 +13,7 @@ FIGURES = ("fig2", "fig3", "fig4", "fig5", "fig6", "fig8", "fig9", "fig10", "tra
 
 def redraw() -> int:
     """Draw every stored result again."""
-    for path in sorted(RESULTS.glob("*.json")):
+    for path in sorted(RESULTS.rglob("*.json")):
         document = json.loads(path.read_text())
         figure = import_module(f"benchmarks.paper.{document['figure']}")
         panels(path, *figure.draw(document))

@@ -27,14 +27,17 @@ QUICK, EPOCHS = Quick(epochs=6, images=5000), 30
 
 
 def measure(runs: Runs) -> Iterator[dict[str, Any]]:
-    models = {}
+    seeds = runs.options.seeds
+    models, others = {}, {}
     for name in runs.options.models or ["resnet8", "resnet20"]:
-        models[name] = sweep(runs, name)
+        models[name], *again = [sweep(runs, name, seed) for seed in seeds]
+        others[name] = dict(zip(seeds[1:], map(factors, again), strict=True))
         yield {
             "statements": {n: factors(m) for n, m in models.items()},
             "slim less whole": {n: gains(m) for n, m in models.items()},
             "slim networks that ship": [n for n in models if ships(runs, n)],
             "models": models,
+            "factors of other seeds": others,
         }
 
 
@@ -46,14 +49,14 @@ def draw(document: Mapping[str, Any]) -> list[Panel]:
     ]
 
 
-def sweep(runs: Runs, name: str) -> dict[str, list[dict[str, Any]]]:
+def sweep(runs: Runs, name: str, seed: int) -> dict[str, list[dict[str, Any]]]:
     """All points: ours at each width of the network, and ACIQ on the whole one.
 
     Both have the statistics of BatchNormalization corrected with unlabelled images.
     """
     found = {}
     for keep in KEPT:
-        model = tuned(runs, name, keep)
+        model = tuned(runs, name, keep, seed)
         if keep == 1:
             found[ACIQ] = runs.points(model, widths("aciq"), correct=True)
         schemes = [Scheme(rule="filter-sigma", alpha=alpha) for alpha in ALPHAS]
@@ -61,19 +64,19 @@ def sweep(runs: Runs, name: str) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-def tuned(runs: Runs, name: str, keep: float) -> nn.Module:
+def tuned(runs: Runs, name: str, keep: float, seed: int) -> nn.Module:
     """The trained network without the filters of least norm, tuned for 4 epochs (Section 3).
 
     With --start builtin the slim networks that ship are taken, which were tuned for longer.
     """
-    model = runs.pretrained(name, runs.options.seed)
+    model = runs.pretrained(name, seed)
     if keep == 1:
         return model
     smaller = shrink(prune_by_norm(model, runs.example, keep), runs.example)
     if ships(runs, name):
         load_onnx(smaller, f"builtin:{slim_name(name, keep)}")
         return smaller
-    recipe = runs.recipe(epochs=TUNING, batch=64, drops=(2, 3), warmup=0, nesterov=False)
+    recipe = runs.recipe(seed=seed, epochs=TUNING, batch=64, drops=(2, 3), warmup=0, nesterov=False)
     return runs.fit(f"fig8-{name}-{keep}", smaller, recipe)
 
 

@@ -86,6 +86,7 @@ WAYS = (
     Way("resnet20_025x", "uniform", 2),
     Way("resnet20_025x", "uniform", 3),
     Way("resnet20_025x", "cost", 5e6),
+    Way("resnet20_075x", "cost", 8e6),
     Way("resnet20", "cost", 8e6),
     Way("resnet20_05x", "noise", 8e6),
     Way(DEPTHWISE, "uniform", 2),

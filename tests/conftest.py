@@ -4,6 +4,7 @@ No profile has a deadline: the first call of a Numba kernel compiles it. Below t
 whole commands run on, which tests of every room share.
 """
 
+import gc
 import os
 import signal
 from pathlib import Path
@@ -29,6 +30,12 @@ settings.register_profile(
     "properties", deadline=None, max_examples=1000, print_blob=True, suppress_health_check=SLOW
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if "CI" in os.environ else "local"))
+
+
+def pytest_collection_finish() -> None:
+    """Modules stay: looking for cycles in them again and again takes a twentieth of the time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -33,9 +33,18 @@ MODELS["both"] = Together(*MODELS.values())
 
 
 @cache
-def from_torch(name: str, dynamo: bool) -> Network:
-    """What torch's exporters give, which take seconds."""
-    return esnsim.from_torch(MODELS[name], EXAMPLE, dynamo)
+def exported(name: str, dynamo: bool) -> tuple[bytes, Network]:
+    """The file of a module, and what from_torch gives of the same export, which takes seconds."""
+    given = (MODELS[name], EXAMPLE, dynamo, False)
+    data = export.export_onnx(*given)
+
+    def again(*asked: object) -> bytes:
+        assert asked == given
+        return data
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(export, "export_onnx", again)
+        return data, esnsim.from_torch(MODELS[name], EXAMPLE, dynamo)
 
 
 @pytest.mark.parametrize(
@@ -45,9 +54,10 @@ def test_from_torch_has_the_codes_macs_and_cost_of_the_exported_file(
     name: str, dynamo: bool, tmp_path: Path
 ) -> None:
     path = tmp_path / "model.onnx"
-    path.write_bytes(export.export_onnx(MODELS[name], EXAMPLE, dynamo))
+    data, network = exported(name, dynamo)
+    path.write_bytes(data)
     onnx.checker.check_model(path, full_check=True)
-    ours, files = (esnsim.quantize(n) for n in (from_torch(name, dynamo), esnsim.read_onnx(path)))
+    ours, files = (esnsim.quantize(n) for n in (network, esnsim.read_onnx(path)))
     assert [row.layer.macs for row in ours.layers] == [row.layer.macs for row in files.layers]
     for mine, other in zip(ours.layers, files.layers, strict=True):
         np.testing.assert_array_equal(esnsim.codes(mine), esnsim.codes(other))
@@ -58,7 +68,7 @@ def test_both_exporters_give_the_same_cost_once_batchnorm_is_folded() -> None:
     scheme = esnsim.Scheme(rule="filter-max", bits=4)
     script, dynamo = (
         esnsim.cost(esnsim.quantize(esnsim.fold_batchnorm(network), scheme))
-        for network in (from_torch("both", dynamo) for dynamo in (False, True))
+        for network in (exported("both", dynamo)[1] for dynamo in (False, True))
     )
     assert script.total.macs == dynamo.total.macs
     assert [row.bits.tolist() for row in script.layers] == [r.bits.tolist() for r in dynamo.layers]

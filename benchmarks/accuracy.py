@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from benchmarks.harness import ROOT, Benchmark, Document, say, table, write
+from benchmarks.harness import ROOT, Benchmark, Document, kept, say, table, write
 from esnsim.cli import main as esnsim
 
 PICTURE = ROOT / "docs" / "images" / "accuracy"
@@ -38,7 +38,7 @@ TABLES = ((DIGITAL, BITS), (ANALOG, ADC_BITS))
 def measure(arguments: Namespace) -> dict[str, Any]:
     """Run what is missing, draw the picture."""
     path: Path = arguments.output
-    found = json.loads(path.read_text()) if path.exists() else {}
+    found = kept(path)
     every = ((c, bits) for columns, rows in TABLES for c in columns.values() for bits in rows)
     for column, bits in every:
         words = column.format(bits)

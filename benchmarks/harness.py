@@ -86,6 +86,12 @@ def write(path: Path, document: Document) -> None:
     path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
 
 
+def kept(path: Path) -> dict[str, Any]:
+    """What an earlier run left in a results file, nothing where there is none."""
+    found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    return found
+
+
 def say(text: str) -> None:
     """How far the benchmark is, on stderr."""
     print(text, file=sys.stderr, flush=True)

@@ -4,7 +4,6 @@ Weights only, nothing trained, no labels; each seed draws other images to calibr
 Fashion-MNIST as idx files. Rows that are there already are kept.
 """
 
-import json
 from argparse import Namespace
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -15,7 +14,7 @@ from typing import Any
 import numpy as np
 from onnx import ModelProto
 
-from benchmarks.harness import Benchmark, Document, say, table, write
+from benchmarks.harness import Benchmark, Document, kept, say, table, write
 from benchmarks.quantisers.paired import Task, task
 from esnsim.compression.allocate.effort import EFFORTS
 from esnsim.compression.allocate.weighing import gains_of
@@ -161,7 +160,7 @@ def scored(on: Task, made: Made, unseen: bool) -> Document:
 def measure(arguments: Namespace) -> dict[str, Any]:
     """Every row and seed that is not there yet."""
     path: Path = arguments.output
-    found = json.loads(path.read_text()) if path.exists() else {}
+    found = kept(path)
     for seed in range(arguments.seeds):
         for title, row in ROWS.items():
             key = f"{title}, seed {seed}"

@@ -6,7 +6,6 @@ recogniser is of the wheel rapidocr-onnxruntime (benchmarks/allocate.py), withou
 compared there is the agreement with the float model, place by place.
 """
 
-import json
 from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,7 +22,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from benchmarks.allocate import CASES as MODELS
 from benchmarks.allocate import lines_of_text, opened
-from benchmarks.harness import Benchmark, Document, say, table, write
+from benchmarks.harness import Benchmark, Document, kept, say, table, write
 from benchmarks.quantisers.candidates import others
 from benchmarks.runtime import in_batches, quantise, session
 from esnsim.compression.allocate.weighing import allocator
@@ -181,7 +180,7 @@ def compared(name: str, bits: int, seed: int, arguments: Namespace) -> list[Docu
 def measure(arguments: Namespace) -> dict[str, Any]:
     """Every network, width and seed that is not there yet."""
     path: Path = arguments.output
-    found = json.loads(path.read_text()) if path.exists() else {}
+    found = kept(path)
     if found.get("images") != arguments.images:  # rows of others can't be compared
         found = {"images": arguments.images}
     for seed in range(arguments.seeds):

@@ -9,7 +9,7 @@ from onnx import ModelProto
 from esnsim import read_onnx
 from esnsim.compression.prune.prune import Kept, choose, live_macs
 from esnsim.compression.prune.shrink import masked, shrunk
-from esnsim.compression.prune.units import units, unprunable_layers, whole
+from esnsim.compression.prune.units import units, unprunable_layers
 from esnsim.costs.cost import cost
 from esnsim.errors import UsageError
 from esnsim.graph.model import Model, open_model
@@ -84,7 +84,7 @@ def test_half_of_what_can_go_goes(name: str) -> None:
     make, stay = CASES[name]
     graph = open_model(make())
     assert filters(choose(graph, 0.5)) == stay
-    assert [layer for layer, _ in whole(graph)] == [graph.network.layers[-1]]
+    assert [layer for layer, _ in unprunable_layers(graph)] == [graph.network.layers[-1]]
     given = {unit.stays for unit in units(graph)}
     assert given == {"", "the network gives what they make"}
 
@@ -94,7 +94,7 @@ def test_what_is_not_understood_stays_whole_and_says_why(name: str) -> None:
     make, stay, reason = WHOLE[name]
     graph = open_model(make())
     assert filters(choose(graph, 0.5)) == stay
-    assert any(reason in why for _, why in whole(graph))
+    assert any(reason in why for _, why in unprunable_layers(graph))
 
 
 @given(prunable(), st.floats(0, 0.99), SCOPES)

@@ -95,7 +95,7 @@ def figures(found: Comparison) -> dict[str, dict[str, Any]]:
     return {
         taken.name: {
             "cycles": float(taken.cycles), "of_ideal": found.of_ideal(taken), "used": taken.used,
-            "of_dense": float(taken.one_bit / found.dense) if taken.one_bit is not None else None,
+            "of_dense": found.of_dense(taken),
             "layers": len(taken.bounds), "wait": sum(b != "compute" for b in taken.bounds),
         }
         for taken in found.taken

@@ -87,6 +87,20 @@ def test_commands_compute_nothing() -> None:
     assert not found
 
 
+def test_reports_and_pages_divide_nothing() -> None:
+    """Totals, shares and ratios are a result's; what draws may scale."""
+    drawing = {"draw.py", "grid.py", "page.py", "picture.py", "progress.py"}
+    other = re.compile(r"(1|BAR \* count|-?MESSAGE_CHARACTERS|files\(__package__\)) /")  # and words
+    found = [
+        f"{path}:{node.lineno} {ast.unparse(node)}"
+        for folder in ("report", "page")
+        for path, node in _nodes(ast.BinOp, folder)
+        if isinstance(node.op, ast.Div | ast.FloorDiv) and path.name not in drawing
+        if not other.match(ast.unparse(node))
+    ]
+    assert not found
+
+
 def test_the_table_of_files_has_each_source_file_once() -> None:
     table = (ROOT / "docs" / "architecture.md").read_text("utf-8").split("\n## ")[0]
     rows, folder = [], ""

@@ -76,6 +76,13 @@ def esn_a_from_sn(sn: float, nonzero: int) -> float:
     return sn * nonzero / 12
 
 
+def uniform_x4(bits: int) -> tuple[int, int]:
+    """Eq. 6: 4·ESNa = (2·v)² and ESNd = b of a weight of b bits and the largest amplitude
+    v = (2^b − 1)/2; both are linear in the number of weights.
+    """
+    return (2**bits - 1) ** 2, bits
+
+
 def step_from_noise(noise: float, nonzero: int) -> float:
     """Eq. 10: the step whose uniform noise has the mean square N = noise/‖W‖₀, Δ² = 12·N."""
     return float(np.sqrt(12 * noise / nonzero)) if nonzero else 0.0

@@ -123,6 +123,11 @@ class Result(ABC):
         return sum(self.energy.values())
 
     @property
+    def over_ideal(self) -> float | None:
+        """Times what ideal hardware of the kind takes, None where that is nothing."""
+        return self.total_energy / self.ideal_energy if self.ideal_energy else None
+
+    @property
     def cycles(self) -> int | None:
         """Cycles of one inference, None where the machine does not count them."""
         return None
@@ -208,7 +213,7 @@ class Machine(Protocol):
 
     @property
     def variant(self) -> str:
-        """The choice that tells it from others of its kind, if there is one."""
+        """The choice in which machines of its kind differ, if there is one."""
 
     @property
     def operation(self) -> Operation:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from esnsim.costs.equations import esn_a_x4, esn_d_tilde
+from esnsim.costs.equations import esn_a_x4, esn_d_tilde, uniform_x4
 from esnsim.machines.base import Machine
 from esnsim.machines.simulator import Simulation
 from esnsim.quantization.quantizer import QuantizedLayer, QuantizedNetwork, quantize
@@ -30,8 +30,8 @@ def crossing_widths(
 
 
 def uniform_crossing(one: Machine, other: Machine) -> int | None:
-    """Eq. 6: the same where all weights have the largest amplitude v = (2^b − 1)/2."""
-    pairs = ((b, ((2**b - 1) ** 2, b)) for b in WIDTHS)
+    """Eq. 6: the same where all weights have the largest amplitude."""
+    pairs = ((bits, uniform_x4(bits)) for bits in WIDTHS)
     return next((b for b, a in pairs if other.ideal_energy(*a) > one.ideal_energy(*a)), None)
 
 

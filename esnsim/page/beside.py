@@ -71,7 +71,7 @@ def _machines(beside: Beside) -> Table:
         Column("cycles", lambda row: row[1].total.cycles, human),
         *(_compared(heading) for heading in beside.simulations[0].total.compared[1:]),
         Column("energy", lambda row: row[1].total.total_energy, human),
-        Column("÷ ideal", lambda row: _over_ideal(row[1].total), _quotient),
+        Column("÷ ideal", lambda row: row[1].total.over_ideal, _quotient),
     ]
     if any(each.speed for each in beside.simulations):
         columns.append(Column("inferences/s", lambda row: _rate(row[1]), human))
@@ -79,7 +79,7 @@ def _machines(beside: Beside) -> Table:
 
 
 def _compared(heading: str) -> Column:
-    """What a table of the terminal tells variants apart by, where a machine has it."""
+    """A column in which the terminal's table compares variants, where a machine has it."""
 
     def cell(row: tuple[str, Simulation]) -> Number | None:
         total = row[1].total
@@ -87,10 +87,6 @@ def _compared(heading: str) -> Column:
         return Number.of(texts.get(heading, ""), texts.get(heading, ""))
 
     return Column(heading, cell, str)
-
-
-def _over_ideal(total: Result) -> float | None:
-    return total.total_energy / total.ideal_energy if total.ideal_energy else None
 
 
 def _rate(simulation: Simulation) -> float | None:

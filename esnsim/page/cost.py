@@ -58,8 +58,8 @@ def layers(cost: Cost) -> Table:
     """The table of layers."""
     whole = cost.total.esn_d_tilde.macs
 
-    def share(row: LayerCost) -> float:
-        return row.metrics.esn_d_tilde.macs / whole if whole else 0.0
+    def bits(row: LayerCost) -> int:
+        return row.metrics.esn_d_tilde.macs
 
     return Table(
         "Layers",
@@ -73,8 +73,8 @@ def layers(cost: Cost) -> Table:
             Column("bits", lambda row: row.metrics.mean_width_by_macs, "{:.2f}".format),
             Column("ESNa", lambda row: row.metrics.esn_a.macs, human),
             Column("ESNd", lambda row: row.metrics.esn_d.macs, human),
-            Column("ESNd~", lambda row: row.metrics.esn_d_tilde.macs, human),
-            Column("share", share, "{:.1%}".format),
+            Column("ESNd~", bits, human),
+            Column("share", bits, lambda part: percent(part, whole)),
         ),
         cost.layers,
     )

@@ -103,6 +103,41 @@ def _draw_row(axes: Any, place: int, row: str, parts: Mapping[str, float]) -> No
         left += value
 
 
+def draw_roofline(
+    axes: Any, points: Mapping[str, tuple[float, float, float]], rates: Sequence[float]
+) -> None:
+    """Named points (x, y) below slopes, the rates, and below roofs, each point its own."""
+    places = [x for _, x, _ in points.values()]
+    ends = (min(places) / 3, max(places) * 3)
+    for rate in rates:
+        label = "memory" if rate == rates[0] else None
+        axes.plot(ends, [rate * x for x in ends], color=COLOURS[2], lw=1.2, label=label)
+    roofs = sorted({roof for roof, _, _ in points.values()})
+    for roof in roofs:
+        label = "multipliers" if roof == roofs[0] else None
+        ridge = max(ends[0], roof / rates[-1])
+        axes.plot([ridge, max(ridge, ends[1])], [roof] * 2, color=COLOURS[1], lw=1, label=label)
+    draw_points(
+        axes,
+        {
+            f"{name}: {human(y)} one-bit MACs a cycle, {human(x)} a bit of DRAM, "
+            f"{human(roof)} multipliers": (x, y)
+            for name, (roof, x, y) in points.items()
+        },
+        marker="o", ms=5, color=COLOURS[0],
+    )  # fmt: skip
+    if len(points) <= 8:
+        for name, (_, x, y) in points.items():
+            axes.annotate(name, (x, y), (4, -10), textcoords="offset points", fontsize=8)
+    axes.set(
+        xscale="log", yscale="log", xlim=ends, xlabel="one-bit MACs a bit of DRAM",
+        ylabel="one-bit MACs a cycle",
+    )  # fmt: skip
+    few_marks(axes.xaxis)
+    few_marks(axes.yaxis)
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.2)
+
+
 def few_marks(axis: Any) -> None:
     """A logarithmic axis whose numbers stand as people write them: 10k."""
     from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter

@@ -3,14 +3,12 @@
 from typing import Any
 
 from esnsim.machines.named.comparison import Comparison, Taken, hertz
-from esnsim.page.draw import COLOURS, draw_parts, draw_points, few_marks
+from esnsim.page.draw import draw_parts, draw_roofline
 from esnsim.page.page import Column, Page, Picture, Table, facts
 from esnsim.report.machines.table import bound, by_work, lost_to, summary
 from esnsim.report.simulation.table import Look
 from esnsim.report.units import printable
 from esnsim.units import human, joules
-
-BARS = 12  # that a picture of the usual height has room for
 
 
 def page(comparison: Comparison) -> Page:
@@ -37,7 +35,7 @@ def _lead(best: Taken, comparison: Comparison) -> str:
         return f"{best.name} takes {human(float(best.cycles))} reads of one image."
     return (
         f"At equal one-bit multipliers {best.name} takes the least: "
-        f"{float(best.one_bit / comparison.ideal):.2f} times the ideal."
+        f"{comparison.of_ideal(best):.2f} times the ideal."
     )
 
 
@@ -49,7 +47,7 @@ def _bars(ranked: list[Taken], comparison: Comparison) -> Picture:
         "Cycles × one-bit multipliers of each machine, in multiples of the ideal, and what they go "
         "to: " + ", ".join(f"{name} {value:.2f}" for name, value in values.items()) + ".",
         lambda axes: draw_parts(axes, rows, "cycles × one-bit multipliers, ÷ ideal"),
-        tall=max(1, len(values) / BARS),
+        bars=len(values),
     )  # fmt: skip
 
 
@@ -62,23 +60,22 @@ def _work(taken: Taken, comparison: Comparison) -> dict[str, float]:
 
 
 def _energy(ranked: list[Taken], comparison: Comparison) -> list[Picture]:
-    rows = {t.name: {part: e / 1e6 for part, e in t.energy.items()} for t in ranked if t.parts}
+    rows = {t.name: {part: 1e-6 * e for part, e in t.energy.items()} for t in ranked if t.parts}
     if not rows:
         return []
     return [Picture(
         "Energy by part", "Energy of one inference on each machine, in µJ: "
         + ", ".join(f"{name} {human(sum(parts.values()))}" for name, parts in rows.items()) + ".",
         lambda axes: draw_parts(axes, rows, "energy of one inference, µJ"),
-        tall=max(1, len(rows) / BARS),
+        bars=len(rows),
     )]  # fmt: skip
 
 
 def _roofline(ranked: list[Taken], comparison: Comparison) -> list[Picture]:
-    ideal = comparison.ideal
-    points: dict[str, tuple[int, float, float]] = {
-        t.name: (t.machine.multipliers or 0, ideal / sum(t.moved), ideal / float(t.cycles))
-        for t in ranked
-        if sum(t.moved) and t.cycles
+    points = {
+        taken.name: (taken.machine.multipliers or 0, *point)
+        for taken in ranked
+        if (point := comparison.roofline(taken))
     }
     if not points:
         return []
@@ -90,69 +87,31 @@ def _roofline(ranked: list[Taken], comparison: Comparison) -> list[Picture]:
     return [Picture(
         "Roofline", "Work of each machine a cycle over its work a bit of DRAM, below the memory's "
         f"{told} bits a cycle and each machine's multipliers.",
-        lambda axes: _draw_roofline(axes, points, rates),
+        lambda axes: draw_roofline(axes, points, rates),
     )]  # fmt: skip
 
 
-def _draw_roofline(
-    axes: Any, points: dict[str, tuple[int, float, float]], rates: list[float]
-) -> None:
-    places = [x for _, x, _ in points.values()]
-    ends = (min(places) / 3, max(places) * 3)
-    for rate in rates:
-        label = "memory" if rate == rates[0] else None
-        axes.plot(ends, [rate * x for x in ends], color=COLOURS[2], lw=1.2, label=label)
-    roofs = sorted({roof for roof, _, _ in points.values()})
-    for roof in roofs:
-        label = "multipliers" if roof == roofs[0] else None
-        ridge = max(ends[0], roof / rates[-1])
-        axes.plot([ridge, max(ridge, ends[1])], [roof] * 2, color=COLOURS[1], lw=1, label=label)
-    draw_points(
-        axes,
-        {
-            f"{name}: {human(y)} one-bit MACs a cycle, {human(x)} a bit of DRAM, "
-            f"{human(roof)} multipliers": (x, y)
-            for name, (roof, x, y) in points.items()
-        },
-        marker="o", ms=5, color=COLOURS[0],
-    )  # fmt: skip
-    if len(points) <= 8:
-        for name, (_, x, y) in points.items():
-            axes.annotate(name, (x, y), (4, -10), textcoords="offset points", fontsize=8)
-    axes.set(
-        xscale="log", yscale="log", xlim=ends, xlabel="one-bit MACs a bit of DRAM",
-        ylabel="one-bit MACs a cycle",
-    )  # fmt: skip
-    few_marks(axes.xaxis)
-    few_marks(axes.yaxis)
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.2)
-
-
 def _machines(ranked: list[Taken], comparison: Comparison) -> Table:
-    def of_dense(taken: Taken) -> float | None:
-        dense = comparison.dense
-        return float(taken.one_bit / dense) if taken.one_bit is not None and dense else None
-
     columns = [
         Column("machine", lambda taken: taken.name),
         Column("size", lambda taken: taken.machine.size),
         Column("cycles", lambda taken: float(taken.cycles), human),
         Column("used", lambda taken: taken.used, "{:.1%}".format),
         Column("lost most to", lambda taken: lost_to(comparison.lost(taken))),
-        Column("÷ 8×8 bits", of_dense, "{:.2f}".format),
+        Column("÷ 8×8 bits", comparison.of_dense, "{:.2f}".format),
         Column("÷ ideal", comparison.of_ideal, "{:.2f}".format),
     ]
     if any(taken.memory for taken in ranked):
         columns.append(Column("bound", bound))
     if comparison.prices:
-        columns.append(Column("energy", lambda t: sum(t.energy.values()) or None, joules))
+        columns.append(Column("energy", lambda taken: taken.total_pj or None, joules))
     columns.append(Column("source", lambda taken: taken.machine.source))
     return Table("Machines", columns, ranked)
 
 
 def _layers(ranked: list[Taken], comparison: Comparison) -> Table:
     def cycles(place: int) -> Any:
-        return lambda row: row[1][place].cycles / ranked[place].images  # of one inference
+        return lambda row: float(ranked[place].of_image(row[1][place].cycles))
 
     columns = [Column("layer", lambda row: printable(row[0]))]
     columns += [Column(taken.name, cycles(i), human) for i, taken in enumerate(ranked)]

@@ -6,18 +6,25 @@ from typing import Any
 
 from esnsim.report.grid import INDENT
 
+BARS = 12  # that a picture of the usual height has room for
+
 
 @dataclass(frozen=True, slots=True)
 class Picture:
     """A picture that `draw` draws on the axes of matplotlib; `about` says what is in it.
 
-    `tall` is its height in those of others.
+    `bars` are those that stand one below the other, of which many take a taller picture.
     """
 
     title: str
     about: str
     draw: Callable[[Any], None]
-    tall: float = 1.0
+    bars: int = 0
+
+    @property
+    def tall(self) -> float:
+        """Its height in those of others."""
+        return max(1, self.bars / BARS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +50,13 @@ class Column:
 
 
 class Number(float):
-    """A number that is shown as a report of the terminal tells it."""
+    """A number, shown with the digits of the terminal's report."""
 
     text: str
 
     @classmethod
     def of(cls, digits: str, text: str) -> "Number | None":
-        """The number of 1,234 or 12.3%, told by `text`; None where there is none."""
+        """The number of 1,234 or 12.3%, shown as `text`; None where there is none."""
         try:
             found = cls(digits.replace(",", "").split("%")[0].split(" ")[0])
         except ValueError:

@@ -14,8 +14,7 @@ def page(simulation: Simulation) -> Page:
     total, machine, look = simulation.total, simulation.machine, Look()
     model = simulation.network.network.source.path or "the model"
     spent = Digits().energy(total.total_energy, machine.priced)
-    unit = "" if machine.priced else f" {unit_of(machine)}"
-    over = total.total_energy / total.ideal_energy if total.ideal_energy else None
+    unit, over = "" if machine.priced else f" {unit_of(machine)}", total.over_ideal
     return Page(
         title=f"{printable(model)} on a machine: {machine.kind}, {machine.size}",
         lead=f"One inference takes {spent}{unit}"

@@ -61,6 +61,21 @@ class Sweep(Outcome):
         return cheapest(self.points, floor(self.best, self.drop), self.price)
 
     @property
+    def widest(self) -> Point | None:
+        """The first model unpruned at its greatest uniform width."""
+        first = self.baselines[0].model
+        found = [p for p in self.points if p.candidate.model == first and not p.candidate.ratio]
+        uniform = (p for p in found if p.candidate.policy == "uniform")
+        return max(uniform, key=lambda p: p.candidate.bits, default=None)
+
+    @property
+    def saved(self) -> float | None:
+        """Its cost over that of the chosen point."""
+        if self.widest is None or self.chosen is None or not self.price(self.chosen):
+            return None
+        return self.price(self.widest) / self.price(self.chosen)
+
+    @property
     def left_out(self) -> tuple[str, ...]:
         """How many candidates there are no points of, a sentence for each reason."""
         reasons = Counter(item.reason for item in self.refused).items()

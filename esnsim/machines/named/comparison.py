@@ -48,9 +48,19 @@ class Taken:
         return {name: sum(layer[name] for layer in self.parts) for name in names}
 
     @property
+    def total_pj(self) -> float:
+        """Energy of one inference in pJ, 0 without prices."""
+        return sum(self.energy.values())
+
+    @property
+    def dram_bits(self) -> int:
+        """Bits that DRAM moves for one inference."""
+        return sum(self.moved)
+
+    @property
     def dram_pj(self) -> float:
         """What DRAM takes for one inference."""
-        return self.memory.energy(sum(self.moved)) if self.memory else 0.0
+        return self.memory.energy(self.dram_bits) if self.memory else 0.0
 
     @property
     def total(self) -> Count:
@@ -60,7 +70,11 @@ class Taken:
     @property
     def cycles(self) -> Fraction:
         """Cycles of one inference, for analog machines reads."""
-        return Fraction(self.total.cycles, self.images)
+        return self.of_image(self.total.cycles)
+
+    def of_image(self, count: int) -> Fraction:
+        """A count over all images, of one inference."""
+        return Fraction(count, self.images)
 
     @property
     def one_bit(self) -> Fraction | None:
@@ -127,20 +141,37 @@ class Comparison(Outcome):
         sums = (esn_a_x4(q.sums) * q.layer.macs_per_weight for q in self.layers)
         return cell * sum(sums) / 4 if cell else None
 
+    @property
+    def left_out(self) -> int:
+        """Dense multiply-accumulates of the layers that did not run."""
+        return sum(item.macs for item in self.not_simulated)
+
     def rate(self, taken: Taken) -> float | None:
         """Inferences a second at the machine's clock, or digital ones at `clock` Hz: one after the
         other, or where layers are pipelined as often as the slowest is done.
         """
         cycles = taken.cycles
         if isinstance(taken.machine, Reads) and taken.machine.pipelined:
-            cycles = Fraction(max(count.cycles for count in taken.counts), taken.images)
+            cycles = taken.of_image(max(count.cycles for count in taken.counts))
         return hertz(taken.machine, self.clock) / float(cycles) if cycles else None
+
+    def of_dense(self, taken: Taken) -> float | None:
+        """Times what dense 8-bit MACs take of one-bit ones, None of analog machines."""
+        return (
+            float(taken.one_bit / self.dense) if taken.one_bit is not None and self.dense else None
+        )
+
+    def roofline(self, taken: Taken) -> tuple[float, float] | None:
+        """One-bit MACs a bit of DRAM, and a cycle; None where there is no memory, or no work."""
+        if not taken.dram_bits or not taken.cycles:
+            return None
+        return self.ideal / taken.dram_bits, self.ideal / float(taken.cycles)
 
     def of_ideal(self, taken: Taken) -> float | None:
         """Times what ideal hardware takes: of one-bit MACs, of ESNa on analog machines."""
         if taken.one_bit is not None:
             return float(taken.one_bit / self.ideal) if self.ideal else None
-        spent, least = sum(taken.energy.values()), self.ideal_analog
+        spent, least = taken.total_pj, self.ideal_analog
         return spent / least if spent and least else None
 
     def lost(self, taken: Taken) -> dict[str, float]:
@@ -151,7 +182,7 @@ class Comparison(Outcome):
         part.
         """
         if taken.one_bit is None:
-            spent = sum(taken.energy.values())
+            spent = taken.total_pj
             return {part: value / spent for part, value in taken.energy.items()} if spent else {}
         if not taken.one_bit:
             return {}

@@ -170,10 +170,10 @@ def words(difference: Difference, top: int | None = None) -> list[str]:
 
 
 def _times(before: Figures, after: Figures) -> str:
-    was, now = before.esn_d_tilde.macs, after.esn_d_tilde.macs
-    if was == now:
+    if before.esn_d_tilde.macs == after.esn_d_tilde.macs:
         return "as much"
-    return times(was / now) if now else "none left"
+    less = quotient(after, before, "esn_d_tilde")
+    return "none left" if less is None else times(less)
 
 
 def _causes(causes: Sequence[str]) -> str:
@@ -183,7 +183,7 @@ def _causes(causes: Sequence[str]) -> str:
 
 
 def summary(compared: Compared) -> list[str]:
-    """What the figures are, and what the models are worth on images."""
+    """What the figures are, and how accurate the models are on images."""
     lines = [
         "figures   MACs of live weights, filters that are not pruned, bytes of live weights at the",
         "          widths of their filters; of layers, ratios to the first model",

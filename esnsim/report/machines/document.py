@@ -70,15 +70,15 @@ def _machine(taken: Taken, comparison: Comparison) -> dict[str, Any]:
         "assumed": machine.assumed,
         "leaves_out": machine.leaves_out,
         "multipliers": machine.multipliers,
-        **_figures(taken.total, taken.images),
+        **_figures(taken.total, taken),
         "utilisation": taken.used,
         "one_bit": None if one_bit is None else _number(one_bit),
-        "of_dense": _ratio(one_bit, comparison.dense),
+        "of_dense": comparison.of_dense(taken),
         "of_ideal": comparison.of_ideal(taken),
         "lost": _keys(comparison.lost(taken)),
         "inferences_per_second": comparison.rate(taken),
         "memory": _memory(taken.memory),
-        **_transfers(taken, sum(taken.moved) if taken.moved else None),
+        **_transfers(taken, taken.dram_bits if taken.moved else None),
         "energy_pj": _keys(taken.energy) if taken.parts else None,
         "layers": _layers(taken, comparison),
     }
@@ -90,7 +90,7 @@ def _layers(taken: Taken, comparison: Comparison) -> list[dict[str, Any]]:
         {
             "name": q.layer.name,
             "op": q.layer.op,
-            **_figures(count, taken.images),
+            **_figures(count, taken),
             **_transfers(taken, moved[place]),
             "energy_pj": _keys(taken.parts[place]) if taken.parts else None,
             "adc_bits": taken.adc_bits[place] if taken.adc_bits else None,
@@ -111,10 +111,10 @@ def _transfers(taken: Taken, bits: int | None) -> dict[str, Any]:
     return {"dram_bits": bits, "dram_pj": taken.memory.energy(bits)}
 
 
-def _figures(count: Count, images: int) -> dict[str, Any]:
+def _figures(count: Count, taken: Taken) -> dict[str, Any]:
     """Cycles of one inference; unit-cycles summed over all images."""
     return {
-        "cycles": _number(Fraction(count.cycles, images)),
+        "cycles": _number(taken.of_image(count.cycles)),
         "slots": count.slots,
         "active": count.active,
         "idle": _keys(count.idle),
@@ -135,7 +135,3 @@ def _prices(comparison: Comparison) -> dict[str, Any] | None:
 
 def _number(value: Fraction) -> int | float:
     return int(value) if value.denominator == 1 else float(value)
-
-
-def _ratio(value: Fraction | None, base: int) -> float | None:
-    return float(value / base) if value is not None and base else None

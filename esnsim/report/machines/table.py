@@ -44,7 +44,7 @@ def _cycles(taken: Taken) -> tuple[bool, float]:
 
 
 def _row(taken: Taken, comparison: Comparison, look: Digits, equal: bool) -> list[str]:
-    multipliers, of_ideal = taken.machine.multipliers, comparison.of_ideal(taken)
+    multipliers = taken.machine.multipliers
     cells = [
         taken.name,
         taken.machine.size,
@@ -53,21 +53,18 @@ def _row(taken: Taken, comparison: Comparison, look: Digits, equal: bool) -> lis
         lost_to(comparison.lost(taken)),
     ]
     if equal:
-        cells += [_ratio(taken, comparison.dense), NONE if of_ideal is None else f"{of_ideal:.2f}"]
+        found = comparison.of_dense(taken), comparison.of_ideal(taken)
+        cells += [NONE if ratio is None else f"{ratio:.2f}" for ratio in found]
     else:
         cells.append(NONE if multipliers is None else look.number(multipliers))
     if _memories(comparison):
         cells += [look.energy(taken.dram_pj, True) if taken.moved else NONE, bound(taken)]
     if comparison.prices:
-        cells.append(look.energy(sum(taken.energy.values()), True) if taken.parts else NONE)
+        cells.append(look.energy(taken.total_pj, True) if taken.parts else NONE)
     if comparison.clock:
         rate = comparison.rate(taken)
         cells.append(NONE if rate is None else look.number(rate))
     return cells
-
-
-def _ratio(taken: Taken, base: int) -> str:
-    return f"{float(taken.one_bit / base):.2f}" if taken.one_bit is not None and base else NONE
 
 
 def lost_to(lost: Mapping[str, float]) -> str:
@@ -89,7 +86,6 @@ def bound(taken: Taken) -> str:
 def summary(comparison: Comparison, look: Digits, equal: bool) -> list[str]:
     """What stands below the table."""
     number, bits = look.number, comparison.activation_bits
-    left = sum(item.macs for item in comparison.not_simulated)
     lines = [
         f"MAC×bit   {number(comparison.esn_d_tilde)} of {number(comparison.macs)} MACs; ideal "
         f"{number(comparison.ideal)} one-bit MACs, at {bits}-bit activations",
@@ -123,8 +119,9 @@ def summary(comparison: Comparison, look: Digits, equal: bool) -> list[str]:
         assumed = comparison.prices.assumed
         lines.append(f"energy    {comparison.prices.source}" + (f"; {assumed}" if assumed else ""))
     lines.append(f"input     {comparison.activations}; figures are of one image's inference")
-    if left:
-        lines.append(f"left out  {human(left)} MACs of {len(comparison.not_simulated)} layers")
+    if comparison.left_out:
+        left = human(comparison.left_out)
+        lines.append(f"left out  {left} MACs of {len(comparison.not_simulated)} layers")
     return lines
 
 

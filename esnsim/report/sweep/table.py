@@ -157,22 +157,11 @@ def _cheapest(sweep: Sweep) -> list[str]:
         f"cheapest  {within}: {describe(chosen, names[chosen.candidate.model])}",
         f"          {human(sweep.price(chosen))} {metric}, {_percent(chosen.accuracy)}{tie}",
     ]
-    first = sweep.baselines[0].model
-    widest = _widest(sweep, first)
-    if widest is not None and widest is not chosen and sweep.price(chosen):
-        ratio = sweep.price(widest) / sweep.price(chosen)
-        lines.append(f"          {times(ratio, '.2f')} than {describe(widest, names[first])}")
+    widest, ratio = sweep.widest, sweep.saved
+    if widest is not None and widest is not chosen and ratio is not None:
+        than = describe(widest, names[widest.candidate.model])
+        lines.append(f"          {times(ratio, '.2f')} than {than}")
     return lines
-
-
-def _widest(sweep: Sweep, model: str) -> Point | None:
-    """The unpruned model at the greatest uniform width, to say what was saved."""
-    found = [
-        p
-        for p in sweep.points
-        if p.candidate.model == model and not p.candidate.ratio and p.candidate.policy == "uniform"
-    ]
-    return max(found, key=lambda p: p.candidate.bits, default=None)
 
 
 def _methods(sweep: Sweep, baseline: Baseline, points: Sequence[Point], name: str) -> list[str]:

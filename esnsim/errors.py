@@ -48,6 +48,6 @@ def check_known(
 
 
 def find_known(what: str, name: str, known: Mapping[str, T], otherwise: str = "") -> T:
-    """What has a name. Raises a UsageError that says which names there are."""
+    """The entry of that name. Raises a UsageError that lists the names there are."""
     check_known(what, name, known, otherwise=otherwise)
     return known[name]

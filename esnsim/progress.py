@@ -1,4 +1,4 @@
-"""How far long work is, told to whoever listens: a command's progress on the screen, or nobody.
+"""The progress of long work, for whoever listens: a command's progress on the screen, or nobody.
 
 It comes from deep inside (a batch of images, a probed layer), and what computes there depends on
 nothing of it, so the listener is of the context and no parameter of every function between.
@@ -25,7 +25,7 @@ def show_progress(text: str) -> None:
 
 @contextmanager
 def listening(listener: Listener) -> Iterator[None]:
-    """Hear what is told in this thread; other processes and threads tell nobody."""
+    """Receive the progress of this thread; that of other processes and threads goes nowhere."""
     token = _LISTENER.set(listener)
     try:
         yield

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Outcome:
-    """What a command found. How each kind is told is an entry of `esnsim.report.kinds`."""
+    """The result of a command. Its report is an entry of `esnsim.report.kinds`."""
 
     __slots__ = ()
 

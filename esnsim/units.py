@@ -129,7 +129,7 @@ def percent(part: float, whole: float) -> str:
 
 
 def rounded_up(value: float) -> str:
-    """Ten digits, no less than the value: a least that is told may be given back."""
+    """Ten digits, rounded up: the least budget that a message names is one that can be given."""
     from decimal import ROUND_CEILING, Context
 
     return f"{Context(prec=10, rounding=ROUND_CEILING).create_decimal(float(value)):,f}"

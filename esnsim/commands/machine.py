@@ -21,7 +21,7 @@ def variants() -> dict[str, tuple[str, str]]:
 
 
 def told_apart(arguments: argparse.Namespace) -> str:
-    """The field by which the machines that run are told apart."""
+    """The field in which the machines that run differ."""
     return next(
         (field for word, (_, field) in variants().items() if word in arguments.compare), "kind"
     )

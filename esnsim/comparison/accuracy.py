@@ -18,7 +18,7 @@ def compare_on(
     calibration: ImageSet | None = None, count: int | None = None, scoring: Scoring = GUESS,
     threads: int = 0,
 ) -> Compared:  # fmt: skip
-    """Models compared, with what each is worth on `count` of the images that `compress` scores.
+    """Models compared, with the accuracy of each on `count` of the images that `compress` scores.
 
     Without `calibration` the first images are left out: `compress` calibrates with them. A side
     without a model has no evaluation; the first that has one is the reference of the others. Float

@@ -73,7 +73,7 @@ class Compressed(Outcome):
 
     @property
     def tie(self) -> bool | None:
-        """Whether the accuracies can't be told apart; None without images."""
+        """Whether the accuracies do not differ significantly; None without images."""
         floats, after = self.floats, self.evaluation
         return None if floats is None or after is None else floats.ties(after)
 

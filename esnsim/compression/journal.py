@@ -86,7 +86,7 @@ def recalled(journal: Journal | None, key: str, make: Callable[[], Sequence[Arra
 
 
 def digest(quantized: QuantizedNetwork) -> str:
-    """What tells the nearest codes of a network from others: widths and steps of its filters."""
+    """A digest of a network's nearest codes: widths and steps of its filters."""
     found = sha256()
     for row in quantized.layers:
         found.update(row.sums.width_code.tobytes() + row.steps.tobytes())
@@ -94,7 +94,7 @@ def digest(quantized: QuantizedNetwork) -> str:
 
 
 def weights_digest(network: Network) -> str:
-    """What tells a network from others: its layers' names and weights."""
+    """A digest of a network: its layers' names and weights."""
     found = sha256()
     for layer in network.layers:
         found.update(layer.name.encode() + layer.weight.load().tobytes())

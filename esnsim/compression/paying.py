@@ -36,7 +36,7 @@ def pruned(
 
 
 def judge(workspace: Workspace) -> Evaluator:
-    """What tells on images that calibrate how far models are from the whole one in float.
+    """An evaluator on the images that calibrate: how far models are from the whole one in float.
 
     Raises UsageError where there are none.
     """

@@ -80,7 +80,7 @@ class Figures:
 
     @property
     def packed_bytes(self) -> int:
-        """Bytes of the live weights, each at its filter's width, one after the other."""
+        """Bytes of the live weights, bit-packed, each at its filter's width."""
         return -(-self.esn_d_tilde.weights // 8)
 
     @property

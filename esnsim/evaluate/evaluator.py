@@ -67,7 +67,7 @@ class Evaluator:
         return self.compared(self.reference)
 
     def compared(self, outputs: Array) -> Evaluation:
-        """What outputs (N, …) for the images are worth."""
+        """The scores of outputs (N, …) for the images."""
         if outputs.shape != self.reference.shape:
             raise UsageError(
                 f"the outputs have the shape {outputs.shape} and the float model's "

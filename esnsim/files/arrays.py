@@ -24,7 +24,7 @@ class Readable(Protocol):
     """A stream of bytes."""
 
     def read(self, size: int = ..., /) -> bytes:
-        """At most so many bytes, none at the end."""
+        """At most `size` bytes, empty at the end."""
 
 
 def open_npy(path: Path) -> Stored | NDArray[Any]:
@@ -109,7 +109,7 @@ def read_exactly(stream: Readable, size: int) -> bytearray:
 
 
 def check_unpacked(size: int, path: Path) -> None:
-    """Raise ValueError for a compressed file that unpacks to more than data would."""
+    """Raise ValueError for a compressed file that unpacks to more bytes than images would."""
     if size > LARGEST_BYTES:
         raise ValueError(f"it unpacks to more than {LARGEST_BYTES:,} bytes")
     if size > HARMLESS_BYTES and size > RATIO * path.stat().st_size:

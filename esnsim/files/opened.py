@@ -21,7 +21,7 @@ TAG_BYTES = 20  # bytes of a tag and a length
 
 
 class Stamp(NamedTuple):
-    """What tells a file from another, or from itself after a change."""
+    """The identity of a file: another one, or the same after a change, has another."""
 
     size: int
     modified: int

@@ -8,7 +8,7 @@ PAGE = 1 << 16  # bytes that files may hold which say that they have none, as th
 
 
 def read_small(path: Path, most_bytes: int) -> bytes:
-    """The bytes of a regular file that has at most so many.
+    """The bytes of a regular file of at most `most_bytes`.
 
     Raises ValueError for larger ones and for pipes and devices, which may have no end; OSError
     where it cannot be opened.

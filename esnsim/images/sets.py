@@ -104,7 +104,7 @@ class ImageSet:
         )  # fmt: skip
 
     def fingerprint(self) -> Mapping[str, Any]:
-        """What tells images from others: how many, labels, some at each end as they are fed."""
+        """The identity of images: how many, labels, some at each end as they are fed."""
         count, found = self.count, sha256()
         for start, stop in ((0, min(SAMPLED, count)), (max(0, count - SAMPLED), count)):
             found.update(self.read(start, stop).tobytes())

@@ -30,5 +30,5 @@ def first_of(images: ImageSet, count: int) -> ImageSet:
 
 
 def calibrating(count: int, most: int) -> int:
-    """How many of so many images calibrate, where there are no others."""
+    """How many of `count` images calibrate, at most `most`, where there are no others."""
     return max(1, min(most, count // 2))

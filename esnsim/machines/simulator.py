@@ -88,7 +88,7 @@ class Beside:
 
     @property
     def names(self) -> list[str]:
-        """What tells the machines apart."""
+        """The names of the machines: where they differ."""
         return [str(getattr(each.machine, self.field)) for each in self.simulations]
 
 

@@ -31,7 +31,7 @@ Matrix = NDArray[Any]
 
 
 def load_fused(weights: int) -> None:
-    """Load kernels if a pass over so many weights pays for it, the cheapest that there are."""
+    """Load compiled kernels, in the cheapest way, if a pass over `weights` weights pays for it."""
     if weights > LINKS and object_code.load() is None and weights > PAYS:
         midrise()
 

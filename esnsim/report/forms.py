@@ -1,4 +1,4 @@
-"""The forms of reports besides the table: each report has a table of them; JSON and CSV as text."""
+"""The forms of reports besides the table: `FORMS` of each `document.py`; JSON and CSV as text."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""How each kind of result is told: as text, as a document and as rows."""
+"""How each kind of result is reported: as text, as a document and as rows."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Report:
 
 
 def report_of(result: object) -> Report:
-    """How a result is told. Loads what tells results of its kind, and nothing else."""
+    """The report of a result. Loads the modules of its kind, and nothing else."""
     return KINDS[type(result).__name__]()
 
 

@@ -37,7 +37,7 @@ def scored_document(scored: Scored) -> dict[str, Any]:
 
 
 def end_to_end_words(run: EndToEnd | None) -> list[str]:
-    """What a network on a machine is worth beside the float model."""
+    """The accuracy of a network on a machine beside the float model's."""
     if run is None:
         return []
     floats, found = run.floats, run.found

@@ -60,7 +60,7 @@ def write_bytes(data: bytes, path: Path) -> None:
 
 
 def is_device(path: Path) -> bool:
-    """Whether what is written there goes on its way, and no file is replaced."""
+    """Whether this is a pipe, a terminal or another device, so that no file is replaced."""
     return path.parent in DEVICES or (path.exists() and not path.is_file())
 
 

@@ -161,7 +161,7 @@ def bitsim(row: dict[str, Any]) -> dict[str, int]:
 
 
 def bitwave(zero: int) -> tuple[Work, Count]:
-    """The layer of BitWave's bars with so many zero columns, and what it takes."""
+    """The layer of BitWave's bars with `zero` zero columns, and what it takes."""
     geometry = Geometry(1, (28, 28), (3, 3), (1, 1), (1, 1), ((1, 1), (1, 1)))
     values = np.full((128, 128, 3, 3), (1 << 7 - zero) - 1)
     values[0, 0, 0, 0] = 64  # the layer keeps its 8 bits

@@ -105,7 +105,7 @@ class VGG7(nn.Module):
 
 
 class DenseLayer(nn.Module):
-    """BatchNormalization, 1×1 to 4k, BatchNormalization, 3×3 to k; the input is kept beside."""
+    """BatchNormalization, 1×1 to 4k, BatchNormalization, 3×3 to k; concatenated to the input."""
 
     def __init__(self, channels: int, growth: int) -> None:
         super().__init__()

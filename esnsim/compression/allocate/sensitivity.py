@@ -169,7 +169,7 @@ def _probe(
 
 
 def _turns(runs: range, each: int) -> range:
-    """The turns of runs that take so many each."""
+    """The turns of runs that take `each` turns."""
     return range(runs.start * each, runs.stop * each)
 
 

@@ -138,7 +138,7 @@ def _follows(graph: Model, node: NodeProto, alive: Mask) -> bool:
 
 
 def _computed(graph: Model, name: str, alive: Mask, known: dict[str, Array | None]) -> Array | None:
-    """A value that follows from shapes alone, after pruning; None where it can't be told."""
+    """A value that follows from shapes alone, after pruning; None where it is unknown."""
     if name not in known:
         constant, place = graph.scope.get(name).constant, graph.producers.get(name)
         known[name] = None

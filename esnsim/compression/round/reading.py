@@ -68,7 +68,7 @@ Reading = Value | States
 
 
 def reading(model: Model, site: Site) -> Reading | None:
-    """What a layer reads, None where it can't be told."""
+    """The activations that a layer reads, None where they are unknown."""
     node, layer = model.nodes[site.place], site.layer
     if node.op_type in RECURRENT and site.input == 1:
         return Value(node.input[0], Matrix(layer.weight.shape, w_transposed=True))

@@ -121,5 +121,5 @@ def chosen(xs: Sequence[Array], layer: Layer) -> list[Ints]:
 
 
 def digest(value: Array) -> bytes:
-    """What tells a value from others."""
+    """A digest of a value."""
     return sha256(np.ascontiguousarray(value).view(np.uint8).data).digest()

@@ -43,7 +43,7 @@ def in_parts(x: Array, geometry: Geometry, places: Ints) -> Iterator[tuple[slice
 
 
 def sampled(total: int, most: int) -> Ints:
-    """The places of at most so many windows of all: one in each of as many equal parts."""
+    """The places of at most `most` of `total` windows: one drawn in each of as many equal parts."""
     if total <= most:
         return np.arange(total)
     bounds = np.arange(most + 1) * total // most

@@ -33,7 +33,7 @@ class Counts:
         return Counts(**{name: getattr(self, name) + getattr(other, name) for name in names})
 
     def of_images(self, images: int, essential_bits: int) -> "Counts":
-        """The same of so many images, and the pairs of 1 bits that they have."""
+        """The counts of one image times `images`, and the pairs of 1 bits of all of them."""
         names = [field.name for field in fields(self)]
         counts = {name: getattr(self, name) * images for name in names}
         return Counts(**counts | {"essential_bits": essential_bits})

@@ -74,7 +74,7 @@ def spanning(
 
 
 def granular(bits: int, signed: bool) -> Converter:
-    """A converter that tells single cells apart, and saturates."""
+    """A converter whose step is that of a single cell, and which saturates."""
     first = -(1 << bits - 1) if signed else 0
     return Converter(step=Fraction(1), first=first, last=first + (1 << bits) - 1)
 

@@ -26,7 +26,7 @@ class Count:
         )
 
     def times(self, number: int) -> "Count":
-        """The same so many times."""
+        """The counts times a number."""
         return Count(
             cycles=number * self.cycles,
             slots=number * self.slots,

@@ -28,7 +28,7 @@ class Drawn:
     weights: NDArray[np.float64] | None = None
 
     def integers(self, bits: int, key: tuple[int, ...]) -> Draw:
-        """A source of integers of so many bits, the same for the same key."""
+        """A source of integers of `bits` bits, the same for the same key."""
         rng, weights = np.random.default_rng((self.seed, *key)), self._weights(bits)
 
         def draw(shape: tuple[int, ...]) -> NDArray[np.int64]:

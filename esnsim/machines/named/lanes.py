@@ -145,11 +145,11 @@ class Lanes(Clocked):
         return count(self, work)
 
     def extra(self, steps: int, cycles: int) -> Fraction:
-        """Cycles added to so many steps that take so many cycles."""
+        """Cycles added to a number of steps that take this number of `cycles`."""
         step, zero = Fraction(str(self.step_extra)), Fraction(str(self.zero_extra))
         return steps * step + max(0, 7 * steps - cycles) * zero
 
 
 def brick(bits: int) -> int:
-    """The multiplier that holds so many bits: 2, 4 or 8."""
+    """The width of the multiplier that holds operands of `bits` bits: 2, 4 or 8."""
     return 2 if bits <= 2 else 4 if bits <= 4 else 8

@@ -59,7 +59,7 @@ class Memory:
         return 8 * Fraction(self.dram_rate) / Fraction(hertz)
 
     def traffic(self, weights: int, inputs: int, outputs: int) -> int:
-        """Bits that DRAM moves for a layer of so many bits of each."""
+        """Bits that DRAM moves for a layer, of the bits of its weights, inputs and outputs."""
         weight_buffer, buffer = 8 * self.weights, 8 * self.activations
         moved = weights if inputs + outputs <= buffer else weights + inputs + outputs
         if weights > weight_buffer and inputs > buffer:
@@ -71,7 +71,7 @@ class Memory:
         return moved
 
     def energy(self, moved: int) -> float:
-        """What so many bits take, in pJ."""
+        """Energy in pJ of moving bits of DRAM."""
         return moved * self.dram_pj
 
     def wait(self, count: Count, moved: int, hertz: float = 1.0) -> Count:

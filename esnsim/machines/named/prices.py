@@ -131,7 +131,7 @@ ELEMENT = 64
 
 
 def _bitsim(element: float, row: float, window: float, lanes: int) -> dict[str, float]:
-    """BitSim's constants of an element, of its row and its column of so many lanes, a lane each."""
+    """BitSim's constants of an element, and per lane of its row and its column of `lanes` lanes."""
     unit = ROUTED * element / ELEMENT
     return {
         "active": unit, "idle": unit,

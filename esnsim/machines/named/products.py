@@ -54,7 +54,7 @@ def stored_product(
 def _layer(
     name: str, op: str, values: NDArray[np.int64], number: int, rows: int, bits: int
 ) -> QuantizedLayer:
-    """Integers (filters, depth) of `bits` bits that so many rows meet, in as many groups."""
+    """A layer of integers (filters, depth) in `number` groups, which `rows` rows meet."""
     stored = Codes(bits, False, False, lambda: np.ones(len(values), np.float32))
     made = stored_layer(values, Geometry(rows, groups=number), stored)
     return replace(made, layer=replace(made.layer, name=name, op=op))

@@ -8,6 +8,7 @@ import re
 import sys
 import threading
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,6 +25,7 @@ from esnsim.machines.array.schedule import SCHEDULES
 from esnsim.machines.base import MismatchError
 from esnsim.machines.crossbar.engine import AnalogEngine
 from esnsim.machines.presets import presets
+from esnsim.machines.simulator import Simulation
 from esnsim.report import progress
 from esnsim.report.simulation.table import Look, render
 from esnsim.run import session
@@ -34,6 +36,17 @@ from tests.importer.models import model
 from tests.samples import convolutions, saved, weights
 
 MODEL = "builtin:resnet8"
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """Layers of many kinds, which run on random integers."""
+    return saved(convolutions(), tmp_path)
+
+
+@cache
+def on_resnet20(array: str) -> Simulation:
+    return library.simulate("builtin:resnet20", array)
 
 
 def test_the_default_is_the_array_of_maki_on_the_embedded_images() -> None:
@@ -97,30 +110,30 @@ def test_priced_energies_are_printed_in_joules_and_others_in_their_unit() -> Non
     "text", ["e_bit: 50fj", "e_bit: 50 fJ\n  priced: true", "e_bit: 0.05\n  priced: true"]
 )
 def test_a_file_gives_energies_with_a_unit_in_any_case_or_in_picojoules(
-    text: str, tmp_path: Path
+    text: str, small: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "array.yaml").write_text(f"digital:\n  {text}\n")
-    by_file = report(esnsim("simulate", MODEL, "--array", tmp_path / "array.yaml", "--json"))
+    by_file = report(esnsim("simulate", small, "--array", tmp_path / "array.yaml", "--json"))
     words = "--e-bit 50FJ --array 64x16x1 --json"
-    assert by_file == report(esnsim("simulate", MODEL, *words.split()))
+    assert by_file == report(esnsim("simulate", small, *words.split()))
     assert by_file["machine"]["energy_unit"] == "pJ"
 
 
-def test_a_clock_is_read_in_any_case() -> None:
-    first, second = (esnsim("simulate", MODEL, "--clock", c, "-q") for c in ("500MHz", "500mhz"))
+def test_a_clock_is_read_in_any_case(small: Path) -> None:
+    first, second = (esnsim("simulate", small, "--clock", c, "-q") for c in ("500MHz", "500mhz"))
     assert first == second
 
 
-def test_energies_without_a_unit_are_not_called_operations(tmp_path: Path) -> None:
+def test_energies_without_a_unit_are_not_called_operations(small: Path, tmp_path: Path) -> None:
     (tmp_path / "array.toml").write_text("[digital]\ne_bit = 50\n")
     for words in (["--e-bit", 50], ["--array", tmp_path / "array.toml"]):
-        found = report(esnsim("simulate", MODEL, *words, "--json"))
+        found = report(esnsim("simulate", small, *words, "--json"))
         assert found["machine"]["energy_unit"] == "units of which a one-bit MAC takes 50"
 
 
-def test_the_model_may_stand_behind_what_is_compared() -> None:
+def test_the_model_may_stand_behind_what_is_compared(small: Path) -> None:
     words = ("--compare", "digital", "analog")
-    assert esnsim("simulate", "-q", *words, MODEL) == esnsim("simulate", MODEL, "-q", *words)
+    assert esnsim("simulate", "-q", *words, small) == esnsim("simulate", small, "-q", *words)
 
 
 @pytest.mark.parametrize("words", [("schedules",), ("digital", "analog")])
@@ -133,8 +146,7 @@ def test_machines_compared_end_to_end_show_their_accuracy(words: tuple[str, ...]
 @pytest.mark.parametrize("columns", [80, 100, 140])
 @pytest.mark.parametrize("array", ["maki", "isaac"])
 def test_reports_fit_the_screen_with_the_energy_and_the_share(array: str, columns: int) -> None:
-    simulation = library.simulate("builtin:resnet20", array)
-    lines = render(simulation, Look(columns=columns)).splitlines()
+    lines = render(on_resnet20(array), Look(columns=columns)).splitlines()
     assert max(map(len, lines)) <= columns
     assert lines[0].split()[-2:] == ["energy", "share"]
     assert len({line.split()[0] for line in lines[2:25]}) == 23
@@ -194,19 +206,19 @@ def test_analog_crosses_digital_where_its_energy_first_exceeds() -> None:
     )  # .01·127.5² > 8·8 and .01·63.5² < 8·7
 
 
-def test_csv_has_a_row_a_layer_of_each_machine() -> None:
-    rows = list(csv.DictReader(io.StringIO(esnsim("simulate", MODEL, "--compare", "digital",
+def test_csv_has_a_row_a_layer_of_each_machine(small: Path) -> None:
+    rows = list(csv.DictReader(io.StringIO(esnsim("simulate", small, "--compare", "digital",
                                                   "analog", "--csv").out)))  # fmt: skip
-    layers = len(read_onnx(MODEL).layers)
+    layers = len(read_onnx(small).layers)
     assert [row["machine"] for row in rows] == ["digital"] * layers + ["analog"] * layers
     assert rows[0]["counts.active"] == rows[0]["mac_bits"]
     assert rows[0]["counts.conversions"] == "" == rows[-1]["counts.active"]
 
 
-def test_widths_are_those_of_cost(tmp_path: Path) -> None:
+def test_widths_are_those_of_cost(small: Path, tmp_path: Path) -> None:
     path = tmp_path / "cost.json"
-    assert esnsim("cost", MODEL, "--step", "filter-sigma", "--json", "-o", path).code == 0
-    found = report(esnsim("simulate", MODEL, "--bits-per-filter", path, "--json"))
+    assert esnsim("cost", small, "--step", "filter-sigma", "--json", "-o", path).code == 0
+    found = report(esnsim("simulate", small, "--bits-per-filter", path, "--json"))
     wanted = json.loads(path.read_text())["totals"]["esn_d_tilde"]["macs"]
     assert found["totals"]["mac_bits"] == wanted
 
@@ -248,9 +260,9 @@ def test_a_model_without_images_runs_on_random_integers_and_says_so(tmp_path: Pa
     assert essential[0] != essential[1]
 
 
-def test_the_same_seed_gives_the_same_noise(tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_noise(small: Path, tmp_path: Path) -> None:
     (tmp_path / "noisy.toml").write_text('[analog]\npreset = "ideal-analog"\nread_noise = 0.01\n')
-    words = ("simulate", MODEL, "--array", tmp_path / "noisy.toml", "--json", "--threads")
+    words = ("simulate", small, "--array", tmp_path / "noisy.toml", "--json", "--threads")
     first = report(esnsim(*words, 1, "--seed", 3))
     assert first == report(esnsim(*words, 2, "--seed", 3))
     assert first["totals"]["sqnr_db"] != report(esnsim(*words, 1))["totals"]["sqnr_db"]
@@ -275,25 +287,25 @@ def test_what_stays_in_onnx_runtime_is_listed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["toml", "yaml"])
-def test_a_file_describes_a_machine(tmp_path: Path, suffix: str) -> None:
+def test_a_file_describes_a_machine(small: Path, tmp_path: Path, suffix: str) -> None:
     text = {
         "toml": '[digital]\npreset = "maki"\nrows = 8\nwindows = 3\nschedule = "sorted"\n',
         "yaml": "digital:\n  preset: maki\n  rows: 8\n  windows: 3\n  schedule: sorted\n",
     }
     path = tmp_path / f"array.{suffix}"
     path.write_text(text[suffix])
-    by_file = report(esnsim("simulate", MODEL, "--array", path, "--json"))
-    by_hand = esnsim("simulate", MODEL, "--array", "8x16x3", "--schedule", "sorted", "--json")
+    by_file = report(esnsim("simulate", small, "--array", path, "--json"))
+    by_hand = esnsim("simulate", small, "--array", "8x16x3", "--schedule", "sorted", "--json")
     assert by_file == report(by_hand)
 
 
 @pytest.mark.parametrize("name", sorted(presets()))
-def test_every_preset_runs(name: str) -> None:
-    assert report(esnsim("simulate", MODEL, "--array", name, "--json"))["layers"]
+def test_every_preset_runs(name: str, small: Path) -> None:
+    assert report(esnsim("simulate", small, "--array", name, "--json"))["layers"]
 
 
-def test_an_array_of_8_bit_multipliers_pays_8_bits_whatever_the_width() -> None:
-    found = report(esnsim("simulate", MODEL, "--array", "int8", "--bits", 4, "--json"))
+def test_an_array_of_8_bit_multipliers_pays_8_bits_whatever_the_width(small: Path) -> None:
+    found = report(esnsim("simulate", small, "--array", "int8", "--bits", 4, "--json"))
     assert found["totals"]["mac_bits"] == 8 * found["totals"]["macs"]
     assert found["totals"]["esn_d_tilde"] < 4.01 * found["totals"]["macs"]
 
@@ -304,7 +316,7 @@ def test_an_array_of_8_bit_multipliers_pays_8_bits_whatever_the_width() -> None:
      ("--engine analog", "amplitude", "4·ESNa")],
 )  # fmt: skip
 def test_a_count_that_is_not_the_closed_form_fails_loudly(
-    words: str, count: str, said: str, monkeypatch: pytest.MonkeyPatch
+    words: str, count: str, said: str, small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = DigitalEngine if not words else AnalogEngine
     right = engine.run
@@ -315,7 +327,7 @@ def test_a_count_that_is_not_the_closed_form_fails_loudly(
         return replace(run, counts=counts)
 
     monkeypatch.setattr(engine, "run", spoilt)
-    ended = esnsim("simulate", MODEL, *words.split())
+    ended = esnsim("simulate", small, *words.split())
     refused(ended, f"{said} was counted as", "a defect of esnsim", code=1)
     assert issubclass(MismatchError, Exception)
 

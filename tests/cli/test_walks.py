@@ -1,6 +1,7 @@
 """How often a command parses a file and walks its graph."""
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from tests.samples import weights
 NODES = """
     [first] h = Conv(x, w) r = Relu(h) p = GlobalAveragePool(r) f = Flatten(p)
     [last] y = Gemm<transB=1>(f, v)"""
+PRUNED = ("compress", "one.onnx", "-o", "small.onnx", "--bits", 3, "--prune", 0.5)
 GRID = ("--bits", "2,4", "--ratios", "0,0.5")
 
 
@@ -57,15 +59,17 @@ def _counting(found: Counter[str], name: str, function):
         (["compress", "one.onnx", "-o", "small.onnx", "--bits", 3], 1, 2),
         (["compress", "one.onnx", "-o", "small.onnx", "--budget", 200], 1, 2),
         (["compress", "one.onnx", "-o", "small.onnx", "--bits", 3, "--activations", 8], 1, 3),
-        (["compress", "one.onnx", "-o", "small.onnx", "--bits", 3, "--prune", 0.5], 1, 4),
+        (PRUNED, 1, 4),
+        ([*PRUNED, "--rounding", "nearest"], 1, 3),
         (["pareto", "one.onnx", "--bits", "2,4", "--ratios", 0], 1, 1),
+        (["pareto", "one.onnx", *GRID, "--rounding", "nearest"], 1, 2),
         (["pareto", "one.onnx", *GRID], 1, 3),
         (["pareto", "one.onnx", *GRID, "--step", "mse,filter-max"], 1, 3),
         (["pareto", "one.onnx", "other.onnx", *GRID], 2, 6),
     ],
 )
 def test_a_file_is_parsed_once_and_a_graph_walked_once_and_once_changed(
-    words: list[str], parsed: int, walked: int, calls: Counter[str]
+    words: Sequence[str], parsed: int, walked: int, calls: Counter[str]
 ) -> None:
     """Graphs that are pruned, refitted, written, or whose activations are measured are new."""
     Path("there.json").write_text('{"schema": "esnsim.cost/1"}')  # its guard looks into the model

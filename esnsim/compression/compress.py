@@ -35,6 +35,7 @@ from esnsim.quantization.quantizer import QuantizedNetwork, quantize
 
 ATTEMPTS, SMALLER = 4, 0.99  # at a budget of what codes are not charged by their width alone
 ASKED, SPENT = 10, 0.995  # of a plan at most, and of a budget: that is enough
+PATIENCE = 2  # shares of filters in a row that pay no more; one may on few images
 
 #: Hears of each step as it begins.
 Progress = Callable[[str], None]
@@ -174,30 +175,32 @@ def _as_pays(
     progress: Progress,
 ) -> _Chosen:
     """The best with any filters: of most SQNR within a budget, else the cheapest that is good."""
-    score, trials = -inf, tuple[Trial, ...]()
+    score, worse, trials = -inf, 0, tuple[Trial, ...]()
     judged = None if recipe.searches else judge(workspace)
     best: _Chosen | None = None
     error: WidthError | None = None
     for work, gains in pruned(workspace, lambda kept: prepared(kept, workspace), recipe.effort):
+        now = -inf
         try:
             most = -score if best is not None and recipe.searches else None
             found = _chosen(work, recipe, workspace.floats, progress, gains, most)
-        except MissedError:
+        except MissedError:  # at the cost of the best so far
             if best is None:
                 raise
-            break
         except WidthError as reason:  # fewer filters cost less
             error = error or reason
             continue
-        trials += found.trials
-        assert found.candidate is not None
-        if judged is None:
-            now = -work.spent(found.candidate.quantized, recipe.metric)
         else:
-            now = judged.of(work.model)(found.candidate.changes).sqnr_db
-        if now <= score:
+            trials += found.trials
+            assert found.candidate is not None
+            if judged is None:
+                now = -work.spent(found.candidate.quantized, recipe.metric)
+            else:
+                now = judged.of(work.model)(found.candidate.changes).sqnr_db
+        if now > score:
+            best, score, worse = found, now, 0
+        elif (worse := worse + 1) == PATIENCE:
             break
-        best, score = found, now
     if best is None:
         assert error is not None
         raise error

@@ -53,7 +53,7 @@ AXES = {
     "cost, bits": Axis(replace(COST, filters=4_096), "bits", (2, 4, 8, 16), promised=0.0),
     "simulate, layers": Axis(RUN, "depth", (16, 64, 256)),
     "simulate, weights by width": Axis(RUN, "channels", (128, 256, 512, 1_024), square),
-    "simulate, filters": Axis(replace(RUN, channels=128), "filters", (256, 1_024, 4_096)),
+    "simulate, filters": Axis(replace(RUN, channels=128), "filters", (4_096, 8_192, 16_384)),
     "simulate, pixels": Axis(replace(RUN, channels=128), "side", (32, 64, 128, 256), square),
     "simulate, images": Axis(replace(RUN, channels=128), "batch", (4, 16, 64)),
     "simulate, bits": Axis(replace(RUN, channels=256, filters=1_024), "bits", (2, 4, 8, 16)),

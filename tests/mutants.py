@@ -30,7 +30,7 @@ ROOMS = {
     "esnsim/machines/crossbar/engine.py": "tests/analog",
     "esnsim/machines/crossbar/converters.py": "tests/analog/test_converters.py "
     "tests/analog/test_published.py tests/analog/test_refused.py",
-    "esnsim/compression/allocate/budget.py": "tests/compress/test_allocate.py",
+    "esnsim/compression/allocate/budget_metrics.py": "tests/compress/test_allocate.py",
     "esnsim/compression/allocate/allocate.py": "tests/compress/test_allocate.py",
     "esnsim/evaluate/scores.py": "tests/evaluate/test_outputs.py tests/compress/test_evaluate.py",
     "esnsim/evaluate/outputs.py": "tests/evaluate/test_outputs.py",

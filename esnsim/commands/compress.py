@@ -65,7 +65,7 @@ def add_options(p: argparse.ArgumentParser) -> None:
 
 
 def _add_aim(group: "argparse._ArgumentGroup") -> None:
-    from esnsim.compression.allocate.budget import budgeted
+    from esnsim.compression.allocate.budget_metrics import budgeted
 
     aim = group.add_mutually_exclusive_group()
     aim.add_argument(
@@ -196,7 +196,7 @@ def _compressed(arguments: argparse.Namespace, recipe: "Recipe") -> "Compressed"
 
 def _recipe(arguments: argparse.Namespace) -> "Recipe":
     """What the options ask for. Raises UsageError for those that exclude each other."""
-    from esnsim.compression.allocate.budget import check_metric
+    from esnsim.compression.allocate.budget_metrics import check_metric
     from esnsim.compression.recipe import Recipe
 
     a = arguments

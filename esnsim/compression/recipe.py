@@ -5,7 +5,7 @@ from math import isfinite
 from numbers import Real
 from pathlib import Path
 
-from esnsim.compression.allocate.budget import check_metric
+from esnsim.compression.allocate.budget_metrics import check_metric
 from esnsim.compression.allocate.effort import EFFORTS
 from esnsim.compression.export.formats import FORMATS
 from esnsim.compression.policies import find_policy

@@ -8,7 +8,9 @@ import numpy as np
 
 from esnsim.quantization.filter_sums import FilterSums, Ints
 
+Energy = Callable[[int, int], float]
 WidthRule = Literal["code", "paper"]
+WIDTHS = range(1, 17)
 TYPES = (4, 8, 16)  # bits of the integers that DequantizeLinear takes
 ROUNDING = 2.0**-53  # relative error of a float64
 
@@ -81,6 +83,15 @@ def uniform_x4(bits: int) -> tuple[int, int]:
     v = (2^b − 1)/2; both are linear in the number of weights.
     """
     return (2**bits - 1) ** 2, bits
+
+
+def uniform_crossing(one: Energy, other: Energy) -> int | None:
+    """Eq. 6: the least width of which `other` takes more energy than `one`, None where none does.
+
+    All weights have the largest amplitude; energies are of 4·ESNa and ESNd.
+    """
+    pairs = ((bits, uniform_x4(bits)) for bits in WIDTHS)
+    return next((bits for bits, amount in pairs if other(*amount) > one(*amount)), None)
 
 
 def step_from_noise(noise: float, nonzero: int) -> float:

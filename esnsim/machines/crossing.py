@@ -3,13 +3,11 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from esnsim.costs.equations import esn_a_x4, esn_d_tilde, uniform_x4
+from esnsim.costs.equations import WIDTHS, esn_a_x4, esn_d_tilde, uniform_crossing
 from esnsim.machines.base import Machine
 from esnsim.machines.simulator import Simulation
 from esnsim.quantization.quantizer import QuantizedLayer, QuantizedNetwork, quantize
 from esnsim.quantization.scheme import Scheme
-
-WIDTHS = range(1, 17)
 
 
 def crossing_widths(
@@ -27,12 +25,6 @@ def crossing_widths(
         if None not in found.values():
             break
     return tuple(found[layer.layer.name] for layer in layers)
-
-
-def uniform_crossing(one: Machine, other: Machine) -> int | None:
-    """Eq. 6: the same where all weights have the largest amplitude."""
-    pairs = ((bits, uniform_x4(bits)) for bits in WIDTHS)
-    return next((b for b, a in pairs if other.ideal_energy(*a) > one.ideal_energy(*a)), None)
 
 
 class LayerEnergies(NamedTuple):
@@ -63,5 +55,5 @@ def compare(first: Simulation, second: Simulation) -> Comparison:
             LayerEnergies(layer, a, b, b / a if a else None, width)
             for layer, a, b, width in zip(quantized, *spent, widths, strict=True)
         ),
-        uniform_crossing(one, other),
+        uniform_crossing(one.ideal_energy, other.ideal_energy),
     )

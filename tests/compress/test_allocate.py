@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from esnsim.compression.allocate.allocate import Choices, allocate, choices
-from esnsim.compression.allocate.budget import ALIASES, budgeted
+from esnsim.compression.allocate.budget_metrics import ALIASES, budgeted
 from esnsim.costs.cost import cost
 from esnsim.costs.metric import metric_value
 from esnsim.errors import UsageError, WidthError

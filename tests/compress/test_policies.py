@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from esnsim.compression.allocate.budget import budgeted
+from esnsim.compression.allocate.budget_metrics import budgeted
 from esnsim.compression.allocate.policies import filter_sigma, uniform
 from esnsim.costs.cost import cost
 from esnsim.costs.metric import metric_value

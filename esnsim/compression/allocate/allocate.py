@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from esnsim.compression.allocate.budget import by_weights, check_metric, of_filters, unit
+from esnsim.compression.allocate.budget_metrics import by_weights, check_metric, of_filters, unit
 from esnsim.errors import UsageError, WidthError
 from esnsim.machines.named.aim import Aim
 from esnsim.model.liveness import Liveness

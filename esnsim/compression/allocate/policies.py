@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import cache
 
-from esnsim.compression.allocate.budget import check_metric
+from esnsim.compression.allocate.budget_metrics import check_metric
 from esnsim.costs.cost import Cost, cost
 from esnsim.costs.metric import metric_value
 from esnsim.errors import WidthError

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from esnsim.compression.allocate.budget import check_metric
+from esnsim.compression.allocate.budget_metrics import check_metric
 from esnsim.compression.allocate.rate import SortedLayer, largest_step, rates, sort_layer
 from esnsim.costs.cost import cost
 from esnsim.costs.metric import metric_value

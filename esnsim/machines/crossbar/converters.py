@@ -1,4 +1,4 @@
-"""Analog-to-digital converters: what range they cover, and what a conversion takes."""
+"""Analog-to-digital converters: ranges and energy; `esnsim_kernels.crossbar.convert` rounds."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,5 +1,7 @@
 """The quantisers of others, against their definitions, and the table that compares them."""
 
+from argparse import Namespace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from benchmarks.quantisers import run
+from benchmarks.quantisers import paired, run
 from benchmarks.quantisers.candidates import others
 from benchmarks.quantisers.methods import WIDEST, allotted, bias_corrected, min_max
 from esnsim.images.sets import embedded
 from tests.networks import chain, layer, network
+from tests.samples import convolutions, saved
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -113,3 +116,17 @@ def test_without_a_folder_no_image_is_used_twice(count: int) -> None:
     assert test.count + calibration.count == 1000
     sample, first = embedded(), calibration.count
     np.testing.assert_array_equal(test.read(0, 2), sample.read(first, first + 2))
+
+
+def test_of_ones_own_images_half_calibrate_and_the_others_are_as_the_float_model_says(
+    tmp_path: Path,
+) -> None:
+    file, own = saved(convolutions(), tmp_path), tmp_path / "own.npy"
+    model = paired.open_model(str(file))
+    shape = (10, *model.network.source.inputs[0][1][1:])
+    images = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    np.save(own, images)
+    on = paired.task(str(file), 0, Namespace(threads=1, own=own))
+    np.testing.assert_array_equal(on.calibration.read(0, on.calibration.count), images[:5])
+    np.testing.assert_array_equal(on.pixels, images[5:])
+    np.testing.assert_array_equal(on.labels, on.floats.argmax(axis=-1))

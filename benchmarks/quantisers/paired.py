@@ -3,7 +3,9 @@
 The same images calibrate and the same are scored; each seed draws other images to calibrate with.
 Results that are there already are kept, so that the command goes on where it was stopped. The text
 recogniser is of the wheel rapidocr-onnxruntime (benchmarks/allocate.py), without labels: what is
-compared there is the agreement with the float model, place by place.
+compared there is the agreement with the float model, place by place. --networks takes ONNX files
+too: with --own, images as they take them, the first half calibrates, and the agreement with the
+float model on the other half is compared; without, they are networks for Fashion-MNIST.
 """
 
 from argparse import Namespace
@@ -81,8 +83,12 @@ def task(name: str, seed: int, arguments: Namespace, calibrated: int = 0) -> Tas
         file, shapes = opened(case)
         lines = lines_of_text(count * arguments.seeds + tested, case.size)
         some, pixels, classes = lines[seed * count :][:count], lines[-tested:], None
+    elif arguments.own is not None:
+        file, shapes, every = name, {}, load(arguments.own)
+        half = every.count // 2
+        some, pixels, classes = every.read(0, half), every.read(half, every.count), None
     else:
-        file, shapes = f"builtin:{name}", {}
+        file, shapes = name if name.endswith(".onnx") else f"builtin:{name}", {}
         some, test = _images(arguments.data, seed, count, arguments.images)
         pixels, classes = test.read(0, test.count), test.labels
     model = open_model(file, shapes)
@@ -163,7 +169,7 @@ def compared(name: str, bits: int, seed: int, arguments: Namespace) -> list[Docu
     on = task(name, seed, arguments)
     every = [*candidates(on, bits)]
     if bits == 4 and name not in LINES:
-        every += static(on, f"builtin:{name}")
+        every += static(on, name if name.endswith(".onnx") else f"builtin:{name}")
     found, ours = list[Document](), np.zeros(0)
     for method, spent, proto in every:
         right, sqnr = on.scores(proto)
@@ -186,7 +192,7 @@ def measure(arguments: Namespace) -> dict[str, Any]:
     for seed in range(arguments.seeds):
         for bits in arguments.bits:
             for name in arguments.networks:
-                if (key := f"{name}, {bits} bits, seed {seed}") not in found:
+                if (key := f"{Path(name).stem}, {bits} bits, seed {seed}") not in found:
                     found[key] = compared(name, bits, seed, arguments)
                     write(path, found)
     return {"found": found}
@@ -195,7 +201,8 @@ def measure(arguments: Namespace) -> dict[str, Any]:
 def render(results: Document) -> str:
     """A table a network."""
     found, texts = results["found"], []
-    for name, title in NETWORKS.items():
+    titles = {key.split(",")[0]: key.split(",")[0] for key in found if "," in key}
+    for name, title in (titles | {**NETWORKS}).items():
         lines = []
         for bits in range(8, 0, -1):
             runs = [rows for key, rows in found.items() if key.startswith(f"{name}, {bits} bits")]
@@ -225,7 +232,8 @@ main = Benchmark(
     name="quantisers", text=__doc__, measure=measure, render=render,
     options={
         "--data": {"type": Path, "help": "Fashion-MNIST as idx files; else the embedded images"},
-        "--networks": {"nargs": "+", "choices": list(NETWORKS), "default": list(NETWORKS)},
+        "--networks": {"nargs": "+", "default": list(NETWORKS), "help": "names, or ONNX files"},
+        "--own": {"type": Path, "help": "images for ONNX files of --networks"},
         "--bits": {"type": int, "nargs": "+", "default": [4, 3, 2]},
         "--images": {"type": int, "default": 10_000, "help": "test images"},
         "--seeds": 3, "--threads": 1,

@@ -34,7 +34,7 @@ from esnsim.quantization.filter_sums import Floats
 from esnsim.quantization.quantizer import QuantizedNetwork, quantize
 
 ATTEMPTS, SMALLER = 4, 0.99  # at a budget of what codes are not charged by their width alone
-ASKED, SPENT = 10, 0.995  # of a plan at most, and of a budget: that is enough
+ASKED, SPENT, NEAR = 8, 0.995, 1.002  # times a plan is asked at most; of a budget: enough; alike
 PATIENCE = 2  # shares of filters in a row that pay no more; one may on few images
 
 #: Hears of each step as it begins.
@@ -247,13 +247,13 @@ def _spending(workspace: Workspace, plan: Plan, metric: str, budget: float) -> f
     for _ in range(ASKED if budget < inf else 0):
         spent = workspace.spent(quantize(workspace.network, plan(asked)), metric)
         low, high = (asked, high) if spent <= budget else (low, asked)
-        if spent == most or high <= low:
+        if not spent or high <= NEAR * low:
             break
         if most < spent <= budget:
             best, most = asked, spent
         if most > SPENT * budget:
             break
-        asked = asked * budget / most if high == inf else sqrt(low * high)
+        asked = asked * budget / spent if high == inf else sqrt(low * high)
     return best
 
 

@@ -78,6 +78,9 @@ def unprunable_layers(model: Model) -> tuple[Skipped, ...]:
     return tuple(Skipped(layer, found[0] or "") for layer, found in pairs if all(found))
 
 
+whole = unprunable_layers  # its name before 0.2
+
+
 def couple(model: Model) -> Coupling:
     """Which filters go together: the channel ids of a model, tied."""
     ties = Ties(np.arange(model.network.channel_ids))

@@ -84,9 +84,10 @@ def task(name: str, seed: int, arguments: Namespace, calibrated: int = 0) -> Tas
         lines = lines_of_text(count * arguments.seeds + tested, case.size)
         some, pixels, classes = lines[seed * count :][:count], lines[-tested:], None
     elif arguments.own is not None:
-        file, shapes, every = name, {}, load(arguments.own)
+        every = load(arguments.own)
         half = every.count // 2
         some, pixels, classes = every.read(0, half), every.read(half, every.count), None
+        file, shapes = name, {session(_bytes(name)).get_inputs()[0].name: (1, *some.shape[1:])}
     else:
         file, shapes = name if name.endswith(".onnx") else f"builtin:{name}", {}
         some, test = _images(arguments.data, seed, count, arguments.images)

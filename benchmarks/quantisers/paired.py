@@ -202,8 +202,9 @@ def measure(arguments: Namespace) -> dict[str, Any]:
 def render(results: Document) -> str:
     """A table a network."""
     found, texts = results["found"], []
-    titles = {key.split(",")[0]: key.split(",")[0] for key in found if "," in key}
-    for name, title in (titles | {**NETWORKS}).items():
+    stems = (key.split(",")[0] for key in found if "," in key)
+    titles = NETWORKS | {stem: stem for stem in stems if stem not in NETWORKS}
+    for name, title in titles.items():
         lines = []
         for bits in range(8, 0, -1):
             runs = [rows for key, rows in found.items() if key.startswith(f"{name}, {bits} bits")]

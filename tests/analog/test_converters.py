@@ -52,7 +52,7 @@ def after(converter, rows, limit, sums):
 def test_whole_sums_go_to_the_nearest_code_and_ties_to_the_even_one(chosen, dtype):
     converter, rows, limit = chosen
     scale = rows if converter.per_row else 1
-    sums = np.unique(np.linspace(-limit, limit, 249).astype(int))
+    sums = np.unique(np.linspace(-limit, limit, 999).astype(int))
     grid = (converter.step * scale, converter.first, converter.last, converter.shift * scale)
     wanted = [converted(int(y), grid) for y in sums]
     assert after(converter, rows, limit, sums.astype(dtype)).tolist() == wanted

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from benchmarks.quantisers import paired, run
+from benchmarks.quantisers import paired, run, wide
 from benchmarks.quantisers.candidates import others
 from benchmarks.quantisers.methods import WIDEST, allotted, bias_corrected, min_max
 from esnsim.images.sets import embedded
@@ -130,3 +130,15 @@ def test_of_ones_own_images_half_calibrate_and_the_others_are_as_the_float_model
     np.testing.assert_array_equal(on.calibration.read(0, on.calibration.count), images[:5])
     np.testing.assert_array_equal(on.pixels, images[5:])
     np.testing.assert_array_equal(on.labels, on.floats.argmax(axis=-1))
+
+
+def test_sets_are_pooled_image_by_image() -> None:
+    runs = [{"images": 4, "gained": [0, 1], "lost": [3]}, {"images": 4, "gained": [0], "lost": []}]
+    each = np.array([100.0, 50.0, 0.0, -50.0])
+    mean, half = wide.pooled(runs)
+    assert (mean, half) == pytest.approx((each.mean(), 1.96 * each.std() / 2))
+
+
+def test_networks_of_the_wheel_need_no_images_of_ones_own() -> None:
+    on = paired.task("resnet8", 0, Namespace(threads=1, data=None, images=3), 5)
+    assert (on.calibration.count, len(on.pixels), len(on.labels)) == (5, 3, 3)

@@ -83,8 +83,8 @@ def task(name: str, seed: int, arguments: Namespace, calibrated: int = 0) -> Tas
         file, shapes = opened(case)
         lines = lines_of_text(count * arguments.seeds + tested, case.size)
         some, pixels, classes = lines[seed * count :][:count], lines[-tested:], None
-    elif arguments.own is not None:
-        every = load(arguments.own)
+    elif (own := vars(arguments).get("own")) is not None:
+        every = load(own)
         half = every.count // 2
         some, pixels, classes = every.read(0, half), every.read(half, every.count), None
         file, shapes = name, {session(_bytes(name)).get_inputs()[0].name: (1, *some.shape[1:])}
@@ -126,7 +126,7 @@ def _bytes(file: Any) -> bytes:
 def candidates(on: Task, bits: int) -> Iterator[tuple[str, int, ModelProto]]:
     """Ours first; each method with its MAC×bit and its model."""
     model, network = on.model, on.model.network
-    near, ours = (_workspace(on, rounding) for rounding in ("nearest", "compensated"))
+    near, ours = (workspace_of(on, rounding) for rounding in ("nearest", "compensated"))
     widths = Scheme("mse", bits)
     best = allocator(ours, on.calibration, threads=on.threads, effort="normal")
     shared = best(bits * sum(layer.macs for layer in network.layers)).scheme
@@ -147,7 +147,7 @@ def candidates(on: Task, bits: int) -> Iterator[tuple[str, int, ModelProto]]:
     yield f"{aciq.method}, statistics too", aciq.mac_bits, with_weights(model, corrected)
 
 
-def _workspace(on: Task, rounding: str) -> Workspace:
+def workspace_of(on: Task, rounding: str) -> Workspace:
     images = ImageSet(name="one", count=1, read=lambda a, b: on.pixels[a:b])
     return prepare(on.model, images, on.calibration, rounding=rounding, threads=on.threads)
 

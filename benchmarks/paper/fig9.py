@@ -100,10 +100,11 @@ def policies(runs: Runs, name: str, seed: int) -> dict[str, Any]:
 def borne(runs: Runs, model: nn.Module) -> list[float]:
     """For each layer c, where its codes alone raise the loss of training images by c/ESNa.
 
-    The geometric mean of what coarse widths say that do raise it.
+    The geometric mean of what coarse widths say that do raise it. A layer where none does has the
+    least c of the others.
     """
     network, whole = runs.network(model), loss(runs, model)
-    found = []
+    found: list[float | None] = []
     for index, layer in enumerate(network.layers):
         each = []
         for bits in SENSED:
@@ -112,8 +113,9 @@ def borne(runs: Runs, model: nn.Module) -> list[float]:
             rise = loss(runs, load_quantized(model, quantized)) - whole
             esn_a = cost(quantized).layers[index].metrics.esn_a_x4.weights / 4
             each += [rise * esn_a] if rise > 0 else []
-        found.append(float(np.exp(np.log(each).mean())))
-    return found
+        found.append(float(np.exp(np.log(each).mean())) if each else None)
+    least = min((c for c in found if c is not None), default=1.0)
+    return [least if c is None else c for c in found]
 
 
 def loss(runs: Runs, model: nn.Module) -> float:

@@ -78,13 +78,14 @@ def test_what_a_layer_bears_is_how_its_noise_raises_the_loss(
 ) -> None:
     """With a loss of Σ a·‖W' − W‖²/‖W‖², codes of step Δ raise it by a·n·Δ²/12/‖W‖² = a·n/12/ESNa.
 
-    Layers of few weights stray from Δ²/12.
+    Layers of few weights stray from Δ²/12. A layer that never raises it has the least of the others.
     """
     model, (pixels, labels) = tiny(), images()
     data = ImageSet(pixels, labels.astype(np.int64))
     runs = Runs(Namespace(device="cpu"), data, data)
     weights = {name: m.weight.detach().clone() for name, m in weighted_layers(model).items()}
     steep = {name: 3.0**index for index, name in enumerate(weights)}
+    steep[list(weights)[1]] = -1.0
 
     def loss(_: Runs, coded: nn.Module) -> float:
         apart = {n: m.weight.detach() - weights[n] for n, m in weighted_layers(coded).items()}
@@ -92,7 +93,9 @@ def test_what_a_layer_bears_is_how_its_noise_raises_the_loss(
         return 1 + sum(steep[name] * lost[name] for name in lost)
 
     monkeypatch.setattr(fig9, "loss", loss)
-    expected = [steep[name] * weight.numel() / 12 for name, weight in weights.items()]
+    rises = {name: steep[name] * weight.numel() / 12 for name, weight in weights.items()}
+    least = min(rise for rise in rises.values() if rise > 0)
+    expected = [rise if rise > 0 else least for rise in rises.values()]
     assert fig9.borne(runs, model) == pytest.approx(expected, rel=0.3)
 
 

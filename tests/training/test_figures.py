@@ -78,7 +78,7 @@ def test_what_a_layer_bears_is_how_its_noise_raises_the_loss(
 ) -> None:
     """With a loss of Σ a·‖W' − W‖²/‖W‖², codes of step Δ raise it by a·n·Δ²/12/‖W‖² = a·n/12/ESNa.
 
-    Layers of few weights stray from Δ²/12. A layer that never raises it has the least of the others.
+    Layers of few weights stray from Δ²/12. One that never raises it has the least of the others.
     """
     model, (pixels, labels) = tiny(), images()
     data = ImageSet(pixels, labels.astype(np.int64))

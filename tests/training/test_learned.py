@@ -1,11 +1,13 @@
 """Widths learned with their cost in the loss: gradients, costs, budgets, what is exported."""
 
 import copy
+import re
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from hypothesis import given
@@ -249,6 +251,32 @@ def test_a_budget_is_kept_and_the_file_is_what_was_trained(net: str, tmp_path: P
     np.testing.assert_allclose(ours, theirs, atol=1e-5)
 
 
+def test_the_loop_of_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a module and loader of one's own; its file costs what it prints."""
+    page = (Path(__file__).parents[2] / "docs" / "training.md").read_text("utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    (loop,) = (block for block in blocks if "learner.loss()" in block)
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    model = tiny()
+    budget = int(1.5 * cost(quantize(from_torch(model, EXAMPLE))).total.macs)
+    pixels, labels = (torch.from_numpy(each) for each in images())
+    loader = torch.utils.data.DataLoader(
+        torch.utils.data.TensorDataset(pixels.float() / 255, labels.long()), batch_size=10
+    )
+    printed: list[int] = []
+    optimizer = torch.optim.SGD(model.parameters(), 0.01)
+    names = {
+        "model": model, "example": EXAMPLE, "loader": loader, "epochs": 4, "optimizer": optimizer,
+        "criterion": nn.functional.cross_entropy, "onnx": onnx, "print": printed.append,
+    }  # fmt: skip
+    assert "budget=80e6" in loop
+    exec(loop.replace("80e6", str(budget)), names)
+    total = cost(quantize(read_onnx("small.onnx"))).total
+    assert [total.esn_d_tilde.macs] == printed
+    assert 0 < printed[0] <= budget
+
+
 def test_weights_of_other_layers_are_named_and_left_alone() -> None:
     """And cost what they cost in the file, and are there what eight bits make of them."""
     torch.manual_seed(0)
@@ -377,6 +405,18 @@ def test_resumed_learning_is_uninterrupted_learning_bit_for_bit(tmp_path: Path) 
 def test_what_does_not_go_together_is_refused(given, said: str) -> None:
     with pytest.raises(EsnsimError, match=said):
         LearnedWidths(tiny(), EXAMPLE, **given)
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        (nn.Sequential(nn.Conv2d(1, 4, 3), nn.ConvTranspose2d(4, 2, 3)), "'1' is a transposed"),
+        (nn.Flatten(), "Flatten has no layer with weights"),
+    ],
+)
+def test_a_module_whose_widths_cannot_be_learned_is_named(model: nn.Module, said: str) -> None:
+    with pytest.raises(EsnsimError, match=said):
+        LearnedWidths(model, EXAMPLE, price=1)
 
 
 @pytest.mark.parametrize("net", NETS)

@@ -11,7 +11,7 @@ from esnsim.compression.compressed import Compressed, nothing_removed
 from esnsim.compression.export.build import build
 from esnsim.compression.export.export import upgraded
 from esnsim.compression.journal import Journal, weights_digest
-from esnsim.compression.paying import judge, pruned
+from esnsim.compression.paying import held_back, judge, pruned
 from esnsim.compression.planning import planned
 from esnsim.compression.policies import Plan, Problem
 from esnsim.compression.prune.prune import choose
@@ -61,10 +61,10 @@ def compress(
     for a budget below the least possible, ModelError where pruning alone removes nothing,
     UsageError for what does not go together.
     """
-    images, calibration = _sets(recipe, images, calibration, count)
+    images, calibration, held = _sets(recipe, images, calibration, count)
     progress("preparing")
     model = specialised(model)
-    journal = _journal(resume, model, f"{recipe} {scoring}", images, calibration)
+    journal = _journal(resume, model, f"{recipe} {scoring}", images, calibration, held)
     before, model = cost(quantize(model.network)), upgraded(model, recipe.form)
     kept = None
     if recipe.ratio:
@@ -82,7 +82,7 @@ def compress(
     _check(recipe, workspace)
     floats = workspace.floats
     if recipe.ratio is None:
-        chosen = _as_pays(workspace, recipe, prepared, progress)
+        chosen = _as_pays(workspace, recipe, held, prepared, progress)
     else:
         chosen = _chosen(workspace, recipe, floats, progress)
     progress("writing")
@@ -103,8 +103,11 @@ def compress(
 
 def _sets(
     recipe: Recipe, images: ImageSet | None, calibration: ImageSet | None, count: int | None
-) -> tuple[ImageSet | None, ImageSet | None]:
-    """The images that are scored, and those that calibrate. Raises UsageError for none, or few."""
+) -> tuple[ImageSet | None, ImageSet | None, ImageSet | None]:
+    """The images that are scored, those that calibrate, and those that judge how many filters go.
+
+    Raises UsageError for none, or few.
+    """
     if images is not None:
         if calibration is None:
             calibration, images = split(images, OF_SCORED)
@@ -113,19 +116,21 @@ def _sets(
         raise UsageError("a drop of accuracy, or an SQNR, needs images: give --data")
     if calibration is None and recipe.activations:
         raise UsageError("ranges of activations need images: give --data")
-    if calibration is not None:
-        calibration = calibration.first(EFFORTS[recipe.effort].images)
-    return images, calibration
+    most = EFFORTS[recipe.effort].images
+    if calibration is None:
+        return images, None, None
+    if recipe.ratio is None and not recipe.searches:
+        return images, *held_back(calibration, most)
+    return images, calibration.first(most), None
 
 
 def _journal(
-    path: Path | None, model: Model, options: str, images: ImageSet | None,
-    calibration: ImageSet | None,
-) -> Journal | None:  # fmt: skip
+    path: Path | None, model: Model, options: str, *images: ImageSet | None
+) -> Journal | None:
     """The file of finished layers, bound to the model, the images and what is done."""
     if path is None:
         return None
-    sets = [None if x is None else dict(x.fingerprint()) for x in (images, calibration)]
+    sets = [None if x is None else dict(x.fingerprint()) for x in images]
     return Journal(path, f"{weights_digest(model.network)} {options} {sets}")
 
 
@@ -171,12 +176,13 @@ class _Chosen:
 def _as_pays(
     workspace: Workspace,
     recipe: Recipe,
+    held: ImageSet | None,
     prepared: Callable[[Sequence[Mask], Workspace], Workspace],
     progress: Progress,
 ) -> _Chosen:
     """The best with any filters: of most SQNR within a budget, else the cheapest that is good."""
     score, worse, trials = -inf, 0, tuple[Trial, ...]()
-    judged = None if recipe.searches else judge(workspace)
+    judged = None if recipe.searches else judge(workspace, held)
     best: _Chosen | None = None
     error: WidthError | None = None
     for work, gains in pruned(workspace, lambda kept: prepared(kept, workspace), recipe.effort):

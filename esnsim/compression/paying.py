@@ -2,17 +2,19 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-from esnsim.compression.allocate.weighing import JUDGED, gains_of
+from esnsim.compression.allocate.weighing import gains_of
 from esnsim.compression.journal import recalled
 from esnsim.compression.prune.noise import Order, order
 from esnsim.compression.prune.units import couple
 from esnsim.compression.workspace import Workspace
 from esnsim.errors import UsageError
 from esnsim.evaluate.evaluator import Evaluator
+from esnsim.images.sets import ImageSet
 from esnsim.model.network import Mask
 from esnsim.quantization.filter_sums import Floats
 
 SHARES = (0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5)  # of the MACs that are left, until less pays no more
+JUDGED, HELD = 512, 4  # images that judge at most, and of how many that calibrate one does
 
 #: The workspace of a model without the filters (M,) of each layer that are not kept.
 Prepare = Callable[[Sequence[Mask]], Workspace]
@@ -35,12 +37,21 @@ def pruned(
         yield prepare(kept), left
 
 
-def judge(workspace: Workspace) -> Evaluator:
-    """An evaluator on the images that calibrate: how far models are from the whole one in float.
+def held_back(images: ImageSet, most: int) -> tuple[ImageSet, ImageSet]:
+    """The images that calibrate, at most so many, and others, to judge what pruning is worth by.
+
+    The last quarter judges, up to JUDGED images; fewer than four do both.
+    """
+    few = min(JUDGED, images.count // HELD)
+    calibrate = images.first(min(most, images.count - few))
+    return calibrate, images.after(images.count - few) if few else calibrate
+
+
+def judge(workspace: Workspace, held: ImageSet | None) -> Evaluator:
+    """An evaluator on images held back: how far models are from the whole one in float.
 
     Raises UsageError where there are none.
     """
-    images = workspace.calibration
-    if images is None or workspace.evaluator is None:
+    if held is None or workspace.evaluator is None:
         raise UsageError("what pruning is worth is measured on images: give --data")
-    return workspace.floats_on(images.first(JUDGED))
+    return workspace.floats_on(held)

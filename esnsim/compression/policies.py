@@ -77,7 +77,7 @@ def _allocate(problem: Problem) -> Plan:
             gains=problem.gains,
         )  # fmt: skip
     else:
-        best = Allocator((choices(workspace.network, metric, rule, aim=aim),), workspace)
+        best = Allocator((choices(workspace.network, metric, rule, aim=aim),))
     if aim is None or not aim.machine.by_filter:
         return lambda budget: best(budget).scheme
     return lambda budget: _fitted(best.offer(budget), aim, workspace.network, budget)

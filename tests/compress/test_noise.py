@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from esnsim.compression.compress import compress
+from esnsim.compression.paying import held_back
 from esnsim.compression.prune.noise import order
 from esnsim.compression.prune.prune import live_macs
 from esnsim.compression.prune.shrink import shrink
@@ -88,7 +91,7 @@ def test_of_queries_and_keys_none_goes_and_of_values_some() -> None:
     assert not values.all()
 
 
-@pytest.mark.parametrize("aim", [{"budget": 1500.0}, {"sqnr": 9.0}])
+@pytest.mark.parametrize("aim", [{"budget": 1500.0}, {"sqnr": 10.0}])
 def test_as_many_filters_go_as_pay(aim: dict[str, float]) -> None:
     opened, some = network(), images(96)
     plain = compress(opened, Recipe(**aim, ratio=0.0), some, some, threads=1)
@@ -98,11 +101,27 @@ def test_as_many_filters_go_as_pay(aim: dict[str, float]) -> None:
     assert found.evaluation is not None
     assert plain.evaluation is not None
     if "budget" in aim:
+        assert found.workspace.calibration is not None
+        assert found.workspace.calibration.count == 72  # the other 24 judged
         assert spent <= aim["budget"]
         assert found.evaluation.sqnr_db > plain.evaluation.sqnr_db
     else:
         assert found.evaluation.sqnr_db >= aim["sqnr"]
         assert spent < plain.spent[1]
+
+
+@given(count=st.integers(1, 3000), most=st.integers(1, 2048))
+def test_images_that_judge_do_not_calibrate(count: int, most: int) -> None:
+    every = ImageSet(name="made", count=count, read=lambda a, b: np.arange(a, b))
+    calibrate, held = held_back(every, most)
+    seen, judging = (set(each.read(0, each.count).tolist()) for each in (calibrate, held))
+    assert 1 <= len(seen) <= most
+    if count < 4:
+        assert seen == judging
+    else:
+        assert not seen & judging
+        assert len(judging) == min(512, count // 4)
+        assert len(seen) == min(most, count - len(judging))
 
 
 def test_as_many_as_pay_needs_an_aim_and_images() -> None:

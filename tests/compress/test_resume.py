@@ -9,7 +9,7 @@ import pytest
 
 from esnsim.cli import main
 from esnsim.compression import paying
-from esnsim.compression.allocate import weighing
+from esnsim.compression.allocate import injection
 from esnsim.compression.compress import compress
 from esnsim.compression.compressed import Compressed
 from esnsim.compression.journal import Journal
@@ -72,10 +72,10 @@ def test_what_pruning_measured_is_not_measured_again(
     assert compressed(place, file, ratio=None).model == wanted.model
 
 
-def test_codes_that_allocations_are_compared_by_are_not_gone_on_with(
+def test_what_allocations_are_compared_by_is_not_gone_on_with(
     place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(weighing, "JUDGED", 8)
+    monkeypatch.setattr(injection, "IMAGES", 8)
     wanted = compressed(place, None, effort="thorough")
     found = compressed(place, tmp_path / "state", effort="thorough")
     assert found.model == wanted.model

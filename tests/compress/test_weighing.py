@@ -1,9 +1,12 @@
 """Of several allocations the one that measures best: `esnsim.compression.allocate.weighing`."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
 from esnsim.compression.allocate.allocate import allocate
-from esnsim.compression.allocate.weighing import allocator
+from esnsim.compression.allocate.weighing import allocator, evened
 from esnsim.compression.workspace import prepare
 from esnsim.costs.cost import cost
 from esnsim.costs.metric import metric_value
@@ -14,34 +17,47 @@ from esnsim.quantization.quantizer import quantize
 
 
 @pytest.fixture(scope="module", params=["nearest", "compensated"])
-def best(request, place):
+def workspace(request, place):
     images = load(place / "images.npz").first(24)
     model = open_model(place / "model.onnx")
-    workspace = prepare(model, images, images, rounding=request.param, threads=1)
-    return allocator(workspace, images, threads=1, effort=10**10)
+    return prepare(model, images, images, rounding=request.param, threads=1)
 
 
-def sqnr(best, scheme):
-    return best.judge.evaluate(quantize(best.judge.network, scheme)).sqnr_db
+@pytest.fixture(scope="module")
+def best(workspace):
+    return allocator(workspace, workspace.calibration, threads=1, effort=10**10)
 
 
 @pytest.mark.parametrize("bits", [1.2, 2.5])
-def test_no_weighing_measures_better_than_the_one_that_is_kept(best, bits):
-    budget = bits * sum(layer.macs for layer in best.judge.network.layers)
+def test_no_weighing_measures_better_than_the_one_that_is_kept(best, workspace, bits):
+    budget = bits * sum(layer.macs for layer in workspace.network.layers)
     found = best(budget)
-    each = [allocate(offer, budget).scheme for offer in best.offers]
+    each = [allocate(offer, budget) for offer in best.offers]
+    assert len({str(allocation.widths) for allocation in each}) > 1  # they weigh differently
+    assert best.judge(found) == max(best.judge(allocation) for allocation in each)
     assert (
-        len({str(scheme.widths) for scheme in each}) == len(each) > 1
-    )  # they do weigh differently
-    assert sqnr(best, found.scheme) == max(sqnr(best, scheme) for scheme in each)
-    assert (
-        metric_value(cost(quantize(best.judge.network, found.scheme)).total, "esn_d_tilde")
-        <= budget
+        metric_value(cost(quantize(workspace.network, found.scheme)).total, "esn_d_tilde") <= budget
     )
 
 
-def test_where_one_weighing_can_pay_it_is_kept(best):
-    least = min(offer.least for offer in best.offers)
-    assert best(least).cost <= least < max(offer.least for offer in best.offers)
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_widths_are_less_unlike_the_smaller_the_share(best, workspace, share):
+    offer = replace(best.offers[0], first=np.ones_like(best.offers[0].first))
+    budget = 3 * sum(layer.macs for layer in workspace.network.layers)
+    widths = [*allocate(evened(offer, share), budget).widths.values()]
+    spread = np.ptp(np.concatenate(widths))
+    if share == 0:
+        assert spread == 0
+    elif share == 1:
+        plain = allocate(offer, budget).widths.values()
+        assert all((a == b).all() for a, b in zip(widths, plain, strict=True))
+        assert spread > 1
+
+
+def test_where_one_weighing_can_pay_it_is_kept(best, workspace):
+    every = [offer.least for offer in best.offers]
+    least = min(every)
+    assert best(least).cost <= least
+    assert (least < max(every)) == (workspace.rounding == "nearest")  # else all prune
     with pytest.raises(WidthError, match="is below the least that esn_d_tilde can be"):
         best(least - 1)

@@ -103,7 +103,7 @@ def choices(
     gains: Sequence[Floats] | None = None,
     prune: bool | None = None,
     runs: Runs | None = None,
-    noises: Sequence[Floats | None] | None = None,
+    errors: Sequence[Floats] | None = None,
     aim: Aim | None = None,
 ) -> Choices:
     """Cost and noise of every filter at every width, once for all budgets.
@@ -113,10 +113,9 @@ def choices(
     without it the squared error itself counts. With `prune`, by default where removal has its own
     gain, filters may be given a width of 0, all but the one of most noise in each layer. Layers
     that share a weight share its widths. `runs` are those of `every_width` for this network and
-    rule, made here unless given; `noises` (M, widths) take the place of their squared errors, as
-    `remaining` gives them. Costs are those of the metric, or of an `aim`: on a machine that charges
-    all filters as the widest of a layer a layer has one width. Raises UsageError or WidthError for
-    what is not offered.
+    rule, made here unless given; `errors` (M, widths) take the place of their squared errors. Costs
+    are those of the metric, or of an `aim`: on a machine that charges all filters as the widest of
+    a layer a layer has one width. Raises UsageError or WidthError for what is not offered.
     """
     metric = check_metric(metric)
     if rule not in RULES or not RULES[rule].by_filter:
@@ -125,17 +124,18 @@ def choices(
     if prune is None:
         prune = gains is not None and all(gain.ndim == 2 for gain in gains)
     runs = every_width(network, rule) if runs is None else runs
+    errors = errors_of(runs) if errors is None else errors
     stored_once = aim is None and by_weights(metric)
     tables: dict[object, _Table] = {}
     fixed = 0
-    for index, name in enumerate(_names(network)):
+    for index, name in enumerate(names_of(network)):
         weight, each = network.layers[index].weight, runs[index]
         costs = [_costs(run, index, metric, aim) for run in each]
         if weight.codes is not None:
             fixed += int(costs[0].sum())
             continue
-        gain, left = (None if of is None else of[index] for of in (gains, noises))
-        table = _table(name, each, costs, gain, left, prune)
+        gain = None if gains is None else gains[index]
+        table = _table(name, each[0], costs, errors[index], gain, prune)
         if aim is not None and not aim.machine.by_filter:
             table = table.of_layer
         key = weight.origin, weight.shape
@@ -164,6 +164,11 @@ def every_width(network: Network, rule: str = "mse") -> Runs:
         alive = np.any([one.sums.width_code > 0 for one in found[-1]], axis=0)
         liveness.decide(layer, alive)
     return found
+
+
+def errors_of(runs: Runs) -> list[Floats]:
+    """The squared error of each layer's filters (M, widths), of nearest codes."""
+    return [np.stack([run.sums.noise for run in each], axis=1) for each in runs]
 
 
 def allocate(offer: Choices, budget: float) -> Allocation:
@@ -287,14 +292,13 @@ class _Table(NamedTuple):
 
 
 def _table(
-    name: str, runs: Sequence[QuantizedLayer], costs: Sequence[Ints], gain: Floats | None,
-    left: Floats | None, prune: bool,
+    name: str, run: QuantizedLayer, costs: Sequence[Ints], errors: Floats, gain: Floats | None,
+    prune: bool,
 ) -> _Table:  # fmt: skip
-    """Of a layer whose filters have these costs at each width."""
-    none = np.zeros(runs[0].layer.filters, np.int64)
+    """Of a layer whose filters have these costs and squared errors at each width."""
+    none = np.zeros(run.layer.filters, np.int64)
     cost = np.stack([none, *costs], axis=1)
-    errors = np.stack([run.sums.noise for run in runs], axis=1) if left is None else left
-    noise = np.column_stack([runs[0].sums.signal, errors]).astype(np.float64)
+    noise = np.column_stack([run.sums.signal, errors]).astype(np.float64)
     if gain is not None:
         gain = gain.reshape(len(noise), -1)
         noise[:, 0] *= gain[:, 0]
@@ -304,7 +308,7 @@ def _table(
     return _Table((name,), 1, cost, noise, first)
 
 
-def _names(network: Network) -> list[str]:
+def names_of(network: Network) -> list[str]:
     """What each layer is called in a scheme: its name, or where others have it too its weight's."""
     times = Counter(layer.name for layer in network.layers)
     return [layer.name if times[layer.name] == 1 else layer.weight.name for layer in network.layers]

@@ -2,41 +2,53 @@
 
 No weighing of the filters' errors is best for every network and every budget: gains are measured
 one filter at a time, and the noise of many is not quite their sum (docs/allocate.md). So a budget
-is spent under each, and what is kept leaves the least noise at the output for calibration images.
+is spent under each, and what is kept leaves the least noise at the output for calibration images:
+of nearest codes themselves, and where codes compensate, of noise as large as they leave.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from math import log2
 
 import numpy as np
 
-from esnsim.compression.allocate.allocate import Allocation, Choices, allocate, choices, every_width
+from esnsim.compression.allocate.allocate import (
+    Allocation,
+    Choices,
+    allocate,
+    choices,
+    errors_of,
+    every_width,
+)
 from esnsim.compression.allocate.effort import EFFORTS, Effort
+from esnsim.compression.allocate.injection import injection
 from esnsim.compression.allocate.sensitivity import PROBES, drawn, sensitivity
 from esnsim.compression.round.methods import COMPENSATED
-from esnsim.compression.round.reference import Reference
 from esnsim.compression.round.remaining import remaining
-from esnsim.compression.workspace import Workspace, float_targets
+from esnsim.compression.workspace import Workspace
 from esnsim.errors import UsageError, find_known
 from esnsim.images.sets import ImageSet
 from esnsim.quantization.filter_sums import Floats
 from esnsim.quantization.quantizer import quantize
 
 PROBED = 64  # images that gains are measured with
-JUDGED = 128  # images that allocations are compared on
+JUDGED = 128  # images that nearest codes are compared on
 JOINED = 3.0  # probes of its layer's average that count beside a filter's own
+EVENED = (0.75, 0.5)  # shares of gains as measured, beside one width for all
+
+#: The SQNR in dB that an allocation is worth.
+Judge = Callable[[Allocation], float]
 
 
 @dataclass(frozen=True, slots=True)
 class Allocator:
-    """The choices of one network's filters under several weighings, and images to judge by.
+    """The choices of one network's filters under several weighings, and what tells them apart.
 
     `best` is the place of the offer that was found best for budgets of like size, by their `_size`.
     """
 
     offers: tuple[Choices, ...]
-    judge: Workspace
+    judge: Judge | None = None
     best: dict[int, int] = field(default_factory=dict)
 
     def __call__(self, budget: float) -> Allocation:
@@ -60,12 +72,9 @@ class Allocator:
 
     def _judged(self, offers: Sequence[Choices], budget: float) -> tuple[int, Allocation]:
         found = [allocate(offer, budget) for offer in offers]
-        if len(found) == 1:
+        if self.judge is None or len(found) == 1:
             return 0, found[0]
-        worth = [
-            self.judge.evaluate(quantize(self.judge.network, each.scheme)).sqnr_db for each in found
-        ]
-        best = int(np.argmax(worth))
+        best = int(np.argmax([self.judge(each) for each in found]))
         return best, found[best]
 
 
@@ -83,36 +92,48 @@ def allocator(
     effort: str | int = "normal",
     gains: Sequence[Floats] | None = None,
 ) -> Allocator:
-    """Weigh by gains with pruning, and by squared error alone.
+    """Weigh by gains with pruning, in several ways.
 
-    Where codes compensate gains are of the noise that they leave; else a third weighing is by gains
-    as they were measured, without pruning. `images` calibrate, their labels unseen; the workspace
-    has images, too. `gains` are those of `gains_of`, measured here with an `effort` unless given.
+    Where codes compensate gains are of the noise that they leave: drawn to their median, or as they
+    were measured with widths less unlike. Else a second weighing is by gains as they were measured,
+    without pruning, and a third by squared error alone. `images` calibrate, their labels unseen;
+    the workspace has images, too. `gains` are those of `gains_of`, measured here with an `effort`
+    unless given.
     """
-    threads, given = threads or workspace.threads, _effort(effort)
+    threads = threads or workspace.threads
     found = gains_of(workspace, images, effort, threads) if gains is None else list(gains)
     model, network = workspace.model, workspace.network
     runs = every_width(network, rule)
-    aim = workspace.aim(metric)
-    plain = choices(network, metric, rule, runs=runs, aim=aim)
+    errors, aim = errors_of(runs), workspace.aim(metric)
+
+    def offer(gains: Sequence[Floats] | None, prune: bool | None = None) -> Choices:
+        return choices(network, metric, rule, gains, prune, runs=runs, errors=errors, aim=aim)
+
     if workspace.rounding == COMPENSATED:
         centred = workspace.corrector is not None
-        noises = remaining(model, images, runs, rule, centred, threads)
-        weighed = choices(network, metric, rule, drawn(found), runs=runs, aim=aim, noises=noises)
-        if not given.compared:
-            return Allocator((weighed,), workspace)
-        return Allocator((weighed, plain), _judge(workspace))
-    offers = (
-        choices(network, metric, rule, drawn(found), runs=runs, aim=aim),
-        choices(network, metric, rule, found, prune=False, runs=runs, aim=aim),
-        plain,
-    )
-    return Allocator(offers, _judge(workspace))
+        left = remaining(model, images, runs, rule, centred, threads)
+        errors = [near if each is None else each for near, each in zip(errors, left, strict=True)]
+        measured = offer(found)
+        alike = [evened(measured, share) for share in EVENED]
+        return Allocator((offer(drawn(found)), *alike), injection(workspace, errors))
+    offers = offer(drawn(found)), offer(found, prune=False), offer(None)
+    return Allocator(offers, _by_nearest(workspace))
+
+
+def evened(offer: Choices, share: float) -> Choices:
+    """Choices whose widths are less unlike: of 0 one width for all, of 1 as they are.
+
+    Noise is drawn, on a logarithmic scale, to one under which every filter gains as much for what
+    its first bit costs.
+    """
+    widths = np.arange(offer.cost.shape[1])
+    even = np.maximum(offer.cost[:, 1:2], 1) * 4.0**-widths
+    return replace(offer, noise=offer.noise**share * even ** (1 - share))
 
 
 def _effort(effort: str | int) -> Effort:
     if isinstance(effort, int):
-        return Effort(probes=PROBES, macs=effort, compared=True, help="given")
+        return Effort(probes=PROBES, macs=effort, help="given")
     return find_known("effort", effort, EFFORTS)
 
 
@@ -133,19 +154,10 @@ def gains_of(
     )  # fmt: skip
 
 
-def _judge(workspace: Workspace) -> Workspace:
-    """The workspace on few of the calibration images; where codes compensate they see as few.
-
-    A journal is for codes that see all.
-    """
+def _by_nearest(workspace: Workspace) -> Judge:
+    """What nearest codes are worth on the last of the images that calibrate."""
     images = workspace.calibration
     assert images is not None
     floats = workspace.floats_on(images.after(max(0, images.count - JUDGED)))
-    workspace = replace(workspace, evaluator=floats.of(workspace.model), journal=None)
-    if workspace.rounding != COMPENSATED:
-        return workspace
-    few, targets = images.first(JUDGED), workspace.targets
-    reference = Reference(workspace.whole, few, workspace.threads)
-    if targets is not None:
-        targets = float_targets(workspace.whole, workspace.kept, reference)
-    return replace(workspace, calibration=few, targets=targets, reference=reference)
+    few = replace(workspace, evaluator=floats.of(workspace.model), journal=None)
+    return lambda each: few.evaluate(quantize(few.network, each.scheme)).sqnr_db

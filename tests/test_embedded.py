@@ -7,7 +7,7 @@ import onnxruntime
 import pytest
 
 from esnsim import read_onnx
-from esnsim.images.sets import EMBEDDED
+from esnsim.images.sets import EMBEDDED, TRAINING
 from esnsim.importer import find
 
 MEASURED = json.loads((EMBEDDED.parent / "accuracy.json").read_text())
@@ -26,6 +26,14 @@ def test_accuracy_on_the_embedded_images_is_the_one_measured(name: str) -> None:
     (logits,) = session.run(None, {"image": sample["images"].astype(np.float32) / 255})
     found = float((logits.argmax(1) == sample["labels"]).mean())
     assert found == pytest.approx(MEASURED[name]["accuracy_1000"], abs=0.0011)  # an image
+
+
+def test_images_that_calibrate_are_few_bytes_unlabelled_and_none_of_those_that_are_scored() -> None:
+    train, sample = np.load(TRAINING), np.load(EMBEDDED)
+    assert TRAINING.stat().st_size < 300_000
+    assert (set(train), train["images"].shape) == ({"images"}, (512, *sample["images"].shape[1:]))
+    scored = {image.tobytes() for image in sample["images"]}
+    assert not [image for image in train["images"] if image.tobytes() in scored]
 
 
 def test_the_slim_models_take_less_than_2_mb_together() -> None:

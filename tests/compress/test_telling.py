@@ -1,6 +1,7 @@
 """Long work says how far it is: on a terminal, within the step that is shown, and nowhere else."""
 
 import io
+import re
 import shutil
 import sys
 import threading
@@ -17,6 +18,10 @@ DATA = "model.onnx --data images.npz --images 70"
 COMPRESS = f"compress {DATA} -o small.onnx --budget 20k --threads 1"
 PARETO = f"pareto {DATA} --ratios 0 --bits 2,3 --policy allocate"
 LAYERS = 4
+ROUNDED = re.compile(
+    r"rounding layer (?P<n>\d) of 4, '.+', (?P<before>-?[\d.]+|inf) → (?P<after>-?[\d.]+|inf) dB "
+    r"at its output, \d+ s left"
+)
 
 
 @pytest.fixture
@@ -49,6 +54,9 @@ def test_evaluations_and_gains_are_shown_within_their_step(
     step = "planning, " if command == COMPRESS else ""
     gains = [f"{step}measuring gains, {n} of {LAYERS}" for n in range(1, LAYERS + 1)]
     assert [text for text in shown if "gains" in text] == gains
+    rounded = [match for text in shown if (match := ROUNDED.search(text))]
+    assert [int(match["n"]) for match in rounded][:LAYERS] == list(range(1, LAYERS + 1))
+    assert all(float(match["after"]) >= float(match["before"]) for match in rounded)
     first = "writing" if command == COMPRESS else "1 of 2 points, "
     start = next(i for i, text in enumerate(shown) if text.startswith(first))
     step = shown[start]

@@ -9,6 +9,7 @@ BENCHMARKS = {
     "evaluation": "accuracy with statistics corrected and not; constant and fed weights",
     "literature": "MAC×bit of published quantisers on ResNet-18 and ResNet-50",
     "quantisers": "ours beside others at equal MAC×bit, image by image, on four networks",
+    "quantisers.brevitas": "Brevitas' GPTQ and learned rounding, in an environment of its own",
     "quantisers.goals": "what compression reaches of its goals on three sets of images",
     "quantisers.run": "more methods, one width after the other, on the embedded ResNet-20",
     "quantisers.wide": "compensated against nearest rounding at 8 and 6 bits on three sets",

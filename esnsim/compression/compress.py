@@ -203,7 +203,7 @@ def _as_pays(
                 now = -work.spent(found.candidate.quantized, recipe.metric)
             else:
                 now = judged.of(work.model)(found.candidate.changes).sqnr_db
-        if now > score:
+        if best is None or now > score:
             best, score, worse = found, now, 0
         elif (worse := worse + 1) == PATIENCE:
             break

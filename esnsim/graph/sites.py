@@ -1,5 +1,6 @@
 """Where the weight of each float layer stands in the graph, and how it lies there."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -74,6 +75,18 @@ def sites(model: Model) -> tuple[Site, ...]:
     cells = [place for place, node in enumerate(model.nodes) if node.op_type in RECURRENT]
     found += [_of_cell(model, place, side) for place in cells for side in (1, 2)]
     return tuple(sorted((site for site in found if site is not None), key=lambda site: site.index))
+
+
+def first_uses(found: Sequence[Site]) -> dict[int, int]:
+    """For each layer the first that has its weight in the same shape and groups: it, or another."""
+    first: dict[object, int] = {}
+    return {
+        site.index: first.setdefault(
+            (site.layer.weight.origin, site.shape, site.columns, site.layer.geometry.groups),
+            site.index,
+        )
+        for site in found
+    }
 
 
 def unquantisable_layers(model: Model) -> tuple[Skipped, ...]:

@@ -110,6 +110,15 @@ def test_as_many_filters_go_as_pay(aim: dict[str, float]) -> None:
         assert spent < plain.spent[1]
 
 
+def test_where_nothing_tells_what_filters_are_worth_none_go() -> None:
+    """The float model gives 0 for the images that are held back."""
+    pixels = normal(40, 3, 6, 5, seed=3)
+    pixels[30:] = 0
+    dark = ImageSet(name="dark", count=40, read=lambda start, stop: pixels[start:stop])
+    found = compress(network(), Recipe(budget=1500.0, ratio=None), images(), dark, threads=1)
+    assert found.removed == 0
+
+
 @given(count=st.integers(1, 3000), most=st.integers(1, 2048))
 def test_images_that_judge_do_not_calibrate(count: int, most: int) -> None:
     every = ImageSet(name="made", count=count, read=lambda a, b: np.arange(a, b))

@@ -72,7 +72,7 @@ def test_what_pruning_measured_is_not_measured_again(
     assert compressed(place, file, ratio=None).model == wanted.model
 
 
-def test_what_allocations_are_compared_by_is_not_gone_on_with(
+def test_a_thorough_run_is_the_same_with_a_journal(
     place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(injection, "IMAGES", 8)

@@ -149,6 +149,21 @@ def test_a_weight_that_two_layers_use_stays_one() -> None:
     assert judge(changes).sqnr_db > judge(weights(graph, plain)).sqnr_db + 3
 
 
+def test_a_normalization_at_the_end_gets_its_statistics() -> None:
+    """Nothing but the output reads it, and no layer comes behind."""
+    graph = open_model(
+        model(
+            "f = Conv(x, w) y = BatchNormalization(f, s, t, m, q)", "float[N,3,6,5] x",
+            w=normal(4, 3, 3, 3), s=normal(4), t=normal(4, seed=1), m=normal(4, seed=2),
+            q=np.abs(normal(4, seed=3)) + np.float32(0.5),
+        )
+    )  # fmt: skip
+    some = images(graph)
+    workspace = prepare(graph, some, some, threads=1)
+    compensated = workspace.evaluate(near(graph)).sqnr_db
+    assert compensated > replace(workspace, rounding="nearest").evaluate(near(graph)).sqnr_db
+
+
 def test_given_codes_stay_when_they_are_quantised_again() -> None:
     graph = open_model(MODELS["residual"][0])
     found, *_ = round_layers(Setting(whole=graph, model=graph, images=images(graph)), near(graph))

@@ -1,7 +1,7 @@
 """What an allocation is worth before anything is rounded: all weights with noise as of their codes.
 
 Gains are measured one filter at a time, and the noise of many is not quite their sum. White noise
-on every weight at once, as large as the error that its filter's codes leave, takes two runs of the
+on every weight at once, as large as the error that its filter's codes leave, takes few runs of the
 model, a fraction of what rounding takes, and ranks allocations as codes do (docs/allocate.md).
 """
 
@@ -12,9 +12,10 @@ import numpy as np
 
 from esnsim.compression.allocate.allocate import Allocation, names_of
 from esnsim.compression.correct.recalibrate import Corrector
-from esnsim.compression.workspace import Workspace
+from esnsim.compression.round.reference import Reference
+from esnsim.compression.workspace import Workspace, float_targets
 from esnsim.evaluate.evaluator import Evaluator
-from esnsim.graph.sites import Site
+from esnsim.graph.sites import first_uses
 from esnsim.model.network import Array, Layer
 from esnsim.quantization.filter_sums import Floats, Ints
 
@@ -37,23 +38,21 @@ class Injection:
 
     def __call__(self, allocation: Allocation) -> float:
         """The SQNR in dB of the output under the noise that an allocation's codes leave."""
-        names, drawn = names_of(self.workspace.network), dict[object, Array]()
-        changes = {}
-        for site in self.workspace.sites:
-            weight = site.layer.weight
-            key = weight.origin, weight.shape  # layers that share a weight share its noise
-            if key not in drawn:
+        places, names = self.workspace.sites, names_of(self.workspace.network)
+        drawn, changes = dict[int, Array](), {}
+        for site, first in zip(places, first_uses(places).values(), strict=True):
+            if first not in drawn:  # layers that share a weight share its noise
                 rng = np.random.default_rng(len(drawn))
                 widths = allocation.widths[names[site.index]]
-                drawn[key] = noisy(site.layer, self.errors[site.index], widths, rng)
-            changes[site.slot] = _as_read(site, drawn[key])
+                drawn[first] = noisy(site.layer, self.errors[site.index], widths, rng)
+            changes[site.slot] = site.to_operand(drawn[first])
         found = self.corrector(changes) if self.corrector else changes
         return self.evaluator(found).sqnr_db
 
 
 def injection(workspace: Workspace, errors: Sequence[Floats]) -> Injection:
     """Noise on a workspace's model: statistics follow the first images that calibrate, the last
-    ones tell what it does. Raises UsageError where there are none.
+    ones tell what it does.
     """
     images = workspace.calibration
     assert images is not None
@@ -62,7 +61,10 @@ def injection(workspace: Workspace, errors: Sequence[Floats]) -> Injection:
     floats = workspace.floats_on(images.after(max(0, images.count - count)))
     corrector = None
     if workspace.corrector is not None:
-        corrector = Corrector(workspace.model, images.first(count), threads=workspace.threads)
+        few = images.first(count)
+        reference = Reference(workspace.whole, few, workspace.threads)
+        targets = float_targets(workspace.whole, workspace.kept, reference)
+        corrector = Corrector(workspace.model, few, targets, workspace.threads)
     return Injection(
         workspace=workspace, errors=errors, evaluator=floats.of(workspace.model),
         corrector=corrector,
@@ -84,7 +86,3 @@ def noisy(layer: Layer, errors: Floats, widths: Ints, rng: np.random.Generator) 
         found = found * np.square(layer.weight.gain)[:, None]
     noise *= np.sqrt(np.divide(energy, found, out=np.zeros_like(found), where=found > 0))
     return np.asarray(np.where(widths[:, None] > 0, flat + noise, 0).reshape(weights.shape))
-
-
-def _as_read(site: Site, weights: Array) -> Array:
-    return site.to_operand(weights.astype(np.float32))

@@ -44,7 +44,8 @@ Judge = Callable[[Allocation], float]
 class Allocator:
     """The choices of one network's filters under several weighings, and what tells them apart.
 
-    `best` is the place of the offer that was found best for budgets of like size, by their `_size`.
+    `best` is the place of the offer that was found best for budgets of like size, to a
+    factor of √2.
     """
 
     offers: tuple[Choices, ...]
@@ -56,31 +57,24 @@ class Allocator:
 
         Raises WidthError where the budget is below the least possible.
         """
-        able = [offer for offer in self.offers if budget >= offer.least]
-        if len(able) < len(self.offers):
-            return self._judged(able or self.offers, budget)[1]
-        place = self.best.get(_size(budget))
-        if place is not None:
-            return allocate(self.offers[place], budget)
-        self.best[_size(budget)], found = self._judged(able, budget)
-        return found
+        return allocate(self.offer(budget), budget)
 
     def offer(self, budget: float) -> Choices:
-        """The offer whose allocation within a budget is the best."""
-        able = [offer for offer in self.offers if budget >= offer.least] or self.offers[:1]
-        return able[self._judged(able, budget)[0]]
+        """The offer whose allocation within a budget is the best. Raises WidthError like it."""
+        able = [offer for offer in self.offers if budget >= offer.least]
+        if not able:
+            allocate(self.offers[0], budget)  # says what the least is
+        if self.judge is None or len(able) == 1:
+            return able[0]
+        if len(able) < len(self.offers):
+            return able[self._best(self.judge, able, budget)]
+        size = round(2 * log2(budget))  # the same for budgets within a factor of √2
+        if size not in self.best:
+            self.best[size] = self._best(self.judge, able, budget)
+        return able[self.best[size]]
 
-    def _judged(self, offers: Sequence[Choices], budget: float) -> tuple[int, Allocation]:
-        found = [allocate(offer, budget) for offer in offers]
-        if self.judge is None or len(found) == 1:
-            return 0, found[0]
-        best = int(np.argmax([self.judge(each) for each in found]))
-        return best, found[best]
-
-
-def _size(budget: float) -> int:
-    """The same for budgets within a factor of √2."""
-    return round(2 * log2(budget))
+    def _best(self, judge: Judge, offers: Sequence[Choices], budget: float) -> int:
+        return int(np.argmax([judge(allocate(offer, budget)) for offer in offers]))
 
 
 def allocator(

@@ -15,7 +15,7 @@ from esnsim.compression.round.walk import Walk
 from esnsim.compression.round.windows import in_parts, places_in
 from esnsim.errors import ModelError
 from esnsim.graph.model import Model
-from esnsim.graph.sites import Site, Slot
+from esnsim.graph.sites import Site, Slot, first_uses
 from esnsim.images.sets import ImageSet
 from esnsim.machines.activations import Calibration
 from esnsim.machines.activations import quantize as to_integers
@@ -55,7 +55,7 @@ class Inputs:
         self._setting, self._reference = setting, reference
         self._reads = {site.index: reading(setting.model, site) for site in found}
         self._known: dict[tuple[str, object], Sums] = {}
-        self._first = _first_uses(found)
+        self._first = first_uses(found)
         self._later = self._in_float(self._first)
 
     def first_use(self, site: Site) -> int:
@@ -154,18 +154,6 @@ def moments_in_float(
 def _joined(some: list[Moments], more: list[Moments] | None) -> list[Moments]:
     """Moments of each group over the windows of both, where there are more."""
     return some if more is None else [a + b for a, b in zip(some, more, strict=True)]
-
-
-def _first_uses(found: Sequence[Site]) -> dict[int, int]:
-    """For each layer the first that has its weight in the same shape and groups: it, or another."""
-    first: dict[object, int] = {}
-    return {
-        site.index: first.setdefault(
-            (site.layer.weight.origin, site.shape, site.columns, site.layer.geometry.groups),
-            site.index,
-        )
-        for site in found
-    }
 
 
 #: A group of the whole layer for each group, and filters in it.

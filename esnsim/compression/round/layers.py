@@ -68,7 +68,7 @@ class _Work:
         self._meters = meters(model) if setting.targets is not None else ()
         reference = setting.reference or Reference(setting.whole, setting.images, setting.threads)
         self._inputs = Inputs(setting, self._sites, reference)
-        wanted = {m.value: m.place + 1 for m in self._meters if isinstance(m, Output)}
+        wanted = {m.value: m.place + isinstance(m, Output) for m in self._meters}
         for site in self._sites:  # in order: the last layer that reads a value
             wanted |= {name: site.place for name in model.nodes[site.place].input}
         end = max(wanted.values(), default=0) + 1

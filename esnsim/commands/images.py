@@ -70,8 +70,8 @@ def add_evaluation(group: "argparse._ArgumentGroup") -> None:
     group.add_argument(
         "--calibration", type=IMAGES, metavar="FILE|FOLDER",
         help="images to correct with and to measure sensitivity with, 512 at most (with --effort "
-        "thorough 2,048); default the first 256 of --data (half, of fewer), which are then not "
-        "scored, or 512 embedded training images",
+        "thorough 2,048; to budgets with --prune auto 512 others judge); default the first 256 of "
+        "--data (half, of fewer), which are then not scored, or 512 embedded training images",
     )  # fmt: skip
 
 

@@ -128,6 +128,8 @@ class Compressed(Outcome):
         if self.rounding == COMPENSATED and few < FEW:
             what = "images" if images and few == images.count else "different images"
             notes.append(f"codes compensate over {few} {what}: give {FEW} or more of the kind")
+        if images and work.evaluator and _one(images, work.evaluator.images):
+            notes.append("the image that is scored calibrates too: give two or more")
         if used is not None and used < WELL_USED:
             policy = self.recipe.policy
             why = POLICIES[policy].limit
@@ -155,6 +157,13 @@ def _different(images: ImageSet) -> int:
     """How many of the first images are not alike."""
     first = images.first(FEW)
     return len({row.tobytes() for row in first.read(0, first.count)})
+
+
+def _one(images: ImageSet, scored: ImageSet) -> bool:
+    """Whether there is a single image for both."""
+    if (images.count, scored.count) != (1, 1):
+        return False
+    return bool((images.read(0, 1) == scored.read(0, 1)).all())
 
 
 def _named(layers: Sequence[Layer], most: int = 3) -> str:

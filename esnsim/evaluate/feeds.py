@@ -175,9 +175,11 @@ def _input(info: ValueInfoProto, graph: Model, images: ImageSet, row: Array) -> 
             _cast(row, found, images, 0)
             return found
     needs, got = ("×".join(map(str, s)) or "single" for s in (sizes[1:], row.shape[1:]))
+    advice = "give other images, --resize and --crop, or --input-shape"
+    if sorted(sizes[1:]) == sorted(row.shape[1:]):
+        advice = "the axes are in another order, transpose them"
     raise DataError(
-        f"images of '{images.name}' are {got}, but input '{name}' takes {needs}: give other "
-        "images, --resize and --crop, or --input-shape"
+        f"images of '{images.name}' are {got}, but input '{name}' takes {needs}: {advice}"
     )
 
 

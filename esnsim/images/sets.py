@@ -204,6 +204,8 @@ def _array(
     preparation: Preparation,
 ) -> ImageSet:
     shape, kind = images.shape, images.dtype.kind
+    if shape and not shape[0]:
+        raise ValueError("it holds no images: give some")
     if len(shape) not in (3, 4) or not prod(shape) or kind not in "uif":
         raise ValueError(f"images are {images.dtype} of shape {shape}, not (N, C, H, W)")
     rows = images.rows if isinstance(images, Stored) else images.__getitem__

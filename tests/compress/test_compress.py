@@ -96,3 +96,11 @@ def test_what_filters_that_go_make_cheaper_is_spent_on_others(place: Path, budge
 def test_a_recipe_that_does_not_go_together_is_refused(options: dict[str, object]) -> None:
     with pytest.raises(UsageError):
         Recipe(**options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_single_image_that_calibrates_and_is_scored_is_told(place: Path, count: int) -> None:
+    images = load(place / "images.npz").first(count)
+    found = compress(open_model(place / "model.onnx"), Recipe(scheme=Scheme(bits=4)), images)
+    said = "the image that is scored calibrates too: give two or more"
+    assert (said in found.notes) == (count == 1)

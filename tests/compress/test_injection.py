@@ -86,7 +86,7 @@ def test_the_same_noise_whenever_it_is_asked(workspace: Workspace) -> None:
     assert judge(given_) == judge(given_) == noise_on(workspace)(given_)
 
 
-def test_layers_that_share_a_weight_share_its_noise(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_layers_that_share_a_weight_share_its_noise() -> None:
     """Those that read it alike: from its other side it has other filters."""
     shared = model(
         "a = MatMul(x, w) b = Relu(a) c = MatMul(b, w) d = Gemm<transB=1>(c, w) y = MatMul(d, v)",

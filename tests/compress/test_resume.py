@@ -9,7 +9,6 @@ import pytest
 
 from esnsim.cli import main
 from esnsim.compression import paying
-from esnsim.compression.allocate import injection
 from esnsim.compression.compress import compress
 from esnsim.compression.compressed import Compressed
 from esnsim.compression.journal import Journal
@@ -72,10 +71,7 @@ def test_what_pruning_measured_is_not_measured_again(
     assert compressed(place, file, ratio=None).model == wanted.model
 
 
-def test_a_thorough_run_is_the_same_with_a_journal(
-    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(injection, "IMAGES", 8)
+def test_a_thorough_run_is_the_same_with_a_journal(place: Path, tmp_path: Path) -> None:
     wanted = compressed(place, None, effort="thorough")
     found = compressed(place, tmp_path / "state", effort="thorough")
     assert found.model == wanted.model

@@ -121,6 +121,12 @@ def test_a_machine_that_is_not_there_is_refused(tmp_path: Path) -> None:
             "are 1×28×27, but input 'image' takes 1×28×28",
             1,
         ),
+        (
+            np.zeros((2, 28, 28, 1), np.float32),
+            "are 28×28×1, but input 'image' takes 1×28×28: the axes are in another order",
+            1,
+        ),
+        (np.zeros((0, 1, 28, 28), np.float32), "holds no images", 1),
         (np.zeros((5,), np.float32), "images are float32 of shape (5,), not (N, C, H, W)", 1),
         (np.full((1, 1, 28, 28), np.nan, np.float32), "has values that are NaN, infinite", 1),
     ],

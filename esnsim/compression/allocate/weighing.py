@@ -44,8 +44,7 @@ Judge = Callable[[Allocation], float]
 class Allocator:
     """The choices of one network's filters under several weighings, and what tells them apart.
 
-    `best` is the place of the offer that was found best for budgets of like size, to a
-    factor of √2.
+    `best` is the place of the offer that was found best for budgets within a factor of √2.
     """
 
     offers: tuple[Choices, ...]
@@ -67,14 +66,16 @@ class Allocator:
         if self.judge is None or len(able) == 1:
             return able[0]
         if len(able) < len(self.offers):
-            return able[self._best(self.judge, able, budget)]
+            return able[_best(self.judge, able, budget)]
         size = round(2 * log2(budget))  # the same for budgets within a factor of √2
         if size not in self.best:
-            self.best[size] = self._best(self.judge, able, budget)
+            self.best[size] = _best(self.judge, able, budget)
         return able[self.best[size]]
 
-    def _best(self, judge: Judge, offers: Sequence[Choices], budget: float) -> int:
-        return int(np.argmax([judge(allocate(offer, budget)) for offer in offers]))
+
+def _best(judge: Judge, offers: Sequence[Choices], budget: float) -> int:
+    """The place of the offer that is judged best."""
+    return int(np.argmax([judge(allocate(offer, budget)) for offer in offers]))
 
 
 def allocator(
